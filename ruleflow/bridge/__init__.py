@@ -1,0 +1,1 @@
+"""What we make: declared bridges and port maps, and the rule sets they need."""

@@ -1,0 +1,1 @@
+"""What the kernel does with rules: packets, hosts, the packet path, the walk."""

@@ -1,0 +1,1 @@
+"""What rules are: the language of iptables-save as values."""

@@ -1,0 +1,1 @@
+"""One class per match extension, a module per family of matches."""

@@ -1,0 +1,1 @@
+"""One class per target extension, a module per family of targets."""
