@@ -1,0 +1,33 @@
+"""The files that ship with the package: grammars and samples, found in a checkout and in a wheel."""
+
+from pathlib import Path
+
+from ruleflow.errors import RuleflowError
+
+_HERE = Path(__file__).parent
+
+
+def grammar(name: str) -> str:
+    """The text of a grammar file (``save.lark``)."""
+    return (_folder("grammar") / name).read_text(encoding="utf-8")
+
+
+def sample(name: str) -> Path:
+    """The file or directory of a sample (``docker-port-80``). Raises `RuleflowError` for an unknown one."""
+    found = samples().get(name)
+    if found is None:
+        raise RuleflowError(f"there is no sample {name!r}", help=f"there are: {', '.join(samples())}")
+    return found
+
+
+def samples() -> dict[str, Path]:
+    """Every sample by name, in order: a rules file, or the directory of a host."""
+    folder = _folder("samples")
+    found = {path.stem: path for path in folder.glob("*.rules")}
+    found |= {path.name: path for path in folder.iterdir() if (path / "iptables.save").is_file()}
+    return dict(sorted(found.items()))
+
+
+def _folder(name: str) -> Path:
+    shipped = _HERE / "_data" / name
+    return shipped if shipped.is_dir() else _HERE.parent / name

@@ -1,0 +1,416 @@
+"""The kernel as oracle: throw-away namespaces, rules loaded by the real restore, packets sent, and what became of them.
+
+A `Lab` is a router in a namespace of its own and, in a second one, the far ends of its interfaces. Each packet is put on
+the wire (or sent by a raw socket of the router), then a barrier waits until the kernel is done with it, and whatever was seen
+since belongs to that packet: frames that left, packets delivered (logged behind the last rule of INPUT), refusals, and the trace.
+Packets are processed on one CPU in order of arrival, so two runs see the same.
+"""
+
+import ctypes
+import errno
+import os
+import re
+import socket
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from ruleflow.errors import RuleflowError, Where
+from ruleflow.kernel.namespaces import LabUnavailableError, Namespace, become_root_of_user_namespace, sockets_of
+from ruleflow.kernel.netlink import Logged, Netlink, Traced
+from ruleflow.kernel.router import BARRIER, Spec, build, interface_macs
+from ruleflow.kernel.run import run
+from ruleflow.kernel.trace import Listing, TraceEvent, completed, parse_trace
+from ruleflow.kernel.wire import MAGIC, TCP, Header, decode, encode
+from ruleflow.netfilter.packet import Packet
+
+ETH_IP, ETH_IP6, ETH_BARRIER = 0x0800, 0x86DD, 0x88B5  # the last is for local experiments (IEEE 802)
+ETH_ALL = 3
+SOL_PACKET, PACKET_IGNORE_OUTGOING = 263, 23
+SO_MARK, IPV6_HDRINCL = 36, 36
+RST = 0x04
+LOG_GROUP = 0x5246
+ROUNDS = 6
+"""A packet's longest way through the queue of a CPU: out, over lo, in, a refusal, over lo, and in."""
+
+WATCHERS = f"""table inet rf {{
+ chain arrived {{
+  type filter hook prerouting priority -500
+  meta nftrace set TRACE
+ }}
+ chain made {{
+  type filter hook output priority -2147483648
+  log prefix "rf:made" group {LOG_GROUP}
+  meta nftrace set TRACE
+ }}
+ chain left {{
+  type filter hook postrouting priority 2147483646
+  log prefix "rf:left" group {LOG_GROUP}
+ }}
+ chain delivered {{
+  type filter hook input priority 2147483647
+  log prefix "rf:delivered" group {LOG_GROUP}
+  TAKE
+ }}
+}}
+"""
+
+
+class LoadRefusedError(RuleflowError):
+    """The real restore does not take the rule set; the message has its words."""
+
+
+class Shot(msgspec.Struct, frozen=True):
+    """A packet and how it is sent, where that is not the usual way.
+
+    ``port`` is the router's interface at whose far end it is put on the wire (usual: ``packet.physdev_in``, else
+    ``packet.in_interface``; with neither the router sends it); ``to_mac`` the frame's destination (usual: the interface or the
+    bridge it enters); ``quoted`` the packet an ICMP error is about; ``ip_options`` raw IPv4 options.
+    """
+
+    packet: Packet
+    port: str | None = None
+    to_mac: int | None = None
+    quoted: Packet | None = None
+    more_fragments: bool = False
+    ip_options: bytes = b""
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """A packet as it was seen: at which interface of the router, its header there, its mark (None where nobody told)."""
+
+    interface: str
+    header: Header
+    mark: int | None = None
+    to_mac: int | None = None
+
+
+class Observation(msgspec.Struct, frozen=True):
+    """What became of one packet.
+
+    ``verdict`` is ``forwarded`` (it left; also what the router sends), ``delivered``, ``rejected`` (an answer came: reset or ICMP
+    error), ``unroutable`` (the router's own send failed, ``error`` names why) or ``dropped``. ``left`` has each packet that left
+    (TEE makes copies), ``answers`` the refusals that reached their end or were delivered here, ``made`` all refusals the router
+    made, before any rule could drop them. ``steps`` is the rule path of the packet, ``answer_steps`` that of its refusals.
+    """
+
+    sent: Header
+    verdict: str
+    left: tuple[Seen, ...] = ()
+    delivered: Seen | None = None
+    answers: tuple[Seen, ...] = ()
+    made: tuple[Header, ...] = ()
+    error: str | None = None
+    steps: tuple[TraceEvent, ...] = ()
+    answer_steps: tuple[TraceEvent, ...] = ()
+
+    @property
+    def interface(self) -> str | None:
+        """The interface it left by."""
+        return self.left[0].interface if self.left else None
+
+    @property
+    def after(self) -> Header | None:
+        """Its header at the end of its way: as it left, or as it was delivered."""
+        seen = self.left[0] if self.left else self.delivered
+        return seen.header if seen else None
+
+
+class Lab:
+    """A router to try packets in; use it in a `with` block. Nothing is left behind, not even by a kill."""
+
+    def __init__(self, spec: Spec, backend: str = "nft", *, trace: bool = True) -> None:
+        """Build the router. ``backend`` is ``nft`` or ``legacy``; ``trace`` records rule paths.
+
+        Without root the process enters a user namespace of its own first, and stays in it. Raises `LabUnavailableError`
+        where the kernel does not allow it or a tool is missing, `RouterRefusedError` where the description cannot be built.
+        """
+        become_root_of_user_namespace()
+        self.spec, self.backend, self.trace = spec, backend, trace
+        self._open: list[Namespace | Netlink | socket.socket] = []
+        self._listings = {4: Listing(), 6: Listing()}
+        self._tables: dict[int, tuple[str, ...]] = {4: (), 6: ()}
+        self._ident = 0
+        try:
+            self._build()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Take everything down; the kernel removes namespaces nobody holds."""
+        while self._open:
+            self._open.pop().close()
+
+    def _build(self) -> None:
+        self._router, self._outside = Namespace(), Namespace()
+        self._open += [self._router, self._outside]
+        self._peers = build(self.spec, self._router, self._outside)
+        self._of_peer = {peer: name for name, peer in self._peers.items()}
+        self._macs = interface_macs(self._router)
+        self._watch()
+        with self._outside.inside():
+            self._wire = self._packet_socket()
+        with self._router.inside():
+            self._names = dict(socket.if_nameindex())
+            self._loop = self._packet_socket()
+
+    def _watch(self) -> None:
+        text = WATCHERS.replace("TRACE", "1" if self.trace else "0").replace("TAKE", "" if self.spec.answering else "drop")
+        self._must(["nft", "-f", "-"], text)
+        with self._router.inside():
+            self._events, self._control = Netlink(), Netlink()
+            self._open += [self._events, self._control]
+            self._events.listen_to_log(LOG_GROUP)
+            if self.trace and self.backend == "legacy":
+                self._events.listen_to_log(0)
+                for family in (2, 10):
+                    self._events.log_through_netlink(family)
+        if self.trace and self.backend == "nft":
+            self._events.listen_to_traces()
+
+    def _packet_socket(self) -> socket.socket:
+        made = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.htons(ETH_ALL))
+        made.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
+        made.settimeout(2)
+        self._open.append(made)
+        return made
+
+    def _must(self, argv: list[str], text: str) -> None:
+        with self._router.inside():
+            result = run(argv, input=text)
+        if result.returncode:
+            raise LabUnavailableError(f"{argv[0]} fails in the lab: {result.stderr.strip()}", help="install nftables and iptables, and load their kernel modules")
+
+    # rules
+
+    def load(self, text: str, family: int = 4) -> None:
+        """Replace all rules of a family by those of a dump, through the real restore, and forget all connections.
+
+        Raises `LoadRefusedError` with restore's words; then that family's tables may be half loaded.
+        """
+        tables = tuple(re.findall(r"(?m)^\*(\S+)", text))
+        self._remove(family, [name for name in self._tables[family] if name not in tables])
+        self._tables[family] = tuple(dict.fromkeys((*self._tables[family], *tables)))
+        self._restore(text, family)
+        self._tables[family] = tables
+        self.forget_connections()
+        rules = self._control.rules({4: 2, 6: 10}[family]) if self.backend == "nft" and self.trace else ()
+        self._listings[family] = Listing.of(text, rules)
+
+    def _restore(self, text: str, family: int) -> None:
+        tool = f"{'iptables' if family == 4 else 'ip6tables'}-{self.backend}-restore"
+        with self._router.inside():
+            result = run(["env", "XTABLES_LOCKFILE=/proc/self/fd/2", tool], input=text)
+        if result.returncode:
+            raise LoadRefusedError(f"{tool} refuses the rules: {result.stderr.strip()}", where=_refused_line(result.stderr, text), help="the same text fails on a real host, too; if a set is missing, give its members")
+
+    def _remove(self, family: int, tables: Sequence[str]) -> None:
+        if tables and self.backend == "nft":
+            name = "ip" if family == 4 else "ip6"
+            self._must(["nft", "-f", "-"], "".join(f"delete table {name} {table}\n" for table in tables))
+        elif tables:
+            empty = "".join(f"*{table}\n{_CHAINS[table]}COMMIT\n" for table in tables)
+            self._restore(empty, family)
+
+    def forget_connections(self) -> None:
+        """Empty the router's connection tracking table."""
+        self._control.forget_connections()
+
+    # packets
+
+    def send(self, packets: Iterable[Packet | Shot]) -> list[Observation]:
+        """Send packets one after another, each when the kernel is done with the one before; what became of each.
+
+        A connection's later packets and replies are further packets of the sequence. Raises BufferError where the
+        trace of one packet is larger than the socket's buffer.
+        """
+        before = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, {_current_cpu()})
+        try:
+            return [self._observe(each if isinstance(each, Shot) else Shot(each)) for each in packets]
+        finally:
+            os.sched_setaffinity(0, before)
+
+    def _observe(self, shot: Shot) -> Observation:
+        self._collect()
+        self._ident = self._ident % 0xFFFE + 1
+        payload = shot.packet.payload
+        tag = MAGIC + struct.pack(">H", self._ident) if payload is None else payload
+        data = _fitting(shot, tag, self._ident)
+        error = self._put(shot, data)
+        frames, events = self._collect()
+        sent = decode(data)
+        assert sent is not None
+        return self._judge(sent, frames, events, error)
+
+    def _put(self, shot: Shot, data: bytes) -> str | None:
+        port = shot.port or shot.packet.physdev_in or shot.packet.in_interface
+        if port is None:
+            return self._send_from_router(shot.packet, data)
+        frame = self._frame(shot, port, data)
+        if port in self._peers:
+            self._wire.sendto(frame, (self._peers[port], 0))
+        elif port == "lo":
+            self._loop.sendto(frame, (port, 0))
+        else:
+            raise RuleflowError(f"no packet can come in by {port}: it is no interface of the lab's router", help="describe the interface, or name the bridge port the frame comes from (port=…)")
+        return None
+
+    def _frame(self, shot: Shot, port: str, data: bytes) -> bytes:
+        family, entry = shot.packet.family, shot.packet.in_interface or port
+        to = shot.to_mac
+        if to is None:
+            to = _group_mac(shot.packet) or self._macs.get(entry if entry in self._macs else port, 0)
+        source = 0x020000000001 if shot.packet.mac is None else shot.packet.mac
+        kind = ETH_IP if family == 4 else ETH_IP6
+        return to.to_bytes(6, "big") + source.to_bytes(6, "big") + kind.to_bytes(2, "big") + data
+
+    def _send_from_router(self, packet: Packet, data: bytes) -> str | None:
+        family = socket.AF_INET if packet.family == 4 else socket.AF_INET6
+        with self._router.inside(), sockets_of(packet.uid, packet.gid):
+            sender = socket.socket(family, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.IPPROTO_RAW)
+        with sender:
+            if packet.mark is not None:
+                sender.setsockopt(socket.SOL_SOCKET, SO_MARK, packet.mark)
+            if packet.out_interface:
+                sender.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, packet.out_interface.encode() + b"\0")
+            sender.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+            width = 4 if packet.family == 4 else 16
+            to = socket.inet_ntop(family, (packet.destination or 0).to_bytes(width, "big"))
+            try:
+                sender.sendto(data, (to, 0))
+            except OSError as error:
+                return errno.errorcode.get(error.errno or 0, str(error.errno))
+        return None
+
+    def _collect(self) -> tuple[list[tuple[str, bytes]], list[Traced | Logged]]:
+        """Wait until the kernel is done with what was sent; the frames and events seen since."""
+        frames: list[tuple[str, bytes]] = []
+        for _ in range(ROUNDS):
+            self._wire.sendto(b"\xff" * 12 + ETH_BARRIER.to_bytes(2, "big") + bytes(46), (BARRIER[0], 0))
+            while True:
+                data, address = self._wire.recvfrom(1 << 16)
+                if address[0] == BARRIER[1]:
+                    break
+                frames.append((self._of_peer.get(address[0], address[0]), data))
+        return frames, list(self._events.events())
+
+    # judgement
+
+    def _judge(self, sent: Header, frames: Sequence[tuple[str, bytes]], events: Sequence[Traced | Logged], error: str | None) -> Observation:
+        logged = [(e, h) for e in events if isinstance(e, Logged) and e.prefix.startswith("rf:") and (h := decode(e.payload))]
+        marks = {e.prefix[3:]: e.mark for e, h in logged if _is_same(sent, h)}
+        left, answers = [], []
+        for interface, data in frames:
+            header = decode(data[14:]) if data[12:14] in (b"\x08\x00", b"\x86\xdd") else None
+            if header and _is_same(sent, header):
+                left.append(Seen(interface, header, marks.get("left"), int.from_bytes(data[:6], "big")))
+            elif header and _is_answer(sent, header):
+                answers.append(Seen(interface, header, None, int.from_bytes(data[:6], "big")))
+        delivered = None
+        for event, header in logged:
+            if event.prefix == "rf:delivered":
+                seen = Seen(self._names.get(event.in_index, ""), header, event.mark)
+                if _is_same(sent, header):
+                    delivered = delivered or seen
+                elif _is_answer(sent, header):
+                    answers.append(seen)
+        made = tuple(h for e, h in logged if e.prefix == "rf:made" and not _is_same(sent, h) and _is_answer(sent, h))
+        steps, answer_steps = self._paths(sent, events)
+        verdict = _verdict(left, delivered, answers or made, error)
+        return Observation(sent, verdict, tuple(left), delivered, tuple(answers), made, error, steps, answer_steps)
+
+    def _paths(self, sent: Header, events: Sequence[Traced | Logged]) -> tuple[tuple[TraceEvent, ...], tuple[TraceEvent, ...]]:
+        if not self.trace:
+            return (), ()
+        told = [event for each in events for event in self._told(each)]
+        mine = [event for event, header in told if header is None or _is_same(sent, header)]
+        other = [event for event, header in told if header is not None and not _is_same(sent, header) and _is_answer(sent, header)]
+        family = 4 if sent.family == 4 else 6
+        listing = self._listings[family]
+        return tuple(completed(mine, listing)), tuple(completed(other, listing))
+
+    def _told(self, event: Traced | Logged) -> Iterator[tuple[TraceEvent, Header | None]]:
+        raise NotImplementedError
+
+
+_CHAINS = {
+    "filter": ":INPUT ACCEPT\n:FORWARD ACCEPT\n:OUTPUT ACCEPT\n",
+    "security": ":INPUT ACCEPT\n:FORWARD ACCEPT\n:OUTPUT ACCEPT\n",
+    "raw": ":PREROUTING ACCEPT\n:OUTPUT ACCEPT\n",
+    "nat": ":PREROUTING ACCEPT\n:INPUT ACCEPT\n:OUTPUT ACCEPT\n:POSTROUTING ACCEPT\n",
+    "mangle": ":PREROUTING ACCEPT\n:INPUT ACCEPT\n:FORWARD ACCEPT\n:OUTPUT ACCEPT\n:POSTROUTING ACCEPT\n",
+}
+_libc = ctypes.CDLL(None)
+
+
+def _current_cpu() -> int:
+    cpu = int(_libc.sched_getcpu())
+    return cpu if cpu in os.sched_getaffinity(0) else min(os.sched_getaffinity(0))
+
+
+def _refused_line(words: str, text: str) -> Where | None:
+    found = re.search(r"line:? (\d+)", words)
+    number = int(found[1]) if found else 0
+    lines = text.split("\n")
+    return Where(line=number, text=lines[number - 1]) if 0 < number <= len(lines) else None
+
+
+def _fitting(shot: Shot, tag: bytes, ident: int) -> bytes:
+    """The packet's bytes; where its given length has no room for the tag, it goes without."""
+    quoted = b"" if shot.quoted is None else encode(shot.quoted, b"rfquoted")
+    for payload in (tag, b""):
+        try:
+            return encode(shot.packet, payload, ident=ident, more_fragments=shot.more_fragments, ip_options=shot.ip_options, quoted=quoted)
+        except ValueError:
+            if not payload or shot.packet.payload is not None:
+                raise
+    raise AssertionError
+
+
+def _group_mac(packet: Packet) -> int | None:
+    """The frame address of an IP multicast group (RFC 1112 §6.4, RFC 2464 §7) or of the limited broadcast."""
+    to = packet.destination or 0
+    if packet.family == 6:
+        return 0x333300000000 | to & 0xFFFFFFFF if to >> 120 == 0xFF else None
+    if to == 0xFFFFFFFF:
+        return 0xFFFFFFFFFFFF
+    return 0x01005E000000 | to & 0x7FFFFF if to >> 28 == 0xE else None
+
+
+def _is_same(sent: Header, seen: Header) -> bool:
+    """Is it the packet that was sent, perhaps rewritten? NAT leaves identification and flow label alone."""
+    return sent.family == seen.family and sent.ident == seen.ident and not _quotes(sent, seen)
+
+
+def _quotes(sent: Header, seen: Header) -> bool:
+    return seen.quoted is not None and not sent.is_error and seen.quoted.ident == sent.ident
+
+
+def _is_answer(sent: Header, seen: Header) -> bool:
+    """Is it a refusal of the packet that was sent: an ICMP error that quotes it, or a reset of its connection?"""
+    if sent.family != seen.family:
+        return False
+    if seen.protocol == TCP:
+        return sent.protocol == TCP and bool((seen.tcp_flags or 0) & RST)
+    return seen.is_error and (seen.quoted is None or seen.quoted.ident == sent.ident)
+
+
+def _verdict(left: Sequence[Seen], delivered: Seen | None, answers: Sequence[object], error: str | None) -> str:
+    if left:
+        return "forwarded"
+    if delivered:
+        return "delivered"
+    if answers:
+        return "rejected"
+    return "unroutable" if error not in (None, "EPERM") else "dropped"

@@ -1,0 +1,259 @@
+"""The hosts (network namespaces) of one machine, and how their interfaces are joined."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from ruleflow.errors import ReadError, Where
+from ruleflow.netfilter.host import BridgePort, Host, Interface
+from ruleflow.netfilter.read_host import read_host
+
+End = tuple[str, str]
+"""A host's name and an interface's name."""
+
+
+class Link(msgspec.Struct, frozen=True):
+    """A veth pair (or a wire one knows of): what goes in at one end comes out at the other."""
+
+    a: End
+    b: End
+
+
+class Container(msgspec.Struct, frozen=True):
+    """What the container's engine says of it: the networks it is in, each with its address."""
+
+    name: str
+    networks: tuple[tuple[str, str], ...] = ()
+    published: str = ""
+
+
+class World(msgspec.Struct, frozen=True):
+    """The hosts of one machine; the first is the machine's own namespace, called ``host``."""
+
+    hosts: tuple[Host, ...]
+    links: tuple[Link, ...] = ()
+    containers: tuple[Container, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+    @property
+    def main(self) -> Host:
+        """The machine's own namespace."""
+        return self.hosts[0]
+
+    def host(self, name: str) -> Host:
+        """The host called ``name``.
+
+        :raises ReadError: where there is none.
+        """
+        for host in self.hosts:
+            if host.name == name:
+                return host
+        names = ", ".join(host.name for host in self.hosts)
+        raise ReadError(f"there is no place called {name!r}", help=f"the places are {names}")
+
+    def across(self, host: str, interface: str) -> End | None:
+        """The host and interface at the other end of the link, None where it is not known."""
+        for link in self.links:
+            if link.a == (host, interface):
+                return link.b
+            if link.b == (host, interface):
+                return link.a
+        return None
+
+    def segment(self, host: str, interface: str) -> tuple[End, ...]:
+        """Every interface with addresses that hears a frame sent out of ``interface``, itself left out.
+
+        It follows veth pairs and bridges: a bridge's own interface, and what is plugged into its ports.
+        """
+        seen: set[End] = {(host, interface)}
+        waiting = [*self._next(host, interface)]
+        while waiting:
+            end = waiting.pop(0)
+            if end not in seen:
+                seen.add(end)
+                waiting += self._behind(*end)
+        return tuple(end for end in sorted(seen - {(host, interface)}) if self._is_end(*end))
+
+    def owners(self, address: int, family: int) -> tuple[tuple[Host, Interface], ...]:
+        """Every host and interface that has ``address``."""
+        return tuple(
+            (host, link)
+            for host in self.hosts
+            for link, own in host.addresses(family)
+            if own.address == address
+        )
+
+    def _next(self, host: str, interface: str) -> Iterator[End]:
+        """Where a frame goes that leaves by ``interface``."""
+        at = self.host(host)
+        yield from ((host, port.interface) for port in at.plugged_into(interface))
+        over = self.across(host, interface)
+        if over is not None:
+            yield over
+
+    def _behind(self, host: str, interface: str) -> Iterator[End]:
+        """Where a frame goes on that has reached ``interface``: a bridge's port floods it."""
+        at = self.host(host)
+        yield from self._next(host, interface)
+        port = at.port(interface)
+        if port is not None:
+            yield host, port.bridge
+            yield from ((host, other.interface) for other in at.plugged_into(port.bridge))
+
+    def _is_end(self, host: str, interface: str) -> bool:
+        """Whether IP is spoken there: a bridge's port has no say of its own."""
+        link = self.host(host).interface(interface)
+        return link is not None and self.host(host).port(interface) is None
+
+
+def read_world(directory: Path) -> World:
+    """The world whose files are in ``directory`` (``ruleflow snapshot`` writes them), joined.
+
+    :raises ReadError: where it is no such directory or a file in it cannot be read.
+    """
+    if not directory.is_dir():
+        raise ReadError(
+            f"{directory} is not a directory",
+            where=Where(str(directory)),
+            help="make one with: ruleflow snapshot DIR",
+        )
+    spaces = sorted(path for path in (directory / "ns").glob("*") if path.is_dir())
+    hosts = (read_host(directory, "host"), *(read_host(path, path.name) for path in spaces))
+    links, unknown = join(hosts)
+    return World(hosts, links, _containers(directory), unknown)
+
+
+def _containers(directory: Path) -> tuple[Container, ...]:
+    published = {words[0]: words[2].strip() for words in _parts(directory / "ps.txt")}
+    return tuple(_container(name, rest.split(), published) for name, _, rest in _parts(directory / "containers.txt"))
+
+
+def _parts(path: Path) -> list[tuple[str, str, str]]:
+    """Each line as its first word, a blank, and the rest."""
+    if not path.is_file():
+        return []
+    return [line.partition(" ") for line in path.read_text("utf-8").splitlines() if line.strip()]
+
+
+def _container(name: str, words: list[str], published: dict[str, str]) -> Container:
+    networks = tuple(zip(words[::2], words[1::2], strict=False))
+    return Container(name, networks, published.get(name, ""))
+
+
+def join(hosts: tuple[Host, ...]) -> tuple[tuple[Link, ...], tuple[str, ...]]:
+    """The veth pairs of ``hosts``, and a sentence for each end whose other end is not known.
+
+    ``14: veth1@if15`` is joined to the interface with index 15 of another namespace that names 14 as its
+    other end. Where several fit, a namespace that one number (link-netnsid) already stands for, and the
+    neighbours' link-layer addresses decide.
+    """
+    ends = [(host, link) for host in hosts for link in host.interfaces if _is_pair_end(link)]
+    made: dict[End, End] = dict(_same_namespace(hosts))
+    known: dict[tuple[str, int], str] = {}
+    for clue in (_only_one, _by_namespace_number, _by_neighbour, _by_subnet):
+        _join_by(clue, ends, made, known)
+    links = tuple(Link(a, b) for a, b in sorted(made.items()) if a < b)
+    lost = tuple(
+        f"the other end of {link.name} in {host.name} (index {link.peer_index}) is in no namespace given"
+        for host, link in ends
+        if (host.name, link.name) not in made
+    )
+    return links, lost
+
+
+def _is_pair_end(link: Interface) -> bool:
+    return link.peer_index is not None and link.peer_namespace is not None and link.kind in ("veth", "")
+
+
+def _same_namespace(hosts: tuple[Host, ...]) -> Iterator[tuple[End, End]]:
+    """Pairs with both ends in one namespace: iproute2 names the peer (``d0@d1``)."""
+    for host in hosts:
+        for link in host.interfaces:
+            other = host.interface(link.peer)
+            if other is not None and link.kind == other.kind == "veth" and other.peer == link.name:
+                yield (host.name, link.name), (host.name, other.name)
+
+
+HostEnd = tuple[Host, Interface]
+Known = dict[tuple[str, int], str]
+
+
+def _join_by(clue: "Clue", ends: list[HostEnd], made: dict[End, End], known: Known) -> None:
+    """Join what ``clue`` decides, again and again while it decides something."""
+    changed = True
+    while changed:
+        changed = False
+        for host, link in ends:
+            if (host.name, link.name) in made:
+                continue
+            fits = [end for end in ends if _fits(host, link, *end) and (end[0].name, end[1].name) not in made]
+            chosen = clue(host, link, _consistent(host, link, fits, known))
+            if chosen is not None:
+                _make(host, link, *chosen, made, known)
+                changed = True
+
+
+def _make(host: Host, link: Interface, other: Host, end: Interface, made: dict[End, End], known: Known) -> None:
+    made[host.name, link.name] = (other.name, end.name)
+    made[other.name, end.name] = (host.name, link.name)
+    known[host.name, link.peer_namespace or 0] = other.name
+    known[other.name, end.peer_namespace or 0] = host.name
+
+
+def _fits(host: Host, link: Interface, other: Host, end: Interface) -> bool:
+    """Whether each names the other's index."""
+    return host is not other and link.peer_index == end.index and end.peer_index == link.index
+
+
+def _consistent(host: Host, link: Interface, fits: list[HostEnd], known: Known) -> list[HostEnd]:
+    """Those of ``fits`` that do not gainsay what a namespace's numbers already stand for, either way."""
+    ours = known.get((host.name, link.peer_namespace or 0))
+    taken = {name for (at, number), name in known.items() if at == host.name and number != link.peer_namespace}
+    return [
+        (other, end)
+        for other, end in fits
+        if (ours in (None, other.name))
+        and other.name not in taken
+        and known.get((other.name, end.peer_namespace or 0)) in (None, host.name)
+    ]
+
+
+def _only_one(_host: Host, _link: Interface, fits: list[HostEnd]) -> HostEnd | None:
+    return fits[0] if len(fits) == 1 else None
+
+
+_by_namespace_number = _only_one
+"""Once more after the sure pairs are made: their numbers have ruled others out."""
+
+
+def _by_neighbour(host: Host, link: Interface, fits: list[HostEnd]) -> HostEnd | None:
+    """The one whose link-layer address a neighbour entry of this interface (or of its bridge) names."""
+    macs = {entry.mac for entry in host.neighbours if entry.interface in (link.name, link.master)}
+    named = [end for end in fits if end[1].mac in macs]
+    return named[0] if len(named) == 1 else None
+
+
+def _by_subnet(host: Host, link: Interface, fits: list[HostEnd]) -> HostEnd | None:
+    """The one with an address on the network of this interface (or of its bridge)."""
+    named = [end for end in fits if _share_network(host, link, end[1])]
+    return named[0] if len(named) == 1 else None
+
+
+def _share_network(host: Host, link: Interface, end: Interface) -> bool:
+    here = [*link.addresses]
+    bridge = host.interface(link.master)
+    here += bridge.addresses if bridge else ()
+    return any(
+        a.family == b.family and a.scope == "global" and a.on_link(b.address) for a in here for b in end.addresses
+    )
+
+
+class Clue:
+    """What decides between several interfaces that may be the other end."""
+
+    def __call__(self, host: Host, link: Interface, fits: list[HostEnd]) -> HostEnd | None:
+        raise NotImplementedError
+
+
+Port = BridgePort
