@@ -30,8 +30,11 @@ room() {  # room [DIRECTORY]: run this script again inside a fresh room, or furn
     fi
     out=$ROOM_OUT
     hostname gateway.example
-    mount -t sysfs sysfs /sys
     mount -t tmpfs tmpfs /media
+    mkdir /media/cgroup
+    mount --rbind /sys/fs/cgroup /media/cgroup   # a fresh /sys knows the room's interfaces, but has no cgroups
+    mount -t sysfs sysfs /sys
+    mount --rbind /media/cgroup /sys/fs/cgroup
     for part in etc var run; do
         mkdir -p "/media/$part" "/media/$part.work"
         mount -t overlay overlay -o "lowerdir=/$part,upperdir=/media/$part,workdir=/media/$part.work" "/$part"
@@ -68,9 +71,9 @@ await() {  # await COMMAND...: until it succeeds, 30 seconds at most
 }
 
 save() {  # save NAME: what iptables-save prints, unchanged
-    "${iptables_save:-iptables-save}" >"$out/$1.rules"
+    ${iptables_save:-iptables-save} >"$out/$1.rules"
 }
 
 save6() {  # save6 NAME: what ip6tables-save prints, unchanged
-    "${ip6tables_save:-ip6tables-save}" >"$out/$1-ipv6.rules"
+    ${ip6tables_save:-ip6tables-save} >"$out/$1-ipv6.rules"
 }
