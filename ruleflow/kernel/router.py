@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import re
 
 import msgspec
@@ -128,7 +129,7 @@ def _check_names(spec: Spec) -> None:
 
 
 def _links(spec: Spec, peers: dict[str, str], outside: Namespace) -> list[str]:
-    there = f"/proc/self/fd/{outside.fd}"
+    there = f"/proc/{os.getpid()}/fd/{outside.fd}"
     lines = [f"link add name {each.name} type bridge mcast_snooping 0" for each in spec.interfaces if each.kind == "bridge"]
     for each in spec.interfaces:
         if each.kind == "veth":
