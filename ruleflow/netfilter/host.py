@@ -309,7 +309,10 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     def relay(self, protocol: str, address: int, port: int, family: int) -> Relay | None:
         """The proxy that takes a connection to ``address`` and ``port``, and where it relays it."""
         for one in self.relays:
-            if (one.protocol, one.port, one.family) == (protocol, port, family) and one.address in (0, address):
+            if (one.protocol, one.port, one.family) == (protocol, port, family) and one.address in (
+                0,
+                address,
+            ):
                 return one
         return None
 

@@ -92,7 +92,9 @@ def _options(words: list[str]) -> tuple[tuple[str, str], ...]:
     """Options as pairs; a word that takes no value gets an empty one (``create … counters``)."""
     pairs, at = [], 0
     while at < len(words):
-        alone = words[at] in _ALONE and (at + 1 == len(words) or words[at] in ("counters", "skbinfo", "forceadd"))
+        alone = words[at] in _ALONE and (
+            at + 1 == len(words) or words[at] in ("counters", "skbinfo", "forceadd")
+        )
         pairs.append((words[at], "" if alone or at + 1 == len(words) else words[at + 1]))
         at += 1 if alone else 2
     return tuple(pairs)

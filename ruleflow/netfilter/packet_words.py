@@ -141,7 +141,7 @@ class _Facts:
                 [self.endpoint(c) for c in tree.children],
             )
             return
-        token: Token = tree.children[0]
+        token: Any = tree.children[0]
         try:
             self.put(name, _READING[name](str(token), self.values), token)
         except ReadError as error:
@@ -156,6 +156,8 @@ class _Facts:
             raise self.wrong(f"{name.replace('_', ' ')} is said twice", token)
 
     def endpoint(self, tree: Tree[Any]) -> Endpoint:
+        host: Any
+        port: Any
         host, port = tree.children
         number = None if port is None else self.port(port)
         if host == ANY:
@@ -314,10 +316,8 @@ _READING: dict[str, Reading] = {
 
 def _head(packet: Packet) -> list[str]:
     """Protocol, kind of icmp, source and destination."""
-    if packet.protocol is None:
-        parts = ["ip"]
-    else:
-        parts = [PROTOCOL_NAMES.get(packet.protocol, str(packet.protocol))]
+    number = packet.protocol
+    parts = ["ip" if number is None else PROTOCOL_NAMES.get(number, str(number))]
     if packet.icmp_type is not None:
         parts.append(_kind_text(packet))
     source = _endpoint(packet.family, packet.source, packet.source_port)

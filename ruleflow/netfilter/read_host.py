@@ -4,7 +4,7 @@ The JSON files hold what ``ip -j -d addr``, ``ip -j route show table all``, ``ip
 ``bridge -j -d link`` print (iproute2); ``sysctl.txt`` lines of ``sysctl -a``; ``listen.txt`` lines of ``ss -ltnup``.
 """
 
-from collections.abc import Callable, Iterable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from ruleflow.netfilter.host import (
     RulesText,
     Sysctls,
 )
-from ruleflow.netfilter.ipset import read_sets
+from ruleflow.netfilter.ipset import IpSet, read_sets
 from ruleflow.netfilter.numbers import PROTOCOLS, read_address, read_mac
 
 Row = dict[str, Any]
@@ -59,7 +59,9 @@ def read_host(directory: Path, name: str) -> Host:
         ports=ports,
         sysctls=_sysctls(files.text("sysctl.txt", "kernel settings (sysctl)")),
         sets=_sets(files),
-        neighbours=tuple(_neighbour(row) for row in files.rows("neigh.json", "neighbours") or () if "dst" in row),
+        neighbours=tuple(
+            _neighbour(row) for row in files.rows("neigh.json", "neighbours") or () if "dst" in row
+        ),
         listeners=_listeners(files.text("listen.txt", "listening sockets")),
         relays=read_relays(files.text("docker-proxy.txt", "") or ""),
         dumps=_dumps(directory),
@@ -215,7 +217,11 @@ def _nexthop(row: Row) -> Nexthop:
     number, family = read_address(gateway) if gateway else (None, 4)
     flags = tuple(row.get("flags", ()))
     return Nexthop(
-        interface=row.get("dev"), gateway=number, gateway_family=family, weight=int(row.get("weight", 1)), flags=flags
+        interface=row.get("dev"),
+        gateway=number,
+        gateway_family=family,
+        weight=int(row.get("weight", 1)),
+        flags=flags,
     )
 
 
@@ -249,9 +255,6 @@ def _rules(files: _Files) -> tuple[PolicyRule, ...] | None:
 def default_rules(family: int) -> tuple[PolicyRule, ...]:
     """The rules every namespace begins with: table local, main and (IPv4) default."""
     return tuple(PolicyRule(family=family, priority=at, table=table) for at, table in DEFAULT_RULES[family])
-
-
-_RULE_PROTOCOLS = {name: number for name, number in PROTOCOLS.items()}  # noqa: C416 - widened below
 
 
 def _rule(row: Row, family: int) -> PolicyRule:
@@ -301,11 +304,8 @@ def _rule_protocol(value: object) -> int | None:
 
 
 def _rule_ports(row: Row, side: str) -> tuple[int, int] | None:
-    if side in row:
-        return int(row[side]), int(row[side])
-    if f"{side}_start" in row:
-        return int(row[f"{side}_start"]), int(row[f"{side}_end"])
-    return None
+    low = row.get(side, row.get(f"{side}_start"))
+    return None if low is None else (int(low), int(row.get(f"{side}_end", low)))
 
 
 def _neighbour(row: Row) -> Neighbour:
@@ -327,7 +327,7 @@ def _sysctls(text: str | None) -> Sysctls | None:
     return Sysctls.of({name.strip(): value.strip() for name, _, value in pairs})
 
 
-def _sets(files: _Files) -> tuple[Any, ...] | None:
+def _sets(files: _Files) -> tuple[IpSet, ...] | None:
     text = files.text("ipset.save", "")
     return None if text is None else read_sets(text, str(files.directory / "ipset.save"))
 
@@ -362,7 +362,7 @@ def read_relays(text: str) -> tuple[Relay, ...]:
 
 
 def _relay(words: list[str]) -> Relay | None:
-    pairs = zip(words, words[1:], strict=False)
+    pairs = pairwise(words)
     options = {name.lstrip("-"): value for name, value in pairs if name.startswith("-")}
     try:
         at, family = read_address(options["host-ip"])
@@ -381,14 +381,12 @@ def _dumps(directory: Path) -> tuple[RulesText, ...]:
         return (directory / name).read_text("utf-8", "surrogateescape")
 
     present = ((name, *kind) for name, kind in DUMPS.items() if (directory / name).is_file())
-    return tuple(RulesText(family, _backend(text(name), backend), text(name)) for name, family, backend in present)
+    return tuple(
+        RulesText(family, _backend(text(name), backend), text(name)) for name, family, backend in present
+    )
 
 
 def _backend(text: str, backend: str) -> str:
     """The backend that the dump itself names in its first line, if it does."""
     first = text.partition("\n")[0]
     return "legacy" if "(legacy)" in first else "nft" if "(nf_tables)" in first else backend
-
-
-Reader = Callable[[Row], Any]
-Rows = Iterable[Row]

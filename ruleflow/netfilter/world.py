@@ -1,12 +1,12 @@
 """The hosts (network namespaces) of one machine, and how their interfaces are joined."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
 
 from ruleflow.errors import ReadError, Where
-from ruleflow.netfilter.host import BridgePort, Host, Interface
+from ruleflow.netfilter.host import Host, Interface
 from ruleflow.netfilter.read_host import read_host
 
 End = tuple[str, str]
@@ -126,7 +126,9 @@ def read_world(directory: Path) -> World:
 
 def _containers(directory: Path) -> tuple[Container, ...]:
     published = {words[0]: words[2].strip() for words in _parts(directory / "ps.txt")}
-    return tuple(_container(name, rest.split(), published) for name, _, rest in _parts(directory / "containers.txt"))
+    return tuple(
+        _container(name, rest.split(), published) for name, _, rest in _parts(directory / "containers.txt")
+    )
 
 
 def _parts(path: Path) -> list[tuple[str, str, str]]:
@@ -177,9 +179,12 @@ def _same_namespace(hosts: tuple[Host, ...]) -> Iterator[tuple[End, End]]:
 
 HostEnd = tuple[Host, Interface]
 Known = dict[tuple[str, int], str]
+"""Which namespace a number of a namespace stands for."""
+Clue = Callable[[Host, Interface, list[HostEnd]], HostEnd | None]
+"""What decides between several interfaces that may be the other end."""
 
 
-def _join_by(clue: "Clue", ends: list[HostEnd], made: dict[End, End], known: Known) -> None:
+def _join_by(clue: Clue, ends: list[HostEnd], made: dict[End, End], known: Known) -> None:
     """Join what ``clue`` decides, again and again while it decides something."""
     changed = True
     while changed:
@@ -190,11 +195,12 @@ def _join_by(clue: "Clue", ends: list[HostEnd], made: dict[End, End], known: Kno
             fits = [end for end in ends if _fits(host, link, *end) and (end[0].name, end[1].name) not in made]
             chosen = clue(host, link, _consistent(host, link, fits, known))
             if chosen is not None:
-                _make(host, link, *chosen, made, known)
+                _make((host, link), chosen, made, known)
                 changed = True
 
 
-def _make(host: Host, link: Interface, other: Host, end: Interface, made: dict[End, End], known: Known) -> None:
+def _make(one: HostEnd, two: HostEnd, made: dict[End, End], known: Known) -> None:
+    (host, link), (other, end) = one, two
     made[host.name, link.name] = (other.name, end.name)
     made[other.name, end.name] = (host.name, link.name)
     known[host.name, link.peer_namespace or 0] = other.name
@@ -209,7 +215,9 @@ def _fits(host: Host, link: Interface, other: Host, end: Interface) -> bool:
 def _consistent(host: Host, link: Interface, fits: list[HostEnd], known: Known) -> list[HostEnd]:
     """Those of ``fits`` that do not gainsay what a namespace's numbers already stand for, either way."""
     ours = known.get((host.name, link.peer_namespace or 0))
-    taken = {name for (at, number), name in known.items() if at == host.name and number != link.peer_namespace}
+    taken = {
+        name for (at, number), name in known.items() if at == host.name and number != link.peer_namespace
+    }
     return [
         (other, end)
         for other, end in fits
@@ -245,15 +253,7 @@ def _share_network(host: Host, link: Interface, end: Interface) -> bool:
     bridge = host.interface(link.master)
     here += bridge.addresses if bridge else ()
     return any(
-        a.family == b.family and a.scope == "global" and a.on_link(b.address) for a in here for b in end.addresses
+        a.family == b.family and a.scope == "global" and a.on_link(b.address)
+        for a in here
+        for b in end.addresses
     )
-
-
-class Clue:
-    """What decides between several interfaces that may be the other end."""
-
-    def __call__(self, host: Host, link: Interface, fits: list[HostEnd]) -> HostEnd | None:
-        raise NotImplementedError
-
-
-Port = BridgePort
