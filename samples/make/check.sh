@@ -5,12 +5,13 @@
 # table first. Prints what comes back different; the exit code is 1 if anything does.
 set -u
 . "$(dirname "$0")/room.sh"
-needs "iptables" -- iptables-nft-restore iptables-legacy-restore awk unshare
+needs "iptables ipset" -- ipset iptables-nft-restore iptables-legacy-restore awk unshare
 [ "$(id -u)" = 0 ] || { echo "$0: run me as root" >&2; exit 2; }
 cd "$(dirname "$0")/.." || exit 2
 
-again() {  # again PROGRAM FILE: load it, print what is then there
-    timeout 60 unshare --net sh -c '"$1-restore" --counters <"$2" && "$1-save"' sh "$1" "$2" 2>&1
+again() {  # again PROGRAM FILE: load it (after the sets it names, where they are beside it), print what is then there
+    timeout 60 unshare --net sh -c 'if [ -f "${2%.rules}.ipset" ]; then ipset restore <"${2%.rules}.ipset"; fi
+        "$1-restore" --counters <"$2" && "$1-save"' sh "$1" "$2" 2>&1
 }
 
 tables() {  # tables: the dump on standard input, without comments, table after table in the order of their names
