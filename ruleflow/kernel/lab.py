@@ -23,9 +23,10 @@ from ruleflow.kernel.namespaces import LabUnavailableError, Namespace, become_ro
 from ruleflow.kernel.netlink import Logged, Netlink, Traced
 from ruleflow.kernel.router import BARRIER, Spec, build, interface_macs
 from ruleflow.kernel.run import run
-from ruleflow.kernel.trace import Listing, TraceEvent, completed, parse_trace
+from ruleflow.kernel.trace import Listing, TraceEvent, completed, parse_log_prefix
 from ruleflow.kernel.wire import MAGIC, TCP, Header, decode, encode
 from ruleflow.netfilter.packet import Packet
+from ruleflow.ruleset.ir import Ruleset
 
 ETH_IP, ETH_IP6, ETH_BARRIER = 0x0800, 0x86DD, 0x88B5  # the last is for local experiments (IEEE 802)
 ETH_ALL = 3
@@ -193,19 +194,25 @@ class Lab:
 
     # rules
 
-    def load(self, text: str, family: int = 4) -> None:
-        """Replace all rules of a family by those of a dump, through the real restore, and forget all connections.
+    def load(self, rules: str | Ruleset, family: int | None = None) -> None:
+        """Replace all rules of a family (4, or the rule set's) through the real restore, and forget all connections.
+
+        Given a `Ruleset`, the steps also say what each rule decides on the legacy backend, whose trace does not.
 
         Raises `LoadRefusedError` with restore's words; then that family's tables may be half loaded.
         """
+        text = rules if isinstance(rules, str) else str(rules)
+        family = family or (4 if isinstance(rules, str) else rules.family)
         tables = tuple(re.findall(r"(?m)^\*(\S+)", text))
         self._remove(family, [name for name in self._tables[family] if name not in tables])
         self._tables[family] = tuple(dict.fromkeys((*self._tables[family], *tables)))
         self._restore(text, family)
         self._tables[family] = tables
         self.forget_connections()
-        rules = self._control.rules({4: 2, 6: 10}[family]) if self.backend == "nft" and self.trace else ()
-        self._listings[family] = Listing.of(text, rules)
+        if self.trace:
+            handles = self._control.rules({4: 2, 6: 10}[family]) if self.backend == "nft" else ()
+            listing = Listing.of_text(text, handles) if isinstance(rules, str) else Listing.of(rules, handles)
+            self._listings[family] = listing
 
     def _restore(self, text: str, family: int) -> None:
         tool = f"{'iptables' if family == 4 else 'ip6tables'}-{self.backend}-restore"
@@ -333,15 +340,43 @@ class Lab:
     def _paths(self, sent: Header, events: Sequence[Traced | Logged]) -> tuple[tuple[TraceEvent, ...], tuple[TraceEvent, ...]]:
         if not self.trace:
             return (), ()
-        told = [event for each in events for event in self._told(each)]
-        mine = [event for event, header in told if header is None or _is_same(sent, header)]
-        other = [event for event, header in told if header is not None and not _is_same(sent, header) and _is_answer(sent, header)]
-        family = 4 if sent.family == 4 else 6
-        listing = self._listings[family]
+        mine: list[TraceEvent] = []
+        other: list[TraceEvent] = []
+        whose: dict[str, list[TraceEvent] | None] = {}
+        entered: dict[str, Packet | None] = {}
+        for event, header in map(self._told, events):
+            if event is None:
+                continue
+            if header is not None:
+                whose[event.trace] = mine if _is_same(sent, header) else other if _is_answer(sent, header) else None
+                entered[event.trace] = event.packet
+            path = whose.get(event.trace)
+            if path is None or (event.kind == "rule" and event.number is None and event.handle is None):
+                continue  # newer kernels tell the end of a chain as a rule without a handle
+            packet = entered.pop(event.trace, None)
+            path.append(event if event.packet or not packet else msgspec.structs.replace(event, packet=packet))
+        listing = self._listings[sent.family]
         return tuple(completed(mine, listing)), tuple(completed(other, listing))
 
-    def _told(self, event: Traced | Logged) -> Iterator[tuple[TraceEvent, Header | None]]:
-        raise NotImplementedError
+    def _told(self, event: Traced | Logged) -> tuple[TraceEvent | None, Header | None]:
+        """The trace event in a message of the kernel, and the packet's header where the message has it."""
+        if isinstance(event, Logged):
+            header = decode(event.payload) if event.prefix.startswith("TRACE: ") else None
+            if header is None:
+                return None, None
+            return parse_log_prefix(event.prefix, str(header.ident), self._packet(header, event)), header
+        if event.table == "rf":
+            return None, None
+        header = decode(event.header + event.transport) if event.header else None
+        family = 6 if event.family == socket.AF_INET6 else 4
+        return TraceEvent(
+            f"{event.trace:08x}", family, event.table, event.chain, event.kind, handle=event.handle, verdict=event.verdict,
+            target=event.target, packet=self._packet(header, event) if header else None,
+        ), header  # fmt: skip
+
+    def _packet(self, header: Header, event: Traced | Logged) -> Packet:
+        names = self._names.get
+        return header.packet(in_interface=names(event.in_index), out_interface=names(event.out_index), mark=event.mark, payload=None)
 
 
 _CHAINS = {
