@@ -23,7 +23,11 @@ needs() {  # needs PACKAGES -- COMMAND...: say how to install what is missing, i
 room() {  # room [DIRECTORY]: run this script again inside a fresh room, or furnish it if we are inside
     if [ -z "${ROOM_OUT:-}" ]; then
         [ "$(id -u)" = 0 ] || { echo "$0: run me as root" >&2; exit 2; }
-        out=$(cd "${1:-$(dirname "$0")/..}" && pwd) || exit 2
+        out=${1:-$(dirname "$0")/..}
+        mkdir -p "$out" && out=$(cd "$out" && pwd -P) || exit 2
+        case $out/ in
+            /etc/*|/var/*|/run/*|/media/*) echo "$0: $out is hidden inside the room; choose another place" >&2; exit 2 ;;
+        esac
         # -i: no name or path of this machine's environment reaches the tools.
         exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C HOME=/ ROOM_OUT="$out" \
             timeout -k 5 "$seconds" unshare --net --mount --pid --ipc --uts --fork --mount-proc "$0"
