@@ -5,7 +5,7 @@ when they print the same.
 """
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -257,6 +257,23 @@ def table_lines(table: Table, *, counters: bool = True) -> Iterator[str]:
     yield from table.inside
     yield "COMMIT"
     yield from table.after
+
+
+SAVE_ORDER = ("raw", "mangle", "filter", "nat", "security")
+"""The tables in the order iptables-nft-save prints them."""
+
+
+def canonical_lines(
+    rulesets: Iterable[Ruleset], *, counters: bool = True, sort_tables: bool = False
+) -> Iterator[str]:
+    """The lines iptables-save prints for several rule sets, one after the other."""
+    rank = {name: index for index, name in enumerate(SAVE_ORDER)}
+    for ruleset in rulesets:
+        tables = ruleset.tables
+        if sort_tables:
+            tables = tuple(sorted(tables, key=lambda table: rank.get(table.name, len(rank))))
+        for table in tables:
+            yield from table_lines(table, counters=counters)
 
 
 class _Shown:

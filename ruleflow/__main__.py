@@ -1,0 +1,5 @@
+"""``python -m ruleflow``."""
+
+from ruleflow.cli import main
+
+main()

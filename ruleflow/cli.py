@@ -1,0 +1,149 @@
+"""The command line: one short function per command; the only room that prints and sets exit codes.
+
+Heavy libraries and rooms are imported inside the command that needs them, so that ``--help`` is instant.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from ruleflow import __version__
+from ruleflow.errors import RuleflowError
+
+if TYPE_CHECKING:
+    from ruleflow.ruleset.document import Document
+
+FINE, FOUND, TROUBLE, UNDECIDED = 0, 1, 2, 3
+"""Exit codes (docs: README, "Exit codes"); 4 and 5 belong to apply, 130 to Ctrl-C."""
+
+
+class Ordered(click.Group):
+    """Commands in the order a reader meets them, errors as ours, no traceback without --debug."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(self.commands)
+
+
+@click.group(cls=Ordered, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, message="ruleflow %(version)s")
+@click.option("--debug", is_flag=True, hidden=True, help="Show a traceback where ruleflow itself fails.")
+def cli(debug: bool) -> None:
+    """What iptables rules do, why a packet does not arrive, and what a port mapping adds.
+
+    DUMP is a file from iptables-save, - for standard input, or sample:NAME (see `ruleflow samples`).
+    """
+
+
+def reading(command: Any) -> Any:
+    """The options of every command that reads a dump."""
+    for add in (
+        click.option("-6", "family", flag_value=6, type=int, help="Read it as IPv6 rules."),
+        click.option("-4", "family", flag_value=4, type=int, help="Read it as IPv4 rules."),
+        click.option("--strict", is_flag=True, help="An unknown extension or option is an error."),
+        click.option("--lenient", is_flag=True, help="Pass over lines that cannot be read."),
+    ):
+        command = add(command)
+    return command
+
+
+def read_dump(name: str | None, *, family: int | None = None, strict: bool = False, lenient: bool = False) -> "Document":
+    """The document of a file, ``-`` or ``sample:NAME``; its warnings go to standard error."""
+    from ruleflow.ruleset.parse import parse
+
+    source, data = _bytes(name)
+    document = parse(data, source=source, family=family, strict=strict, lenient=lenient)
+    for notice in (*document.warnings, *document.errors):
+        click.echo(str(notice), err=True)
+    if document.noise and document.rulesets:
+        first = document.noise[0]
+        click.echo(f"note: passed over {len(document.noise)} lines outside of tables, the first at line {first[0]}", err=True)
+    return document
+
+
+def _bytes(name: str | None) -> tuple[str, bytes]:
+    if name is None or name == "-":
+        if sys.stdin.isatty():
+            click.echo(click.get_current_context().get_help())
+            sys.exit(TROUBLE)
+        return "<stdin>", sys.stdin.buffer.read()
+    path = Path(name)
+    if name.startswith("sample:"):
+        from ruleflow.data import sample
+
+        path = sample(name.removeprefix("sample:"))
+        if path.is_dir():
+            path = path / "iptables.save"
+    try:
+        return name, path.read_bytes()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        help_ = "give a file that iptables-save wrote, - for standard input, or sample:NAME"
+        raise RuleflowError(f"cannot read {name!r}: {reason}", help=help_) from None
+
+
+@cli.command()
+@click.argument("dump", required=False)
+@reading
+@click.option("--check", is_flag=True, help="Print nothing; exit 1 if the file is not canonical.")
+@click.option("--no-counters", is_flag=True, help="Leave out packet and byte counters.")
+@click.option("--sort-tables", is_flag=True, help="Tables in the order raw, mangle, filter, nat, security.")
+def fmt(dump: str | None, check: bool, no_counters: bool, sort_tables: bool, **how: Any) -> None:
+    """Print DUMP in the form that iptables-save itself prints."""
+    from ruleflow.ruleset.ir import canonical_lines
+
+    document = read_dump(dump, **how)
+    text = "".join(
+        f"{line}\n" for line in canonical_lines(document.rulesets, counters=not no_counters, sort_tables=sort_tables)
+    )
+    if check:
+        sys.exit(FINE if text == document.text else FOUND)
+    write(text)
+
+
+@cli.command()
+def samples() -> None:
+    """List the dumps and hosts that come with ruleflow."""
+    from ruleflow.data import samples as find
+
+    for name, path in find().items():
+        click.echo(f"sample:{name}{'/' if path.is_dir() else ''}")
+
+
+def write(text: str) -> None:
+    """Text to standard output, bytes that were no UTF-8 as they came."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
+    sys.stdout.buffer.flush()
+
+
+def fail(error: RuleflowError) -> NoReturn:
+    """Say what is wrong and leave with the code of trouble."""
+    click.echo(str(error), err=True)
+    sys.exit(TROUBLE)
+
+
+def main() -> None:
+    """The entry point: errors as errors, a closed pipe as silence, Ctrl-C as 130."""
+    try:
+        cli(prog_name="ruleflow", standalone_mode=False)
+    except RuleflowError as error:
+        fail(error)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(TROUBLE)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(FINE)
+    except RecursionError:
+        fail(RuleflowError("the chains are nested too deeply to follow", help="look for a chain that calls itself"))
+
+
+if __name__ == "__main__":
+    main()
