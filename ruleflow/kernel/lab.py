@@ -6,6 +6,7 @@ since belongs to that packet: frames that left, packets delivered (logged behind
 Packets are processed on one CPU in order of arrival, so two runs see the same.
 """
 
+import contextlib
 import ctypes
 import errno
 import os
@@ -25,6 +26,7 @@ from ruleflow.kernel.router import BARRIER, Spec, build, interface_macs
 from ruleflow.kernel.run import run
 from ruleflow.kernel.trace import Listing, TraceEvent, completed, parse_log_prefix
 from ruleflow.kernel.wire import MAGIC, TCP, Header, decode, encode
+from ruleflow.netfilter.numbers import address_text, read_address, read_mac
 from ruleflow.netfilter.packet import Packet
 from ruleflow.ruleset.ir import Ruleset
 
@@ -157,6 +159,7 @@ class Lab:
         self._open += [self._router, self._outside]
         self._peers = build(self.spec, self._router, self._outside)
         self._of_peer = {peer: name for name, peer in self._peers.items()}
+        self._masters = {each.name: each.master for each in self.spec.interfaces if each.master}
         self._macs = interface_macs(self._router)
         self._watch()
         with self._outside.inside():
@@ -274,13 +277,21 @@ class Lab:
         return None
 
     def _frame(self, shot: Shot, port: str, data: bytes) -> bytes:
-        family, entry = shot.packet.family, shot.packet.in_interface or port
-        to = shot.to_mac
-        if to is None:
-            to = _group_mac(shot.packet) or self._macs.get(entry if entry in self._macs else port, 0)
+        family = shot.packet.family
+        to = self._next_station(shot.packet, port) if shot.to_mac is None else shot.to_mac
         source = 0x020000000001 if shot.packet.mac is None else shot.packet.mac
         kind = ETH_IP if family == 4 else ETH_IP6
         return to.to_bytes(6, "big") + source.to_bytes(6, "big") + kind.to_bytes(2, "big") + data
+
+    def _next_station(self, packet: Packet, port: str) -> int:
+        """Whom the sender of a frame would address: a group, who is on the same bridge, else the router."""
+        bridge = self._masters.get(port)
+        on_link = {(each.interface, read_address(each.address)[0]): each for each in self.spec.neighbours}
+        found = on_link.get((bridge or "", packet.destination or 0))
+        group = _group_mac(packet)
+        if group is not None:
+            return group
+        return read_mac(found.mac) if found else self._macs.get(bridge or port, 0)
 
     def _send_from_router(self, packet: Packet, data: bytes) -> str | None:
         family = socket.AF_INET if packet.family == 4 else socket.AF_INET6
@@ -292,13 +303,20 @@ class Lab:
             if packet.out_interface:
                 sender.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, packet.out_interface.encode() + b"\0")
             sender.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-            width = 4 if packet.family == 4 else 16
-            to = socket.inet_ntop(family, (packet.destination or 0).to_bytes(width, "big"))
+            if packet.source:  # the route may depend on it; a foreign address cannot be bound to, and need not
+                with contextlib.suppress(OSError):
+                    sender.bind(self._socket_address(packet, packet.source))
             try:
-                sender.sendto(data, (to, 0))
+                sender.sendto(data, self._socket_address(packet, packet.destination or 0))
             except OSError as error:
                 return errno.errorcode.get(error.errno or 0, str(error.errno))
         return None
+
+    def _socket_address(self, packet: Packet, address: int) -> tuple[str, int] | tuple[str, int, int, int]:
+        if packet.family == 4:
+            return address_text(address, 4), 0
+        scope = next((index for index, name in self._names.items() if name == packet.out_interface), 0)
+        return address_text(address, 6), 0, 0, scope
 
     def _collect(self) -> tuple[list[tuple[str, bytes]], list[Traced | Logged]]:
         """Wait until the kernel is done with what was sent; the frames and events seen since."""

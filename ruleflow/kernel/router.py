@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+from collections.abc import Iterable
 
 import msgspec
 
@@ -55,13 +56,24 @@ class Interface(msgspec.Struct, frozen=True):
     mtu: int | None = None
 
 
+class Neighbour(msgspec.Struct, frozen=True):
+    """Somebody on a link: needed behind bridges only, where ``port`` is the port the address is plugged in at.
+
+    Everywhere else whoever is written to is there.
+    """
+
+    address: str
+    mac: str
+    interface: str
+    port: str | None = None
+
+
 class Spec(msgspec.Struct, frozen=True):
     """A router as described: everything but its rules.
 
     ``routes`` and ``rules`` are what stands behind ``ip route add`` and ``ip rule add`` (the family is seen from the
     addresses; begin with ``-6`` where there is none); ``sysctls`` are names and values, set last; ``sets`` is a text for
-    ``ipset restore``; ``neighbours`` are (address, mac, interface), needed on bridges only: everywhere else whoever is
-    written to answers. ``answering`` lets the router's own sockets answer what is delivered; usually it is taken away
+    ``ipset restore``; ``answering`` lets the router's own sockets answer what is delivered; usually it is taken away
     after INPUT, so that only rules answer.
     """
 
@@ -70,7 +82,7 @@ class Spec(msgspec.Struct, frozen=True):
     rules: tuple[str, ...] = ()
     sysctls: tuple[tuple[str, str], ...] = FORWARDING
     sets: str = ""
-    neighbours: tuple[tuple[str, str, str], ...] = ()
+    neighbours: tuple[Neighbour, ...] = ()
     answering: bool = False
 
 
@@ -107,6 +119,9 @@ def build(spec: Spec, router: Namespace, outside: Namespace) -> dict[str, str]:
     for name, value in spec.sysctls:
         _write(router, name, value)
     _ip(router, _paths(spec), family_seen=True)
+    stations = {(each.mac, each.port) for each in spec.neighbours if each.port}
+    if stations:
+        _run(router, ["bridge", "-batch", "-"], "".join(f"fdb replace {mac} dev {port} master static\n" for mac, port in sorted(stations)))
     if spec.sets:
         _run(router, ["ipset", "-exist", "restore"], spec.sets)
     return peers
@@ -122,7 +137,9 @@ def interface_macs(router: Namespace) -> dict[str, int]:
 def _check_names(spec: Spec) -> None:
     names = [each.name for each in spec.interfaces] + [each.master for each in spec.interfaces if each.master]
     wrong = [name for name in names if not NAME.fullmatch(name)]
+    names += [name for each in spec.neighbours for name in (each.interface, each.port) if name]
     words = [*spec.routes, *spec.rules, *(a for i in spec.interfaces for a in i.addresses)]
+    words += [word for each in spec.neighbours for word in (each.address, each.mac)]
     wrong += [text for text in words if not OPTION.fullmatch(text)]
     if wrong:
         raise RouterRefusedError(f"{wrong[0]!r} cannot stand in a description of a router", help="interface names have 1 to 15 characters, no blank or slash")
@@ -163,13 +180,12 @@ def _broadcast(address: str) -> str:
 
 def _paths(spec: Spec) -> list[str]:
     lines = [f"route replace {route}" for route in spec.routes] + [f"rule add {rule}" for rule in spec.rules]
-    for address, mac, interface in spec.neighbours:
-        lines.append(f"neigh replace {address} lladdr {mac} dev {interface} nud permanent")
+    for each in spec.neighbours:
+        lines.append(f"neigh replace {each.address} lladdr {each.mac} dev {each.interface} nud permanent")
     return [re.sub(r"^(\w+ \w+) -([46]) ", r"-\2 \1 ", line) for line in lines]
 
 
-def _ups(names: "object") -> list[str]:
-    assert isinstance(names, tuple | list) or hasattr(names, "__iter__")
+def _ups(names: Iterable[str]) -> list[str]:
     return [f"link set dev {name} up" for name in names]
 
 

@@ -1,0 +1,185 @@
+"""A rule as a sentence: who it is about, then what happens, put together from the phrases of its matches and target.
+
+Every extension says its own options (`Extension.phrases`); here they are only put in the order in which a
+person would say them, and a few pairs are said as one thing (``arriving on docker0 and leaving by it again``).
+"""
+
+import functools
+from collections.abc import Iterator
+
+import msgspec
+
+from ruleflow.ruleset.extension import Match, Option
+from ruleflow.ruleset.ir import Goto, Jump, Opaque, Rule
+from ruleflow.ruleset.matches.header import Header
+from ruleflow.ruleset.values import Not, Prefix, full_mask
+
+Part = object
+"""A match or a target: what a piece of a sentence comes from."""
+
+
+class Piece(msgspec.Struct, frozen=True):
+    """A phrase and where it comes from: a match or target, and which of its option rows."""
+
+    text: str
+    part: object
+    rows: tuple[Option, ...] = ()
+    slot: int = 99
+
+
+_SLOTS = {
+    "protocol": 0, "tcp_flags": 1, "icmp_type": 1, "icmp_code": 1, "source": 2, "source_port": 3, "destination": 4,
+    "destination_port": 5, "in_interface": 6, "out_interface": 7, "state": 8,
+}  # fmt: skip
+_LATER = 9
+"""The slot of everything else, said behind a comma in the order it stands."""
+
+
+def who(rule: Rule) -> tuple[str, tuple[Piece, ...]]:
+    """The packets a rule is about, in words, and the pieces of the sentence in its order."""
+    pieces = [piece for match in rule.matches for piece in _pieces(match)]
+    header = next((match for match in rule.matches if isinstance(match, Header)), None)
+    if header is not None:
+        pieces = _paired(header, pieces)
+    pieces.sort(key=lambda piece: piece.slot)
+    return _sentence(pieces), tuple(pieces)
+
+
+@functools.lru_cache(maxsize=8192)
+def _pieces(match: Match | Opaque) -> tuple[Piece, ...]:
+    if isinstance(match, Opaque):
+        return (Piece(f"and only when {match.text} says so", match, (), _LATER),)
+    if match.name == "comment":
+        return ()
+    return tuple(
+        Piece(text, match, (row,) if row is not None else (), _slot(row)) for row, text in match.phrases() if text
+    )
+
+
+def _slot(row: Option | None) -> int:
+    return _SLOTS.get(row.field.name, _LATER) if row is not None and row.field is not None else _LATER
+
+
+def _sentence(pieces: list[Piece]) -> str:
+    if not pieces:
+        return "everything"
+    text = pieces[0].text if pieces[0].slot == 0 else f"everything {pieces[0].text}"
+    if pieces[0].slot >= _LATER:
+        text = f"everything, {pieces[0].text}"
+    for before, piece in zip(pieces, pieces[1:], strict=False):
+        text += _lead(before, piece) + piece.text
+    return text
+
+
+def _lead(before: Piece, piece: Piece) -> str:
+    if piece.text.startswith(("port", ",")) or piece.slot >= _LATER:
+        return ", "
+    return ", " if piece.slot in (6, 7, 8) and before.slot in (6, 8) else " "
+
+
+def _paired(header: Header, pieces: list[Piece]) -> list[Piece]:
+    """The pairs of options that are said as one."""
+    pieces = _join(pieces, (6, 7), _interfaces(header))
+    if header.source == header.destination and _is_host(header.source):
+        pieces = [
+            msgspec.structs.replace(piece, text="to itself") if piece.slot == 4 else piece for piece in pieces
+        ]
+    if isinstance(header.destination, Prefix):
+        pieces = [_after_address(piece) for piece in pieces]
+    return pieces
+
+
+def _is_host(value: object) -> bool:
+    return isinstance(value, Prefix) and value.mask == full_mask(value.family)
+
+
+def _after_address(piece: Piece) -> Piece:
+    """``to port 80`` behind ``to 172.17.0.2`` is ``port 80``."""
+    if piece.slot == 5 and piece.text.startswith("to port"):
+        return msgspec.structs.replace(piece, text=piece.text[3:])
+    return piece
+
+
+def _interfaces(header: Header) -> str | None:
+    """In and out interface as one phrase, where they are the same interface."""
+    match header.in_interface, header.out_interface:
+        case str(a), str(b) if a == b:
+            return f"arriving on {_interface(a)} and leaving by it again"
+        case str(a), Not(value=b) if a == b:
+            return f"arriving on {_interface(a)} and leaving by another interface"
+        case Not(value=a), str(b) if a == b:
+            return f"leaving by {_interface(b)} and arriving on another interface"
+        case str(a), str(b):
+            return f"arriving on {_interface(a)} and leaving by {_interface(b)}"
+    return None
+
+
+def _interface(name: str) -> str:
+    return f"an interface named {name[:-1]}…" if name.endswith("+") else name
+
+
+def _join(pieces: list[Piece], slots: tuple[int, int], text: str | None) -> list[Piece]:
+    if text is None:
+        return pieces
+    first = next(piece for piece in pieces if piece.slot == slots[0])
+    rows = tuple(row for piece in pieces if piece.slot in slots for row in piece.rows)
+    joined = Piece(text, first.part, rows, slots[0])
+    return [piece for piece in pieces if piece.slot not in slots] + [joined]
+
+
+# -- what happens -----------------------------------------------------------------------------------------
+
+_LET = {"INPUT": "in", "FORWARD": "through", "OUTPUT": "out"}
+
+
+def does(rule: Rule, table: str, hooks: frozenset[str], policy: str | None = None) -> tuple[str, tuple[Piece, ...]]:
+    """What happens to those packets, in words: ``hooks`` are those from which the rule's chain is reached."""
+    pieces = tuple(_does(rule, table, hooks, policy))
+    return ", ".join(piece.text for piece in pieces), pieces
+
+
+def _does(rule: Rule, table: str, hooks: frozenset[str], policy: str | None) -> Iterator[Piece]:
+    target = rule.target
+    match target:
+        case None:
+            yield Piece("only count", None)
+        case Jump():
+            yield Piece(f"see {target.chain}", target)
+        case Goto():
+            yield Piece(f"go to {target.chain} (no way back)", target)
+        case Opaque():
+            yield Piece(f"do what {target.text} says (ruleflow does not know it)", target)
+        case _ if target.name == "ACCEPT":
+            yield Piece(accepts(table, hooks), target)
+        case _ if target.name == "DROP":
+            yield Piece("drop", target)
+        case _ if target.name == "RETURN":
+            yield Piece("back to the caller" if policy is None else "leave it to the policy", target)
+        case _:
+            phrases = target.phrases()
+            for row, text in phrases:
+                yield Piece(text, target, (row,) if row is not None else ())
+            if not phrases:
+                yield Piece(target.name.lower(), target)
+
+
+def accepts(table: str, hooks: frozenset[str]) -> str:
+    """What ACCEPT means in a table: only filter and security let something pass for good.
+
+    >>> accepts("filter", frozenset({"INPUT"}))
+    'let in'
+    """
+    if table == "nat":
+        return "leave untranslated"
+    if table not in ("filter", "security"):
+        return f"skip the rest of {table}"
+    ways = [word for hook, word in _LET.items() if hook in hooks]
+    return f"let {' or '.join(ways)}" if ways else "accept"
+
+
+def comments(rule: Rule) -> tuple[str, ...]:
+    """What the rule's comments say, word for word: somebody else's text."""
+    return tuple(
+        str(value) for match in rule.matches if isinstance(match, Match) and match.name == "comment"
+        for _, value in match.given()
+    )  # fmt: skip
