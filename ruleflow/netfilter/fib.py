@@ -69,8 +69,12 @@ def local_lookup(host: Host, flow: Flow) -> Found | None:
     Until the first ``ip rule`` is added, LOCAL and MAIN are one trie (fib_trie_table, fib_unmerge), and a more
     specific route of MAIN is found in "LOCAL".
     """
-    merged = _are_defaults(_rules(host, 4))
-    return _in_table(host, flow, MERGED if merged else "local")
+    return _in_table(host, flow, MERGED if uses_default_rules(host) else "local")
+
+
+def uses_default_rules(host: Host) -> bool:
+    """Whether IPv4's policy is what every namespace begins with (else fib4_has_custom_rules)."""
+    return _are_defaults(_rules(host, 4))
 
 
 def _rules(host: Host, family: int) -> tuple[PolicyRule, ...]:

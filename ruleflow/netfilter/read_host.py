@@ -266,7 +266,7 @@ def _rule(row: Row, family: int) -> PolicyRule:
         priority=row.get("priority", 0),
         action="goto" if "goto" in row else "nop" if "nop" in row else str(row.get("action", "lookup")),
         table=str(row.get("table", "main")),
-        goto=row.get("goto") if isinstance(row.get("goto"), int) else None,
+        goto=row.get("goto"),
         negated="not" in row,
         source=source,
         source_length=source_length,

@@ -7,10 +7,9 @@ net/ipv6/netfilter/ip6t_rpfilter.c). IPv6 routing itself does not check sources.
 
 import msgspec
 
-from ruleflow.netfilter.fib import Flow, Found, lookup
+from ruleflow.netfilter.fib import Flow, Found, lookup, uses_default_rules
 from ruleflow.netfilter.host import Host
 from ruleflow.netfilter.numbers import address_text
-from ruleflow.netfilter.source_address import SCOPES
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -21,23 +20,31 @@ class Check(msgspec.Struct, frozen=True):
     assumed: tuple[str, ...] = ()
 
 
-def validate_source(
-    host: Host, source: int, destination: int, iif: str, out: str | None, mark: int = 0, tos: int = 0
-) -> Check:
-    """fib_validate_source: is ``source`` believable on ``iif``?
+class Arrival(msgspec.Struct, frozen=True, kw_only=True):
+    """A packet from ``source`` arrived on ``iif``; it will leave by ``out`` (None: it is for this host)."""
 
-    ``out`` is the interface the packet will leave by, None where it is for this host. The answer names the
-    settings (rp_filter, accept_local) that were not known and taken as 0.
+    source: int
+    destination: int
+    iif: str
+    out: str | None = None
+    mark: int = 0
+    tos: int = 0
+
+
+def validate_source(host: Host, arrival: Arrival) -> Check:
+    """fib_validate_source: is the source of an IPv4 packet believable where it arrived?
+
+    The answer names the settings (rp_filter, accept_local) that were not known and taken as 0.
     """
+    iif = arrival.iif
     filter_, accepts, assumed = _settings(host, iif)
-    if not filter_ and (iif != out or not _redirects(host, iif)):
+    if not filter_ and (iif != arrival.out or not _redirects(host, iif)):
         if accepts:
             return Check(assumed=assumed)
         if not _has_custom(host):
-            if host.owns(source, 4):
-                return Check(_own(source, iif), "EINVAL", assumed)
-            return Check(assumed=assumed)
-    fault, error = _full(host, source, destination, iif, out, filter_, accepts, mark, tos)
+            own = host.owns(arrival.source, 4)
+            return Check(_own(arrival.source, iif), "EINVAL", assumed) if own else Check(assumed=assumed)
+    fault, error = _full(host, arrival, filter_, accepts)
     return Check(fault, error, assumed)
 
 
@@ -62,38 +69,25 @@ def _own(source: int, iif: str) -> str:
 
 
 def _has_custom(host: Host) -> bool:
-    """fib4_has_custom_rules, or local routes somebody added (fib_has_custom_local_routes)."""
-    rules = [rule for rule in host.rules or () if rule.family == 4]
-    plain = [(rule.priority, rule.table) for rule in rules] == [
-        (0, "local"),
-        (32766, "main"),
-        (32767, "default"),
-    ]
-    added = any(
-        route.family == 4 and route.kind == "local" and route.protocol not in ("kernel", "boot", "")
-        or route.family == 4 and route.kind == "local" and route.protocol == "boot" and route.table == "local"
-        for route in host.routes or ()
-    )  # fmt: skip
-    return bool(rules and not plain) or added
+    """fib4_has_custom_rules, or local routes that somebody added (fib_has_custom_local_routes)."""
+    added = (one for one in host.routes or () if one.family == 4 and one.kind == "local")
+    return not uses_default_rules(host) or any(one.protocol != "kernel" for one in added)
 
 
-def _full(
-    host: Host,
-    source: int,
-    destination: int,
-    iif: str,
-    out: str | None,
-    filter_: int,
-    accepts: bool,
-    mark: int,
-    tos: int,
-) -> tuple[str | None, str | None]:
+def _full(host: Host, asked: Arrival, filter_: int, accepts: bool) -> tuple[str | None, str | None]:
     """__fib_validate_source: a lookup the other way round."""
-    flow = Flow(
-        family=4, destination=source, source=destination, iif=out or "lo", tos=tos, uid=0,
-        mark=mark if host.src_valid_mark(iif) else 0,
-    )  # fmt: skip
-    found = lookup(host, flow)
+    source, iif = asked.source, asked.iif
+    mark = asked.mark if host.src_valid_mark(iif) else 0
+    back = Flow(
+        family=4,
+        destination=source,
+        source=asked.destination,
+        iif=asked.out or "lo",
+        tos=asked.tos,
+        mark=mark,
+        uid=0,
+    )
+    found = lookup(host, back)
     if found.error or found.route is None:
         return _last_resort(source, iif, filter_)
     kind = found.route.kind
@@ -101,11 +95,9 @@ def _full(
         return (_own(source, iif) if kind == "local" else f"{address_text(source, 4)} is {kind}"), "EINVAL"
     if _uses(found, iif) or (kind == "local" and iif == "lo"):
         return None, None
-    if not any(one.family == 4 for link in host.interfaces if link.name == iif for one in link.addresses):
+    if not any(link.name == iif for link, _ in host.addresses(4)):
         return _last_resort(source, iif, filter_)
-    if filter_ == 1:
-        return _wrong_way(source, iif, found), "EXDEV"
-    return None, None
+    return (_wrong_way(source, iif, found), "EXDEV") if filter_ == 1 else (None, None)
 
 
 def _uses(found: Found, iif: str) -> bool:
@@ -124,68 +116,54 @@ def _wrong_way(source: int, iif: str, found: Found) -> str:
     return f"the way back to {address_text(source, 4)} is {back}, not {iif} (rp_filter 1 on {iif})"
 
 
-def believes(
-    host: Host,
-    source: int,
-    destination: int,
-    *,
-    family: int,
-    iif: str,
-    loose: bool = False,
-    valid_mark: bool = False,
-    accept_local: bool = False,
-    mark: int = 0,
-    tos: int = 0,
-) -> bool | None:
+class Options(msgspec.Struct, frozen=True):
+    """What the match ``rpfilter`` is told: its options but ``--invert``."""
+
+    loose: bool = False
+    valid_mark: bool = False
+    accept_local: bool = False
+
+
+def believes(host: Host, arrival: Arrival, family: int, options: Options) -> bool | None:
     """What the match ``rpfilter`` answers without ``--invert``; None where the tables are not known."""
     if host.routes is None:
         return None
-    link = host.interface(iif)
-    if link is not None and link.is_loopback:
-        return True  # rpfilter_is_loopback
-    mark = mark if valid_mark else 0
-    if family == 4:
-        return _believes_four(host, source, destination, iif, loose, accept_local, mark, tos)
-    return _believes_six(host, source, destination, iif, loose, accept_local, mark)
+    link = host.interface(arrival.iif)
+    if link is not None and link.is_loopback:  # rpfilter_is_loopback
+        return True
+    mark = arrival.mark if options.valid_mark else 0
+    arrival = msgspec.structs.replace(arrival, mark=mark)
+    return _believes_four(host, arrival, options) if family == 4 else _believes_six(host, arrival, options)
 
 
-def _believes_four(
-    host: Host, source: int, destination: int, iif: str, loose: bool, accept_local: bool, mark: int, tos: int
-) -> bool:
-    """rpfilter_mt and rpfilter_lookup_reverse: unicast, and out of the same device unless loose."""
-    if source >> 28 == 14 or source == 0:
-        return source == 0 and (destination >> 28 == 14 or destination == 0xFFFFFFFF)
-    back = 0 if destination >> 28 == 14 or destination == 0xFFFFFFFF else destination
-    flow = Flow(family=4, destination=source, source=back, iif="lo", mark=mark, tos=tos, uid=0)
+def _believes_four(host: Host, arrival: Arrival, options: Options) -> bool:
+    """rpfilter_mt and rpfilter_lookup_reverse (net/ipv4/netfilter/ipt_rpfilter.c)."""
+    to = arrival.destination
+    many = to >> 28 == 14 or to in (0, 0xFFFFFFFF)
+    if to >> 28 == 14 and arrival.source == 0:
+        return to >> 8 == 0xE00000  # ipv4_is_local_multicast
+    back = 0 if many else to
+    flow = Flow(
+        family=4, destination=arrival.source, source=back, iif="lo", mark=arrival.mark, tos=arrival.tos, uid=0
+    )
     found = lookup(host, flow)
     if found.error or found.route is None:
         return False
-    if found.route.kind != "unicast" and not (found.route.kind == "local" and accept_local):
+    if found.route.kind != "unicast" and not (found.route.kind == "local" and options.accept_local):
         return False
-    return _uses(found, iif) or loose
+    return _uses(found, arrival.iif) or options.loose
 
 
-def _believes_six(
-    host: Host, source: int, destination: int, iif: str, loose: bool, accept_local: bool, mark: int
-) -> bool:
-    """rpfilter_lookup_reverse6: RTF_REJECT and anycast never; local with --accept-local only."""
-    if source >> 120 == 0xFF or source == 0:
-        return False
-    near = source >> 118 == 0x3FA
-    flow = Flow(
-        family=6,
-        destination=source,
-        source=destination,
-        oif=iif if near or not loose else None,
-        mark=mark,
-        uid=0,
-    )
-    found = lookup(host, flow)
+def _believes_six(host: Host, arrival: Arrival, options: Options) -> bool:
+    """rpfilter_mt6 and rpfilter_lookup_reverse6 (net/ipv6/netfilter/ip6t_rpfilter.c)."""
+    source, to = arrival.source, arrival.destination
+    if source == 0:  # duplicate address detection
+        return True
+    asked = arrival.iif if source >> 118 == 0x3FA or not options.loose else None
+    back = to if to and to >> 120 != 0xFF else None
+    found = lookup(host, Flow(family=6, destination=source, source=back, oif=asked, mark=arrival.mark, uid=0))
     if found.error or found.route is None or found.route.kind == "anycast":
         return False
-    if found.route.kind == "local" and not accept_local:
-        return False
-    return loose or any(hop.interface == iif for hop in found.hops)
-
-
-_ = SCOPES
+    if found.route.kind == "local":
+        return options.accept_local
+    return options.loose or any(hop.interface == arrival.iif for hop in found.hops)

@@ -11,7 +11,7 @@ import msgspec
 from ruleflow.netfilter.fib import Flow, Found, lookup
 from ruleflow.netfilter.host import Host, Nexthop, PolicyRule, Route
 from ruleflow.netfilter.numbers import address_text
-from ruleflow.netfilter.reverse_path import validate_source
+from ruleflow.netfilter.reverse_path import Arrival, validate_source
 from ruleflow.netfilter.source_address import for_route, select_four
 
 
@@ -243,6 +243,17 @@ def _validated(host: Host, flow: Flow, found: Found, forwards: bool | None) -> D
     return msgspec.structs.replace(decision, assumed=assumed)
 
 
+def _arrival(flow: Flow, destination: int, out: str | None) -> Arrival:
+    return Arrival(
+        source=flow.source or 0,
+        destination=destination,
+        iif=flow.iif or "",
+        out=out,
+        mark=flow.mark,
+        tos=flow.tos,
+    )
+
+
 _FORWARDING_ASSUMED = ("whether packets are forwarded (ip_forward) is not known: taken as on",)
 
 
@@ -254,7 +265,7 @@ def _not_forwarding(host: Host, flow: Flow, found: Found) -> Decision:
 def _broadcast(host: Host, flow: Flow, found: Found | None) -> Decision:
     """brd_input: for this host, if the source is believed."""
     if flow.source:
-        check = validate_source(host, flow.source, 0, flow.iif or "", None, flow.mark, flow.tos)
+        check = validate_source(host, _arrival(flow, 0, None))
         if check.fault:
             return _told(flow, "martian-source", check.fault, error=check.error, assumed=check.assumed)
     route_, rule = (found.route, found.rule) if found else (None, None)
