@@ -121,6 +121,10 @@ class Extension(msgspec.Struct, frozen=True, gc=False):
     families: ClassVar[tuple[int, ...]] = (4, 6)
     tables: ClassVar[tuple[str, ...]] = ()
     """The tables it may stand in; () means every one."""
+    hooks: ClassVar[tuple[str, ...]] = ()
+    """The built-in chains it may be reached from; () means every one of its tables."""
+    picky: ClassVar[bool] = False
+    """Whether it cannot stand in every rule: then `misfit` is asked."""
     spellings: ClassVar[tuple[Option, ...]] = ()
     """Rows that are only spellings of other rows (``--syn``) and have no attribute."""
 
@@ -176,6 +180,10 @@ class Extension(msgspec.Struct, frozen=True, gc=False):
                 clash = [other for other in row.excludes if other in values]
                 if clash:
                     raise Unreadable(f"{row.flag} cannot stand beside {cls.row(clash[0]).flag}")
+
+    def misfit(self, protocol: "Maybe[int]", matches: Sequence["Match"]) -> str | None:  # noqa: ARG002
+        """Why the real tools refuse it beside ``-p protocol`` and the other ``matches``; None where they do not."""
+        return None
 
     @classmethod
     def row(cls, attr: str) -> Option:

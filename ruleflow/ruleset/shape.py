@@ -49,6 +49,8 @@ class Plan(msgspec.Struct):
     unknown: tuple[tuple[int, str], ...]
     words: tuple[str, ...] | None
     """The words as respelled, where they are not those of the line."""
+    picky: bool = False
+    """Whether an extension of it cannot stand in every rule."""
 
 
 class Part(msgspec.Struct):
@@ -131,6 +133,8 @@ class Reader:
             target = memo.get(key)
             if target is None:
                 target = self._remember(key, part, words, line)
+        if plan.picky:
+            _check_fit(plan, matches, target)
         counters = _counters(plan, words) if plan.counters is not None or plan.given else None
         return Line(plan.command, chain, Rule(chain, tuple(matches), target, counters, number), position)
 
@@ -241,7 +245,18 @@ def _outline(lexer: Lexer, tokens: Sequence[Token]) -> Plan:
         target=next((part for part in parts if part in targets or _is_target(part, lexer)), None),
         unknown=tuple((lexer.places[index], message) for index, message in lexer.unknown),
         words=None,
+        picky=any(part.cls is not None and part.cls.picky for part in parts),
     )
+
+
+def _check_fit(plan: Plan, matches: Sequence[Any], target: Any) -> None:
+    """Refuse an extension beside matches that it cannot stand beside. Raises `Misplaced`."""
+    protocol = next((match.protocol_number for match in matches if getattr(match, "name", None) == ""), None)
+    for value in (*matches, target):
+        why = value.misfit(protocol, matches) if getattr(value, "picky", False) else None
+        if why is not None:
+            part = next(part for part in (*plan.parts, plan.target) if part and part.cls is type(value))
+            raise Misplaced(why, part.owned[0])
 
 
 def _is_target(part: Part, lexer: Lexer) -> bool:
