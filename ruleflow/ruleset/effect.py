@@ -8,7 +8,8 @@ from ruleflow.ruleset.fields import Field
 class Rewrite(msgspec.Struct, frozen=True):
     """A NAT rewriting, asked once per connection by its first packet.
 
-    ``what`` is ``destination`` or ``source``. ``low``/``high`` bound the new address (None: unchanged),
+    ``what`` is ``destination`` or ``source``, or ``hook``: the destination in PREROUTING and OUTPUT, the source
+    in INPUT and POSTROUTING (NETMAP). ``low``/``high`` bound the new address (None: unchanged),
     ``port_low``/``port_high`` the new port (None: unchanged where possible); ``port_base`` shifts it
     (``80-82/8000``). ``address_of_interface`` is for MASQUERADE and REDIRECT, whose address only the host
     knows; ``netmap`` keeps the host bits of the old address under ``netmask``.
@@ -51,6 +52,18 @@ class Adjust(msgspec.Struct, frozen=True):
     by: int
 
 
+class SetUnknown(msgspec.Struct, frozen=True):
+    """``field`` gets a value that packet and host do not tell, one of ``low`` to ``high`` where they are given.
+
+    HMARK's hash, SET ``--map-set``, NPT's checksum-neutral prefix, TCPMSS, CONNMARK with a shift; ``why`` says which.
+    """
+
+    field: Field
+    why: str
+    low: int | None = None
+    high: int | None = None
+
+
 class Untrack(msgspec.Struct, frozen=True):
     """Conntrack passes the packet over (NOTRACK, CT ``--notrack``)."""
 
@@ -74,7 +87,7 @@ class Note(msgspec.Struct, frozen=True):
     text: str
 
 
-Change = Rewrite | SetBits | CopyBits | Adjust | Untrack | Log | Copy | Note
+Change = Rewrite | SetBits | CopyBits | Adjust | SetUnknown | Untrack | Log | Copy | Note
 
 
 class Continue(msgspec.Struct, frozen=True):
