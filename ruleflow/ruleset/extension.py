@@ -14,7 +14,7 @@ import functools
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeAlias, TypeVar
 
 import msgspec
 
@@ -24,7 +24,7 @@ from ruleflow.ruleset.fields import Field
 from ruleflow.ruleset.values import FLAG, AnyType, Not, Unreadable
 
 T = TypeVar("T")
-Maybe = T | Not[T] | None
+Maybe: TypeAlias = T | Not[T] | None
 """An option's value: absent, given, or given with ``!`` before it."""
 
 _UNSET = object()
@@ -163,6 +163,9 @@ class Extension(msgspec.Struct, frozen=True, gc=False):
                 value = Not(value) if negated else value
             values[row.attr] = value
         cls.check(values, family)
+        for row in cls.rows():  # what is not printed is not kept: rules that print the same are equal
+            if row.hidden is not _UNSET and values.get(row.attr, _UNSET) == row.hidden:
+                del values[row.attr]
         return cls(**values)
 
     @classmethod

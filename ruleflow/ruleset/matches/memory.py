@@ -49,7 +49,7 @@ class Recent(Match, frozen=True, gc=False):
     remove: Annotated[Maybe[bool], _operation("remove", "noted", "not noted")] = None
     seconds: Annotated[int | None, option("--seconds", type=Number(1), negatable=False)] = None
     reap: Annotated[bool | None, option("--reap", negatable=False)] = None
-    hitcount: Annotated[int | None, option("--hitcount", type=Number(0, 255), negatable=False, hidden=0)] = None
+    hitcount: Annotated[int | None, option("--hitcount", type=Number(0, 65535), negatable=False, hidden=0)] = None
     same_ttl: Annotated[bool | None, option("--rttl", negatable=False, excludes=("set", "remove"))] = None
     list_name: Annotated[str | None, option("--name", type=Text(quoted=False), negatable=False)] = None
     mask: Annotated[str | None, option("--mask", type=HostAddress(), negatable=False)] = None
