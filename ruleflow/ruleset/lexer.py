@@ -29,6 +29,7 @@ _GOTO = frozenset({"-g", "--goto"})
 _COUNTERS = frozenset({"-c", "--set-counters"})
 _QUIET = frozenset({"-v", "--verbose", "-n", "--numeric", "-x", "--exact", "--line-numbers", "-w", "--wait"})
 _GENERAL = ("--match", "--jump", "--goto", "--set-counters", "--verbose", "--numeric", "--exact", "--wait")
+_FAMILIES = frozenset({"-4", "--ipv4", "-6", "--ipv6"})
 _STARTERS = _MATCH | _JUMP | _GOTO
 
 
@@ -37,7 +38,8 @@ class Group(msgspec.Struct):
 
     cls: type[Extension] | None
     words: list[int]
-    options: list[tuple[Option, bool, tuple[int, ...]]] = []
+    options: list[tuple[Option, bool, tuple[int, ...], int]] = []
+    """Row, negated, the words of the value, the word of the option."""
     name: str = ""
 
 
@@ -83,6 +85,7 @@ class Lexer:
         """All tokens of the line. Raises `Misplaced`."""
         if self.words and self.words[0].startswith("["):
             self._emit("COUNTERS")
+        self._bring_command_forward()
         kind = COMMANDS.get(self._word() or "")
         if kind is None:
             raise Misplaced(f"I do not know the command {self._word()!r}", self.at, "a rule begins with -A CHAIN")
@@ -100,6 +103,20 @@ class Lexer:
         if self.negated_at is not None:
             raise Misplaced("! stands before nothing", self.negated_at)
         return self.tokens
+
+    def _bring_command_forward(self) -> None:
+        """``-4 -A INPUT …`` and ``-s ADDRESS -A INPUT …``: getopt takes options in any order."""
+        first = self._word()
+        if first is None or first in COMMANDS:
+            return
+        found = next((i for i in range(self.at, len(self.words)) if self.words[i] in COMMANDS), None)
+        if found is None or not first.startswith(("-", "!")):
+            return
+        self.exact = False
+        order = [found, found + 1, *[i for i in range(self.at, len(self.words)) if i not in (found, found + 1)]]
+        order = [i for i in order if i < len(self.words) and self.words[i] not in _FAMILIES]
+        self.words[self.at :] = [self.words[i] for i in order]
+        self.places[self.at :] = [self.places[i] for i in order]
 
     # -- one clause -----------------------------------------------------------------------------------
 
@@ -151,7 +168,7 @@ class Lexer:
         values = self._values(row, number, index)
         group = self.groups[number]
         group.words.extend((*owned, *values))
-        group.options.append((row, negated, values))
+        group.options.append((row, negated, values, index))
         if number == 0 and row.flag == "-p":
             self._note_protocol(self.words[values[0]], negated=negated)
 
@@ -271,7 +288,7 @@ class Lexer:
         self.tokens = [token for token in self.tokens if token.index < start]
         self.groups = [group for group in self.groups if not group.words or min(group.words) < start]
         header = self.groups[0]
-        header.options = [given for given in header.options if max(given[2]) < start]
+        header.options = [given for given in header.options if max(given[2], default=given[3]) < start]
         header.words = [index for index in header.words if index < start]
         self.negated_at = None
         self.groups.append(Group(None, [], [], name))

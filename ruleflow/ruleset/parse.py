@@ -176,6 +176,8 @@ class _Parser:
 
     def _rule_line(self, number: int, line: str, lines: Iterator[tuple[int, str]]) -> None:
         """A line with a command; a string that goes on over the next lines belongs to it."""
+        if line.startswith(("-4 ", "--ipv4 ") if self.reader.family == 6 else ("-6 ", "--ipv6 ")):
+            return  # a file for both families: each restore passes the other's lines over (do_parse, xshared.c)
         try:
             for read in self.reader.read(line, number):
                 self._apply(read, number, line)

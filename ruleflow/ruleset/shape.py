@@ -268,7 +268,7 @@ def _part(group: Group, number: int, lexer: Lexer) -> Part | None:
         return None
     owned = tuple(sorted(group.words))
     kind = _part_kind(group, number, lexer.words[owned[0]])
-    part = Part(kind, group.cls, group.name, owned, tuple(group.options))
+    part = Part(kind, group.cls, group.name, owned, tuple([option[:3] for option in group.options]))
     if owned == tuple(range(owned[0], owned[-1] + 1)) and (number == 0 or kind in ("jump", "goto", "target") or lexer.words[owned[0]] in ("-m", "--match")):
         part.start, part.stop = owned[0], owned[-1] + 1
     if kind == "goto":
