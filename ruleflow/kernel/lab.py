@@ -13,19 +13,25 @@ import os
 import re
 import socket
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Self
 
 import msgspec
 
 from ruleflow.errors import RuleflowError, Where
-from ruleflow.kernel.namespaces import LabUnavailableError, Namespace, become_root_of_user_namespace, sockets_of
+from ruleflow.kernel.namespaces import (
+    LabUnavailableError,
+    Namespace,
+    become_root_of_user_namespace,
+    sockets_of,
+)
 from ruleflow.kernel.netlink import Logged, Netlink, Traced
+from ruleflow.kernel.observe import Observation, judge, paths
 from ruleflow.kernel.router import BARRIER, Spec, build, interface_macs
 from ruleflow.kernel.run import run
-from ruleflow.kernel.trace import Listing, TraceEvent, completed, parse_log_prefix
-from ruleflow.kernel.wire import MAGIC, TCP, Header, decode, encode
+from ruleflow.kernel.trace import Listing
+from ruleflow.kernel.wire import MAGIC, decode, encode
 from ruleflow.netfilter.numbers import address_text, read_address, read_mac
 from ruleflow.netfilter.packet import Packet
 from ruleflow.ruleset.ir import Ruleset
@@ -34,7 +40,6 @@ ETH_IP, ETH_IP6, ETH_BARRIER = 0x0800, 0x86DD, 0x88B5  # the last is for local e
 ETH_ALL = 3
 SOL_PACKET, PACKET_IGNORE_OUTGOING = 263, 23
 SO_MARK, IPV6_HDRINCL = 36, 36
-RST = 0x04
 LOG_GROUP = 0x5246
 ROUNDS = 6
 """A packet's longest way through the queue of a CPU: out, over lo, in, a refusal, over lo, and in."""
@@ -82,46 +87,6 @@ class Shot(msgspec.Struct, frozen=True):
     ip_options: bytes = b""
 
 
-class Seen(msgspec.Struct, frozen=True):
-    """A packet as it was seen: at which interface of the router, its header there, its mark (None where nobody told)."""
-
-    interface: str
-    header: Header
-    mark: int | None = None
-    to_mac: int | None = None
-
-
-class Observation(msgspec.Struct, frozen=True):
-    """What became of one packet.
-
-    ``verdict`` is ``forwarded`` (it left; also what the router sends), ``delivered``, ``rejected`` (an answer came: reset or ICMP
-    error), ``unroutable`` (the router's own send failed, ``error`` names why) or ``dropped``. ``left`` has each packet that left
-    (TEE makes copies), ``answers`` the refusals that reached their end or were delivered here, ``made`` all refusals the router
-    made, before any rule could drop them. ``steps`` is the rule path of the packet, ``answer_steps`` that of its refusals.
-    """
-
-    sent: Header
-    verdict: str
-    left: tuple[Seen, ...] = ()
-    delivered: Seen | None = None
-    answers: tuple[Seen, ...] = ()
-    made: tuple[Header, ...] = ()
-    error: str | None = None
-    steps: tuple[TraceEvent, ...] = ()
-    answer_steps: tuple[TraceEvent, ...] = ()
-
-    @property
-    def interface(self) -> str | None:
-        """The interface it left by."""
-        return self.left[0].interface if self.left else None
-
-    @property
-    def after(self) -> Header | None:
-        """Its header at the end of its way: as it left, or as it was delivered."""
-        seen = self.left[0] if self.left else self.delivered
-        return seen.header if seen else None
-
-
 class Lab:
     """A router to try packets in; use it in a `with` block. Nothing is left behind, not even by a kill."""
 
@@ -146,7 +111,9 @@ class Lab:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -169,7 +136,9 @@ class Lab:
             self._loop = self._packet_socket()
 
     def _watch(self) -> None:
-        text = WATCHERS.replace("TRACE", "1" if self.trace else "0").replace("TAKE", "" if self.spec.answering else "drop")
+        text = WATCHERS.replace("TRACE", "1" if self.trace else "0").replace(
+            "TAKE", "" if self.spec.answering else "drop"
+        )
         self._must(["nft", "-f", "-"], text)
         with self._router.inside():
             self._events, self._control = Netlink(), Netlink()
@@ -193,7 +162,10 @@ class Lab:
         with self._router.inside():
             result = run(argv, input=text)
         if result.returncode:
-            raise LabUnavailableError(f"{argv[0]} fails in the lab: {result.stderr.strip()}", help="install nftables and iptables, and load their kernel modules")
+            raise LabUnavailableError(
+                f"{argv[0]} fails in the lab: {result.stderr.strip()}",
+                help="install nftables and iptables, and load their kernel modules",
+            )
 
     # rules
 
@@ -222,7 +194,11 @@ class Lab:
         with self._router.inside():
             result = run(["env", "XTABLES_LOCKFILE=/proc/self/fd/2", tool], input=text)
         if result.returncode:
-            raise LoadRefusedError(f"{tool} refuses the rules: {result.stderr.strip()}", where=_refused_line(result.stderr, text), help="the same text fails on a real host, too; if a set is missing, give its members")
+            raise LoadRefusedError(
+                f"{tool} refuses the rules: {result.stderr.strip()}",
+                where=_refused_line(result.stderr, text),
+                help="the same text fails on a real host, too; if a set is missing, give its members",
+            )
 
     def _remove(self, family: int, tables: Sequence[str]) -> None:
         if tables and self.backend == "nft":
@@ -261,7 +237,11 @@ class Lab:
         frames, events = self._collect()
         sent = decode(data)
         assert sent is not None
-        return self._judge(sent, frames, events, error)
+        seen = judge(sent, frames, events, self._names, error)
+        if not self.trace:
+            return seen
+        steps, answer_steps = paths(sent, events, self._names, self._listings[sent.family])
+        return msgspec.structs.replace(seen, steps=steps, answer_steps=answer_steps)
 
     def _put(self, shot: Shot, data: bytes) -> str | None:
         port = shot.port or shot.packet.physdev_in or shot.packet.in_interface
@@ -273,7 +253,10 @@ class Lab:
         elif port == "lo":
             self._loop.sendto(frame, (port, 0))
         else:
-            raise RuleflowError(f"no packet can come in by {port}: it is no interface of the lab's router", help="describe the interface, or name the bridge port the frame comes from (port=…)")
+            raise RuleflowError(
+                f"no packet can come in by {port}: it is no interface of the lab's router",
+                help="describe the interface, or name the bridge port the frame comes from (port=…)",
+            )
         return None
 
     def _frame(self, shot: Shot, port: str, data: bytes) -> bytes:
@@ -301,9 +284,13 @@ class Lab:
             if packet.mark is not None:
                 sender.setsockopt(socket.SOL_SOCKET, SO_MARK, packet.mark)
             if packet.out_interface:
-                sender.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, packet.out_interface.encode() + b"\0")
+                sender.setsockopt(
+                    socket.SOL_SOCKET, socket.SO_BINDTODEVICE, packet.out_interface.encode() + b"\0"
+                )
             sender.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-            if packet.source:  # the route may depend on it; a foreign address cannot be bound to, and need not
+            if (
+                packet.source
+            ):  # the route may depend on it; a foreign address cannot be bound to, and need not
                 with contextlib.suppress(OSError):
                     sender.bind(self._socket_address(packet, packet.source))
             try:
@@ -329,72 +316,6 @@ class Lab:
                     break
                 frames.append((self._of_peer.get(address[0], address[0]), data))
         return frames, list(self._events.events())
-
-    # judgement
-
-    def _judge(self, sent: Header, frames: Sequence[tuple[str, bytes]], events: Sequence[Traced | Logged], error: str | None) -> Observation:
-        logged = [(e, h) for e in events if isinstance(e, Logged) and e.prefix.startswith("rf:") and (h := decode(e.payload))]
-        marks = {e.prefix[3:]: e.mark for e, h in logged if _is_same(sent, h)}
-        left, answers = [], []
-        for interface, data in frames:
-            header = decode(data[14:]) if data[12:14] in (b"\x08\x00", b"\x86\xdd") else None
-            if header and _is_same(sent, header):
-                left.append(Seen(interface, header, marks.get("left"), int.from_bytes(data[:6], "big")))
-            elif header and _is_answer(sent, header):
-                answers.append(Seen(interface, header, None, int.from_bytes(data[:6], "big")))
-        delivered = None
-        for event, header in logged:
-            if event.prefix == "rf:delivered":
-                seen = Seen(self._names.get(event.in_index, ""), header, event.mark)
-                if _is_same(sent, header):
-                    delivered = delivered or seen
-                elif _is_answer(sent, header):
-                    answers.append(seen)
-        made = tuple(h for e, h in logged if e.prefix == "rf:made" and not _is_same(sent, h) and _is_answer(sent, h))
-        steps, answer_steps = self._paths(sent, events)
-        verdict = _verdict(left, delivered, answers or made, error)
-        return Observation(sent, verdict, tuple(left), delivered, tuple(answers), made, error, steps, answer_steps)
-
-    def _paths(self, sent: Header, events: Sequence[Traced | Logged]) -> tuple[tuple[TraceEvent, ...], tuple[TraceEvent, ...]]:
-        if not self.trace:
-            return (), ()
-        mine: list[TraceEvent] = []
-        other: list[TraceEvent] = []
-        whose: dict[str, list[TraceEvent] | None] = {}
-        entered: dict[str, Packet | None] = {}
-        for event, header in map(self._told, events):
-            if event is None:
-                continue
-            if header is not None:
-                whose[event.trace] = mine if _is_same(sent, header) else other if _is_answer(sent, header) else None
-                entered[event.trace] = event.packet
-            path = whose.get(event.trace)
-            if path is None or (event.kind == "rule" and event.number is None and event.handle is None):
-                continue  # newer kernels tell the end of a chain as a rule without a handle
-            packet = entered.pop(event.trace, None)
-            path.append(event if event.packet or not packet else msgspec.structs.replace(event, packet=packet))
-        listing = self._listings[sent.family]
-        return tuple(completed(mine, listing)), tuple(completed(other, listing))
-
-    def _told(self, event: Traced | Logged) -> tuple[TraceEvent | None, Header | None]:
-        """The trace event in a message of the kernel, and the packet's header where the message has it."""
-        if isinstance(event, Logged):
-            header = decode(event.payload) if event.prefix.startswith("TRACE: ") else None
-            if header is None:
-                return None, None
-            return parse_log_prefix(event.prefix, str(header.ident), self._packet(header, event)), header
-        if event.table == "rf":
-            return None, None
-        header = decode(event.header + event.transport) if event.header else None
-        family = 6 if event.family == socket.AF_INET6 else 4
-        return TraceEvent(
-            f"{event.trace:08x}", family, event.table, event.chain, event.kind, handle=event.handle, verdict=event.verdict,
-            target=event.target, packet=self._packet(header, event) if header else None,
-        ), header  # fmt: skip
-
-    def _packet(self, header: Header, event: Traced | Logged) -> Packet:
-        names = self._names.get
-        return header.packet(in_interface=names(event.in_index), out_interface=names(event.out_index), mark=event.mark, payload=None)
 
 
 _CHAINS = {
@@ -424,7 +345,14 @@ def _fitting(shot: Shot, tag: bytes, ident: int) -> bytes:
     quoted = b"" if shot.quoted is None else encode(shot.quoted, b"rfquoted")
     for payload in (tag, b""):
         try:
-            return encode(shot.packet, payload, ident=ident, more_fragments=shot.more_fragments, ip_options=shot.ip_options, quoted=quoted)
+            return encode(
+                shot.packet,
+                payload,
+                ident=ident,
+                more_fragments=shot.more_fragments,
+                ip_options=shot.ip_options,
+                quoted=quoted,
+            )
         except ValueError:
             if not payload or shot.packet.payload is not None:
                 raise
@@ -439,31 +367,3 @@ def _group_mac(packet: Packet) -> int | None:
     if to == 0xFFFFFFFF:
         return 0xFFFFFFFFFFFF
     return 0x01005E000000 | to & 0x7FFFFF if to >> 28 == 0xE else None
-
-
-def _is_same(sent: Header, seen: Header) -> bool:
-    """Is it the packet that was sent, perhaps rewritten? NAT leaves identification and flow label alone."""
-    return sent.family == seen.family and sent.ident == seen.ident and not _quotes(sent, seen)
-
-
-def _quotes(sent: Header, seen: Header) -> bool:
-    return seen.quoted is not None and not sent.is_error and seen.quoted.ident == sent.ident
-
-
-def _is_answer(sent: Header, seen: Header) -> bool:
-    """Is it a refusal of the packet that was sent: an ICMP error that quotes it, or a reset of its connection?"""
-    if sent.family != seen.family:
-        return False
-    if seen.protocol == TCP:
-        return sent.protocol == TCP and bool((seen.tcp_flags or 0) & RST)
-    return seen.is_error and (seen.quoted is None or seen.quoted.ident == sent.ident)
-
-
-def _verdict(left: Sequence[Seen], delivered: Seen | None, answers: Sequence[object], error: str | None) -> str:
-    if left:
-        return "forwarded"
-    if delivered:
-        return "delivered"
-    if answers:
-        return "rejected"
-    return "unroutable" if error not in (None, "EPERM") else "dropped"

@@ -15,7 +15,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class LabUnavailableError(RuleflowError):
-    """This machine does not let us make namespaces; the message says what is missing."""
+    """Namespaces cannot be made on this machine; the message says what is missing."""
 
 
 class Namespace:
@@ -36,7 +36,7 @@ class Namespace:
 
     @contextlib.contextmanager
     def inside(self) -> Iterator[None]:
-        """Within the block this thread (its new sockets, processes and /proc/sys/net) is in the namespace."""
+        """Within the block the calling thread (its new sockets, processes and /proc/sys/net) is in the namespace."""
         before = os.open(HERE, os.O_RDONLY)
         try:
             _call("setns", self.fd, CLONE_NEWNET)
@@ -69,13 +69,13 @@ def sysctl_path(name: str) -> Path:
 def become_root_of_user_namespace() -> None:
     """Give a process without root a user namespace of its own, in which it may make network namespaces.
 
-    The process stays in it until it ends, and must have one thread (unshare(2)). Does nothing for root. Raises
+    The process stays in it, without the network, until it ends, and must have one thread (unshare(2)). Does nothing for root. Raises
     `LabUnavailableError` where the kernel refuses.
     """
     if os.geteuid() == 0:
         return
     uid, gid = os.geteuid(), os.getegid()
-    _call("unshare", CLONE_NEWUSER)
+    _call("unshare", CLONE_NEWUSER | CLONE_NEWNET)  # one cannot go back to a network namespace of others
     Path("/proc/self/setgroups").write_text("deny")  # else gid_map is refused: user_namespaces(7)
     Path("/proc/self/uid_map").write_text(f"0 {uid} 1")
     Path("/proc/self/gid_map").write_text(f"0 {gid} 1")
@@ -95,7 +95,9 @@ def _set_owner(uid: int, gid: int) -> None:
     for name, wanted in (("setfsgid", gid), ("setfsuid", uid)):
         call = getattr(_libc, name)
         call(ctypes.c_uint(wanted))
-        if call(ctypes.c_uint(0xFFFFFFFF)) & 0xFFFFFFFF != wanted:  # it answers the id now in force, and no error
+        if (
+            call(ctypes.c_uint(0xFFFFFFFF)) & 0xFFFFFFFF != wanted
+        ):  # it answers the id now in force, and no error
             raise LabUnavailableError(
                 f"a socket cannot be given the {name[-3:]} {wanted} here",
                 help="without root only your own user exists in the lab: run as root to try owner matches",

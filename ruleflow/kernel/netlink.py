@@ -64,7 +64,9 @@ class Netlink:
     """A netfilter netlink socket of the namespace it is made in."""
 
     def __init__(self, *, receive_buffer: int = 1 << 24) -> None:
-        self.socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_NETFILTER)
+        self.socket = socket.socket(
+            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_NETFILTER
+        )
         with contextlib.suppress(PermissionError):  # in a user namespace the ordinary limit stays
             self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, receive_buffer)
         self.socket.bind((0, 0))
@@ -74,7 +76,9 @@ class Netlink:
         """Close the socket."""
         self.socket.close()
 
-    def ask(self, kind: int, payload: bytes = b"", *, family: int = 0, resource: int = 0, flags: int = ACK) -> list[bytes]:
+    def ask(
+        self, kind: int, payload: bytes = b"", *, family: int = 0, resource: int = 0, flags: int = ACK
+    ) -> list[bytes]:
         """Send one request; the bodies (after nfgenmsg) of all answers. OSError where the kernel refuses."""
         self.sequence += 1
         body = struct.pack(">BBH", family, 0, resource) + payload

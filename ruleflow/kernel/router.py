@@ -114,14 +114,21 @@ def build(spec: Spec, router: Namespace, outside: Namespace) -> dict[str, str]:
         _write(outside, f"net.ipv6.conf.{name}.disable_ipv6", "1", optional=True)
     peers = {each.name: f"p{at}" for at, each in enumerate(spec.interfaces) if each.kind == "veth"}
     _ip(router, _links(spec, peers, outside))
-    _ip(outside, [f"link add {BARRIER[0]} type veth peer name {BARRIER[1]}", *_ups((*peers.values(), *BARRIER))])
+    _ip(
+        outside,
+        [f"link add {BARRIER[0]} type veth peer name {BARRIER[1]}", *_ups((*peers.values(), *BARRIER))],
+    )
     _ip(router, _addresses(spec))
     for name, value in spec.sysctls:
         _write(router, name, value)
     _ip(router, _paths(spec), family_seen=True)
     stations = {(each.mac, each.port) for each in spec.neighbours if each.port}
     if stations:
-        _run(router, ["bridge", "-batch", "-"], "".join(f"fdb replace {mac} dev {port} master static\n" for mac, port in sorted(stations)))
+        _run(
+            router,
+            ["bridge", "-batch", "-"],
+            "".join(f"fdb replace {mac} dev {port} master static\n" for mac, port in sorted(stations)),
+        )
     if spec.sets:
         _run(router, ["ipset", "-exist", "restore"], spec.sets)
     return peers
@@ -142,12 +149,19 @@ def _check_names(spec: Spec) -> None:
     words += [word for each in spec.neighbours for word in (each.address, each.mac)]
     wrong += [text for text in words if not OPTION.fullmatch(text)]
     if wrong:
-        raise RouterRefusedError(f"{wrong[0]!r} cannot stand in a description of a router", help="interface names have 1 to 15 characters, no blank or slash")
+        raise RouterRefusedError(
+            f"{wrong[0]!r} cannot stand in a description of a router",
+            help="interface names have 1 to 15 characters, no blank or slash",
+        )
 
 
 def _links(spec: Spec, peers: dict[str, str], outside: Namespace) -> list[str]:
     there = f"/proc/{os.getpid()}/fd/{outside.fd}"
-    lines = [f"link add name {each.name} type bridge mcast_snooping 0" for each in spec.interfaces if each.kind == "bridge"]
+    lines = [
+        f"link add name {each.name} type bridge mcast_snooping 0"
+        for each in spec.interfaces
+        if each.kind == "bridge"
+    ]
     for each in spec.interfaces:
         if each.kind == "veth":
             lines.append(f"link add name {each.name} type veth peer name {peers[each.name]} netns {there}")
@@ -158,7 +172,10 @@ def _links(spec: Spec, peers: dict[str, str], outside: Namespace) -> list[str]:
         if each.master:
             switch = {True: "on", False: "off"}
             ports = f"hairpin {switch[each.hairpin]} isolated {switch[each.isolated]}"
-            lines += [f"link set dev {each.name} master {each.master}", f"link set dev {each.name} type bridge_slave {ports}"]
+            lines += [
+                f"link set dev {each.name} master {each.master}",
+                f"link set dev {each.name} type bridge_slave {ports}",
+            ]
         elif each.kind == "veth":  # whoever is written to is there: no ARP, no neighbour discovery
             lines.append(f"link set dev {each.name} arp off")
     return lines
@@ -180,8 +197,10 @@ def _broadcast(address: str) -> str:
 
 def _paths(spec: Spec) -> list[str]:
     lines = [f"route replace {route}" for route in spec.routes] + [f"rule add {rule}" for rule in spec.rules]
-    for each in spec.neighbours:
-        lines.append(f"neigh replace {each.address} lladdr {each.mac} dev {each.interface} nud permanent")
+    lines += [
+        f"neigh replace {each.address} lladdr {each.mac} dev {each.interface} nud permanent"
+        for each in spec.neighbours
+    ]
     return [re.sub(r"^(\w+ \w+) -([46]) ", r"-\2 \1 ", line) for line in lines]
 
 
@@ -191,7 +210,9 @@ def _ups(names: Iterable[str]) -> list[str]:
 
 def _ip(namespace: Namespace, lines: list[str], *, family_seen: bool = False) -> None:
     """One `ip -batch` for each family: the batch mode has one family for all its lines."""
-    six = [line for line in lines if family_seen and (line.startswith("-6 ") or ":" in line.split(" lladdr ")[0])]
+    six = [
+        line for line in lines if family_seen and (line.startswith("-6 ") or ":" in line.split(" lladdr ")[0])
+    ]
     for family, part in (("", [line for line in lines if line not in six]), ("-6", six)):
         if part:
             text = "".join(re.sub(r"^-[46] ", "", line) + "\n" for line in part)
@@ -214,4 +235,7 @@ def _write(namespace: Namespace, name: str, value: str, *, optional: bool = Fals
         with missing:
             namespace.write_sysctl(name, value)
     except OSError as error:
-        raise LabUnavailableError(f"the sysctl {name} cannot be set to {value}: {error.strerror}", help="leave it out of the description, or load its module (br_netfilter for net.bridge)") from error
+        raise LabUnavailableError(
+            f"the sysctl {name} cannot be set to {value}: {error.strerror}",
+            help="leave it out of the description, or load its module (br_netfilter for net.bridge)",
+        ) from error

@@ -24,7 +24,11 @@ class RunError(RuleflowError):
 
 
 def run(
-    argv: Sequence[str], *, input: str | None = None, timeout: float = TIMEOUT, netns: str | None = None  # noqa: A002
+    argv: Sequence[str],
+    *,
+    input: str | None = None,  # noqa: A002 - subprocess has the word
+    timeout: float = TIMEOUT,
+    netns: str | None = None,
 ) -> Result:
     """Run a program to its end (``timeout`` in seconds), in the named network namespace if one is given.
 

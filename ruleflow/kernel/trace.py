@@ -49,7 +49,8 @@ class TraceEvent(msgspec.Struct, frozen=True):
 
 class Listing(msgspec.Struct, frozen=True):
     """Where loaded rules stand: handles of nft to places, lines of the dump, lengths of chains, and what rules decide
-    (number 0: the policy)."""
+    (number 0: the policy).
+    """
 
     handles: Mapping[tuple[str, int], Place] = {}
     lines: Mapping[Place, int] = {}
@@ -99,7 +100,12 @@ def _handles(rules: Iterable[tuple[str, str, int]]) -> dict[tuple[str, int], Pla
 
 
 def _policies(ruleset: Ruleset) -> dict[Place, tuple[str, str | None]]:
-    return {(table.name, chain.name, 0): (chain.policy, None) for table in ruleset for chain in table if chain.policy}
+    return {
+        (table.name, chain.name, 0): (chain.policy, None)
+        for table in ruleset
+        for chain in table
+        if chain.policy
+    }
 
 
 def _verdict_of(rule: Rule) -> tuple[str, str | None]:
@@ -147,7 +153,9 @@ def _read_nft(found: re.Match[str]) -> TraceEvent:
     event = TraceEvent(found["trace"], family, found["table"], found["chain"], kind)
     if kind == "packet":
         return msgspec.structs.replace(event, packet=_packet_of_words(rest, family))
-    words = re.search(r"\(verdict (\S+)(?: (\S+))?\)\s*$", rest) if kind == "rule" else re.match(r"(\S+)", rest)
+    words = (
+        re.search(r"\(verdict (\S+)(?: (\S+))?\)\s*$", rest) if kind == "rule" else re.match(r"(\S+)", rest)
+    )
     if words is None:
         return event
     verdict = _verdict(words[1])
@@ -166,7 +174,9 @@ def _family_in_words(table_family: str, words: str) -> int:
 def _read_monitor_event(found: re.Match[str]) -> TraceEvent:
     family = {"2": 4, "10": 6}.get(found["family"], 4)
     event = TraceEvent(found["trace"], family, found["table"], found["chain"], found["kind"])
-    verdict, _, target = found["what"].partition(":") if found["kind"] != "rule" else found["verdict"].partition(":")
+    verdict, _, target = (
+        found["what"].partition(":") if found["kind"] != "rule" else found["verdict"].partition(":")
+    )
     if found["kind"] == "rule":
         event = msgspec.structs.replace(event, handle=int(found["handle"], 16))
     if found["kind"] == "return":
@@ -185,7 +195,13 @@ def _read_log(found: re.Match[str]) -> TraceEvent:
     ident = re.search(r"\b(?:ID|FLOWLBL)=(\d+)", found["rest"])
     kind = "end" if found["kind"] == "return" else found["kind"]
     return TraceEvent(
-        f"{family}:{ident[1] if ident else 0}", family, found["table"], found["chain"], kind, int(found["number"]), packet=packet
+        f"{family}:{ident[1] if ident else 0}",
+        family,
+        found["table"],
+        found["chain"],
+        kind,
+        int(found["number"]),
+        packet=packet,
     )
 
 
@@ -209,7 +225,9 @@ def parse_log_prefix(prefix: str, trace: str, packet: Packet) -> TraceEvent | No
 def _verdict(word: str) -> str:
     if word.startswith("0x"):  # xtables-monitor 1.8.9 has no name for a negative verdict but the first four
         number = int(word, 16)
-        return {0xFFFFFFFB: "RETURN", 3: "QUEUE"}.get(number if number > 0xFFFF0000 else number & 0xFFFF, word)
+        return {0xFFFFFFFB: "RETURN", 3: "QUEUE"}.get(
+            number if number > 0xFFFF0000 else number & 0xFFFF, word
+        )
     return word.upper()
 
 
@@ -243,19 +261,30 @@ def _packet_of_words(words: str, family: int) -> Packet:
     if named and (named[1] in NFT_PROTOCOLS or named[1].isdecimal()):
         facts["protocol"] = NFT_PROTOCOLS[named[1]] if named[1] in NFT_PROTOCOLS else int(named[1])
     if found := re.search(r"\btcp flags (?:== )?(\S+)", words):
-        facts["tcp_flags"] = sum(FLAGS.get({"ecn": "ece"}.get(flag, flag), 0) for flag in re.split(r"[,|]", found[1]))
+        facts["tcp_flags"] = sum(
+            FLAGS.get({"ecn": "ece"}.get(flag, flag), 0) for flag in re.split(r"[,|]", found[1])
+        )
     return Packet(family=family, **_possible(facts))  # type: ignore[arg-type]
 
 
 LOG_NUMBERS = {"TTL": "ttl", "HOPLIMIT": "ttl", "SPT": "source_port", "SPORT": "source_port", "DPT": "destination_port",
                "DPORT": "destination_port", "TYPE": "icmp_type", "CODE": "icmp_code", "UID": "uid", "GID": "gid"}  # fmt: skip
 LOG_NAMES = {"IN": "in_interface", "OUT": "out_interface", "PHYSIN": "physdev_in", "PHYSOUT": "physdev_out"}
-LOG_PROTOCOLS = {"TCP": TCP, "UDP": UDP, "ICMP": ICMP, "ICMPv6": ICMPV6, "SCTP": SCTP, "UDPLITE": UDPLITE, "AH": AH, "ESP": ESP}
+LOG_PROTOCOLS = {
+    "TCP": TCP,
+    "UDP": UDP,
+    "ICMP": ICMP,
+    "ICMPv6": ICMPV6,
+    "SCTP": SCTP,
+    "UDPLITE": UDPLITE,
+    "AH": AH,
+    "ESP": ESP,
+}
 
 
 def _packet_of_log(words: str, family: int) -> Packet:
     """Read the ``KEY=value`` words the kernel's LOG prints (net/ipv4/netfilter/nf_log_syslog.c); what is quoted in [ ] is left."""
-    own = words.split("[")[0]
+    own = words.split("[", maxsplit=1)[0]
     facts: dict[str, object] = {}
     for key, value in re.findall(r"\b([A-Z]+)=(\S*)", own):
         if key in LOG_NUMBERS and value.isdecimal():
@@ -267,7 +296,9 @@ def _packet_of_log(words: str, family: int) -> Packet:
         elif key == "PROTO":
             facts["protocol"] = LOG_PROTOCOLS.get(value, int(value) if value.isdecimal() else None)
         elif key in ("MARK", "TOS", "TC"):
-            facts["mark" if key == "MARK" else "tos"] = int(value, 16) if value.startswith("0x") else int(value)
+            facts["mark" if key == "MARK" else "tos"] = (
+                int(value, 16) if value.startswith("0x") else int(value)
+            )
         elif key == "LEN":
             facts.setdefault("length", int(value))
     flags = re.findall(r"(?<![=\w])(CWR|ECE|URG|ACK|PSH|RST|SYN|FIN)(?= |$)", own)
@@ -318,10 +349,14 @@ def _located(event: TraceEvent, listing: Listing) -> TraceEvent:
         # The legacy kernel calls an unconditional last word by these names, too: ip_tables.c, get_chainname_rulenum.
         kind, number = ("rule", number) if number <= length else (kind, None)
     place = (event.table, event.chain, number or 0)
-    verdict, target = (event.verdict, event.target) if event.verdict else listing.verdicts.get(place, ("", None))
+    verdict, target = (
+        (event.verdict, event.target) if event.verdict else listing.verdicts.get(place, ("", None))
+    )
     if kind == "end":
         verdict = "RETURN"
-    return msgspec.structs.replace(event, kind=kind, number=number, verdict=verdict, target=target, line=listing.lines.get(place))
+    return msgspec.structs.replace(
+        event, kind=kind, number=number, verdict=verdict, target=target, line=listing.lines.get(place)
+    )
 
 
 def _left(stack: list[str], event: TraceEvent) -> Iterator[str]:

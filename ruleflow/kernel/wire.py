@@ -51,7 +51,7 @@ class Header(msgspec.Struct, frozen=True):
     def packet(self, **facts: object) -> Packet:
         """The same as a `Packet`, with what is not in the bytes (interfaces, mark) added."""
         known = {name: getattr(self, name) for name in _PACKET_FACTS}
-        known["payload"] = self.payload or None
+        known["fragment"] = self.fragment or None
         return Packet(**known | facts)
 
     @property
@@ -65,6 +65,15 @@ _PACKET_FACTS = (
     "family", "protocol", "source", "destination", "source_port", "destination_port", "icmp_type", "icmp_code",
     "tcp_flags", "ttl", "tos", "length", "fragment", "spi",
 )  # fmt: skip
+
+
+class _Extras(msgspec.Struct, frozen=True):
+    """What a `Packet` has no word for."""
+
+    ident: int
+    more_fragments: bool
+    ip_options: bytes
+    quoted: bytes
 
 
 def encode(
@@ -83,37 +92,44 @@ def encode(
     echo request, ports 0, the unspecified address. Raises ValueError where ``length`` is too short for the headers.
     """
     build = _encode4 if packet.family == 4 else _encode6
-    data = build(packet, payload, ident, more_fragments, ip_options, quoted)
+    extras = _Extras(ident, more_fragments, ip_options + b"\0" * (-len(ip_options) % 4), quoted)
+    data = build(packet, payload, extras)
     missing = (packet.length or len(data)) - len(data)
     if missing < 0:
         raise ValueError(f"a packet of {packet.length} bytes is shorter than its headers, {len(data)} bytes")
-    return build(packet, payload + b"\0" * missing, ident, more_fragments, ip_options, quoted) if missing else data
+    return build(packet, payload + b"\0" * missing, extras) if missing else data
 
 
-def _encode4(p: Packet, payload: bytes, ident: int, more: bool, options: bytes, quoted: bytes) -> bytes:
-    options += b"\0" * (-len(options) % 4)
+def _encode4(p: Packet, payload: bytes, extras: _Extras) -> bytes:
     source, destination = (p.source or 0).to_bytes(4, "big"), (p.destination or 0).to_bytes(4, "big")
     protocol = _protocol(p)
-    body = _body(p, protocol, payload, source + destination + struct.pack(">BB", 0, protocol), quoted)
-    size = 20 + len(options)
+    body = _body(p, protocol, payload, source + destination + struct.pack(">BB", 0, protocol), extras.quoted)
+    size = 20 + len(extras.ip_options)
     head = bytearray(struct.pack(
-        ">BBHHHBBH4s4s", 0x40 | size // 4, p.tos or 0, size + len(body), ident & 0xFFFF,
-        (p.fragment or 0) | (0x2000 if more else 0), 64 if p.ttl is None else p.ttl, protocol, 0, source, destination,
-    ) + options)  # fmt: skip
+        ">BBHHHBBH4s4s", 0x40 | size // 4, p.tos or 0, size + len(body), extras.ident & 0xFFFF,
+        (p.fragment or 0) | (0x2000 if extras.more_fragments else 0), 64 if p.ttl is None else p.ttl, protocol, 0, source, destination,
+    ) + extras.ip_options)  # fmt: skip
     head[10:12] = checksum(bytes(head)).to_bytes(2, "big")
     return bytes(head) + body
 
 
-def _encode6(p: Packet, payload: bytes, ident: int, more: bool, _options: bytes, quoted: bytes) -> bytes:
+def _encode6(p: Packet, payload: bytes, extras: _Extras) -> bytes:
     source, destination = (p.source or 0).to_bytes(16, "big"), (p.destination or 0).to_bytes(16, "big")
     protocol = _protocol(p)
-    body = _body(p, protocol, payload, source + destination + struct.pack(">HBB", 0, 0, protocol), quoted)
+    body = _body(
+        p, protocol, payload, source + destination + struct.pack(">HBB", 0, 0, protocol), extras.quoted
+    )
     following = protocol
-    for number in reversed(_extensions(p, more)):
-        body = _extension(number, following, (p.fragment or 0, more, ident)) + body
+    for number in reversed(_extensions(p, extras.more_fragments)):
+        body = _extension(number, following, (p.fragment or 0, extras.more_fragments, extras.ident)) + body
         following = number
-    word = 6 << 28 | (p.tos or 0) << 20 | ident & 0xFFFFF
-    return struct.pack(">IHBB16s16s", word, len(body), following, 64 if p.ttl is None else p.ttl, source, destination) + body
+    word = 6 << 28 | (p.tos or 0) << 20 | extras.ident & 0xFFFFF
+    return (
+        struct.pack(
+            ">IHBB16s16s", word, len(body), following, 64 if p.ttl is None else p.ttl, source, destination
+        )
+        + body
+    )
 
 
 def _extensions(p: Packet, more: bool) -> list[int]:
@@ -127,9 +143,13 @@ def _extension(number: int, following: int, fragment: tuple[int, bool, int]) -> 
         offset, more, ident = fragment
         return struct.pack(">BBHI", following, 0, offset << 3 | more, ident)
     if number == AH:
-        return struct.pack(">BBHII", following, 2, 0, 1, 1) + bytes(4)  # four bytes of check value keep it on 8 (RFC 4302)
+        return struct.pack(">BBHII", following, 2, 0, 1, 1) + bytes(
+            4
+        )  # four bytes of check value keep it on 8 (RFC 4302)
     if number == ROUTING:
-        return struct.pack(">BBBBI", following, 0, 253, 0, 0)  # type 253 is for experiments; no segments left, so passed on
+        return struct.pack(
+            ">BBBBI", following, 0, 253, 0, 0
+        )  # type 253 is for experiments; no segments left, so passed on
     return struct.pack(">BBBB4s", following, 0, 1, 4, bytes(4))  # PadN
 
 
@@ -183,7 +203,9 @@ def _icmp(p: Packet, payload: bytes, pseudo: bytes, quoted: bytes) -> bytes:
 def _sctp(p: Packet, payload: bytes, _pseudo: bytes, _quoted: bytes) -> bytes:
     kinds = (1,) if p.sctp_chunks is None else p.sctp_chunks
     tag = 0 if kinds[:1] == (1,) else 1  # INIT carries no verification tag (RFC 9260 §8.5.1)
-    data = struct.pack(">HHII", p.source_port or 0, p.destination_port or 0, tag, 0) + b"".join(map(_chunk, kinds))
+    data = struct.pack(">HHII", p.source_port or 0, p.destination_port or 0, tag, 0) + b"".join(
+        map(_chunk, kinds)
+    )
     if payload:  # carried as a chunk of an unknown kind that is skipped (RFC 9260 §3.2)
         data += struct.pack(">BBH", 0xBF, 0, 4 + len(payload)) + payload + bytes(-len(payload) % 4)
     return data[:8] + crc32c(data).to_bytes(4, "little") + data[12:]
@@ -197,9 +219,13 @@ def _chunk(kind: int) -> bytes:
 
 def _dccp(p: Packet, payload: bytes, pseudo: bytes, _quoted: bytes) -> bytes:
     kind = p.dccp_type or 0
-    more = 4 if kind == 0 else 8 if kind in (1, 7) else 0 if kind == 2 else 4  # service code, acknowledgement (RFC 4340 §5)
+    more = (
+        4 if kind == 0 else 8 if kind in (1, 7) else 0 if kind == 2 else 4
+    )  # service code, acknowledgement (RFC 4340 §5)
     ports = struct.pack(">HH", p.source_port or 0, p.destination_port or 0)
-    head = ports + struct.pack(">BBHBBHI", (16 + more) // 4, 0, 0, kind << 1 | 1, 0, 0, SEQUENCE) + bytes(more)
+    head = (
+        ports + struct.pack(">BBHBBHI", (16 + more) // 4, 0, 0, kind << 1 | 1, 0, 0, SEQUENCE) + bytes(more)
+    )
     return _summed(head + payload, 6, pseudo)
 
 
@@ -256,7 +282,9 @@ def decode(data: bytes) -> Header | None:
 
 
 def _decode4(data: bytes) -> Header:
-    first, tos, length, ident, fragment, ttl, protocol, _, source, destination = struct.unpack_from(">BBHHHBBHII", data)
+    first, tos, length, ident, fragment, ttl, protocol, _, source, destination = struct.unpack_from(
+        ">BBHHHBBHII", data
+    )
     size = (first & 15) * 4
     head = Header(
         4, protocol, source, destination, ttl=ttl, tos=tos, length=length, ident=ident, fragment=fragment & 0x1FFF,

@@ -1,0 +1,166 @@
+"""What became of one packet in the lab, judged from the frames, logged packets and trace events seen meanwhile."""
+
+import socket
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from ruleflow.kernel.netlink import Logged, Traced
+from ruleflow.kernel.trace import Listing, TraceEvent, completed, parse_log_prefix
+from ruleflow.kernel.wire import TCP, Header, decode
+from ruleflow.netfilter.packet import FLAGS, Packet
+
+Event = Traced | Logged
+Frame = tuple[str, bytes]
+"""A frame that left: by which interface of the router, and its bytes."""
+Logs = Sequence[tuple[Logged, Header]]
+Steps = tuple[TraceEvent, ...]
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """A packet as it was seen: at which interface of the router, its header there, its mark (None where nobody told)."""
+
+    interface: str
+    header: Header
+    mark: int | None = None
+    to_mac: int | None = None
+
+
+class Observation(msgspec.Struct, frozen=True):
+    """What became of one packet.
+
+    ``verdict`` is ``forwarded`` (it left; also what the router sends), ``delivered``, ``rejected`` (an answer came: reset or ICMP
+    error), ``unroutable`` (the router's own send failed, ``error`` names why) or ``dropped``. ``left`` has each packet that left
+    (TEE makes copies), ``answers`` the refusals that reached their end or were delivered here, ``made`` all refusals the router
+    made, before any rule could drop them. ``steps`` is the rule path of the packet, ``answer_steps`` that of its refusals.
+    """
+
+    sent: Header
+    verdict: str
+    left: tuple[Seen, ...] = ()
+    delivered: Seen | None = None
+    answers: tuple[Seen, ...] = ()
+    made: tuple[Header, ...] = ()
+    error: str | None = None
+    steps: tuple[TraceEvent, ...] = ()
+    answer_steps: tuple[TraceEvent, ...] = ()
+
+    @property
+    def interface(self) -> str | None:
+        """The interface it left by."""
+        return self.left[0].interface if self.left else None
+
+    @property
+    def after(self) -> Header | None:
+        """Its header at the end of its way: as it left, or as it was delivered."""
+        seen = self.left[0] if self.left else self.delivered
+        return seen.header if seen else None
+
+
+def judge(
+    sent: Header,
+    frames: Sequence[Frame],
+    events: Sequence[Event],
+    names: Mapping[int, str],
+    error: str | None,
+) -> Observation:
+    """What became of the packet ``sent``, without its steps; ``names`` are the router's interfaces by index."""
+    logs = [
+        (e, h)
+        for e in events
+        if isinstance(e, Logged) and e.prefix.startswith("rf:") and (h := decode(e.payload))
+    ]
+    left, answers = _frames(sent, frames, logs)
+    here = [Seen(names.get(e.in_index, ""), h, e.mark) for e, h in logs if e.prefix == "rf:delivered"]
+    delivered = next((seen for seen in here if is_same(sent, seen.header)), None)
+    answers += [seen for seen in here if not is_same(sent, seen.header) and is_answer(sent, seen.header)]
+    made = tuple(h for e, h in logs if e.prefix == "rf:made" and not is_same(sent, h) and is_answer(sent, h))
+    verdict = _verdict(left, delivered, answers or made, error)
+    return Observation(sent, verdict, tuple(left), delivered, tuple(answers), made, error)
+
+
+def _frames(sent: Header, frames: Sequence[Frame], logs: Logs) -> tuple[list[Seen], list[Seen]]:
+    marks = {e.prefix: e.mark for e, h in logs if is_same(sent, h)}
+    left, answers = [], []
+    for interface, data in frames:
+        header = decode(data[14:]) if data[12:14] in (b"\x08\x00", b"\x86\xdd") else None
+        to = int.from_bytes(data[:6], "big")
+        if header and is_same(sent, header):
+            left.append(Seen(interface, header, marks.get("rf:left"), to))
+        elif header and is_answer(sent, header):
+            answers.append(Seen(interface, header, None, to))
+    return left, answers
+
+
+def paths(
+    sent: Header, events: Iterable[Event], names: Mapping[int, str], listing: Listing
+) -> tuple[Steps, Steps]:
+    """The rule path of the packet ``sent``, and that of the refusals it caused."""
+    mine: list[TraceEvent] = []
+    other: list[TraceEvent] = []
+    whose: dict[str, list[TraceEvent] | None] = {}
+    entered: dict[str, Packet | None] = {}
+    for event, header in (_told(each, names) for each in events):
+        if event is None:
+            continue
+        if header is not None:
+            whose[event.trace] = mine if is_same(sent, header) else other if is_answer(sent, header) else None
+            entered[event.trace] = event.packet
+        path = whose.get(event.trace)
+        if path is None or (event.kind == "rule" and event.number is None and event.handle is None):
+            continue  # newer kernels tell the end of a chain as a rule without a handle
+        packet = entered.pop(event.trace, None)
+        path.append(event if event.packet or not packet else msgspec.structs.replace(event, packet=packet))
+    return tuple(completed(mine, listing)), tuple(completed(other, listing))
+
+
+def _told(event: Event, names: Mapping[int, str]) -> tuple[TraceEvent | None, Header | None]:
+    """The trace event in a message of the kernel, and the packet's header where the message has it."""
+    if isinstance(event, Logged):
+        header = decode(event.payload) if event.prefix.startswith("TRACE: ") else None
+        if header is None:
+            return None, None
+        return parse_log_prefix(event.prefix, str(header.ident), _packet(header, event, names)), header
+    if event.table == "rf":
+        return None, None
+    header = decode(event.header + event.transport) if event.header else None
+    family = 6 if event.family == socket.AF_INET6 else 4
+    return TraceEvent(
+        f"{event.trace:08x}", family, event.table, event.chain, event.kind, handle=event.handle, verdict=event.verdict,
+        target=event.target, packet=_packet(header, event, names) if header else None,
+    ), header  # fmt: skip
+
+
+def _packet(header: Header, event: Event, names: Mapping[int, str]) -> Packet:
+    ways = {"in_interface": names.get(event.in_index), "out_interface": names.get(event.out_index)}
+    return header.packet(**ways, mark=event.mark)
+
+
+def is_same(sent: Header, seen: Header) -> bool:
+    """Is it the packet that was sent, perhaps rewritten? NAT leaves identification and flow label alone."""
+    return sent.family == seen.family and sent.ident == seen.ident and not _quotes(sent, seen)
+
+
+def _quotes(sent: Header, seen: Header) -> bool:
+    return seen.quoted is not None and not sent.is_error and seen.quoted.ident == sent.ident
+
+
+def is_answer(sent: Header, seen: Header) -> bool:
+    """Is it a refusal of the packet that was sent: an ICMP error that quotes it, or a reset of its connection?"""
+    if sent.family != seen.family:
+        return False
+    if seen.protocol == TCP:
+        return sent.protocol == TCP and bool((seen.tcp_flags or 0) & FLAGS["rst"])
+    return seen.is_error and (seen.quoted is None or seen.quoted.ident == sent.ident)
+
+
+def _verdict(
+    left: Sequence[Seen], delivered: Seen | None, answers: Sequence[object], error: str | None
+) -> str:
+    if left:
+        return "forwarded"
+    if delivered:
+        return "delivered"
+    if answers:
+        return "rejected"
+    return "unroutable" if error not in (None, "EPERM") else "dropped"
