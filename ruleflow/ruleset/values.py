@@ -264,11 +264,18 @@ class Choice(ValueType[int]):
 
 
 class BitNames(ValueType[int]):
-    """A comma-separated list of words, each a bit; printed in the order of ``names``."""
+    """A comma-separated list of words, each a bit; printed in the order of ``names``.
 
-    def __init__(self, names: Mapping[str, int], *, also: Mapping[str, int] | None = None, fold: bool = False) -> None:
+    ``abbreviated``: a word's beginning will do, and its case does not count (``est`` for ESTABLISHED; the
+    first of ``names`` that begins so is meant, as strncasecmp in a row of ifs finds it).
+    """
+
+    def __init__(
+        self, names: Mapping[str, int], *, also: Mapping[str, int] | None = None, fold: bool = False, abbreviated: bool = False
+    ) -> None:
         self.names = dict(names)
-        self.fold = fold
+        self.fold = fold or abbreviated
+        self.abbreviated = abbreviated
         self.bits = {self._key(k): v for k, v in {**names, **(also or {})}.items()}
 
     def _key(self, word: str) -> str:
@@ -277,11 +284,17 @@ class BitNames(ValueType[int]):
     def read_word(self, word: str, family: int) -> int:  # noqa: ARG002
         mask = 0
         for name in word.split(","):
-            bit = self.bits.get(self._key(name))
+            bit = self.bit(self._key(name))
             if bit is None:
                 raise Unreadable(f"{name!r} is none of {', '.join(self.names)}")
             mask |= bit
         return mask
+
+    def bit(self, key: str) -> int | None:
+        """The bit of one word, or None where it is not known."""
+        if self.abbreviated and key:
+            return next((bit for name, bit in self.bits.items() if name.startswith(key)), None)
+        return self.bits.get(key)
 
     def listed(self, value: int) -> list[str]:
         """The words of the bits that are set."""
@@ -455,8 +468,8 @@ _SERVICES = {
 class Ports(NumberRange):
     """A port or a range of ports, by number or service name of ``protocol``."""
 
-    def __init__(self, protocol: str | None = None, *, separator: str = ":") -> None:
-        super().__init__(0, 65535, separator=separator, ordered=False)
+    def __init__(self, protocol: str | None = None, *, separator: str = ":", ordered: bool = False) -> None:
+        super().__init__(0, 65535, separator=separator, ordered=ordered)
         self.protocol = protocol
 
     def end(self, text: str) -> int:
