@@ -6,6 +6,7 @@ rt6_score_route (net/ipv6/route.c).
 """
 
 from collections.abc import Iterator
+from itertools import groupby
 
 import msgspec
 
@@ -279,27 +280,22 @@ def _alive(host: Host, family: int, hop: Nexthop) -> bool:
 
 
 def _six(host: Host, flow: Flow, routes: Lengths) -> Found | None:
-    strict = _is_strict(flow)
+    """fib6_table_lookup: the first prefix, longest first, one of whose routes can be taken.
+
+    fib6_node_lookup_1 passes over a prefix that has routes for certain sources (``from``) and none for this
+    one, its plain routes too; fib6_backtrack, coming from a longer prefix, does not.
+    """
+    strict, begun = _is_strict(flow), False
     for rows in _candidates(flow, routes):
-        for group in _six_groups(flow, rows):
-            best = _best(host, flow, group, strict)
+        mine = [route for route in rows if _from(flow, route)]
+        if not begun and rows[0].source_length and not (mine and mine[0].source_length):
+            continue
+        begun = True
+        for _, group in groupby(mine, key=_six_order):
+            best = _best(host, flow, list(group), strict)
             if best is not None:
                 return best
     return None
-
-
-def _six_groups(flow: Flow, rows: tuple[Route, ...]) -> Iterator[list[Route]]:
-    """The routes of one prefix that share source prefix and metric, in order."""
-    group: list[Route] = []
-    for route in rows:
-        if route.source_length and not _from(flow, route):
-            continue
-        if group and _six_order(group[0]) != _six_order(route):
-            yield group
-            group = []
-        group.append(route)
-    if group:
-        yield group
 
 
 def _from(flow: Flow, route: Route) -> bool:
@@ -320,18 +316,18 @@ def _best(host: Host, flow: Flow, group: list[Route], strict: bool) -> Found | N
             score = same | _PREFERENCE.get(route.preference, 2) << 2
             if best is None or score > best[0]:
                 best = score, route, hop
-    return None if best is None else _six_found(flow, best[1], best[2])
+    return None if best is None else _six_found(host, best[1], best[2], asked if strict else None)
 
 
 _PREFERENCE = {"low": 1, "medium": 2, "high": 3}
 
 
-def _six_found(flow: Flow, route: Route, hop: Nexthop) -> Found:
+def _six_found(host: Host, route: Route, hop: Nexthop, asked: str | None) -> Found:
+    """fib6_select_path: a hash chooses among all next hops that could have been taken, the asked first or not."""
     if route.kind in ROUTE_ERRORS[6]:
         return Found(route=route, error=ROUTE_ERRORS[6][route.kind])
-    asked = flow.oif or flow.iif
-    chosen = asked is not None and hop.interface == asked  # fib6_select_path: have_oif_match
-    return Found(route=route, hops=(hop,) if chosen else route.nexthops)
+    others = (one for one in route.nexthops if one is not hop and _alive(host, 6, one))
+    return Found(route=route, hops=(hop, *(one for one in others if asked in (None, one.interface))))
 
 
 def _is_strict(flow: Flow) -> bool:

@@ -234,9 +234,7 @@ def _validated(host: Host, flow: Flow, found: Found, forwards: bool | None) -> D
         return _told(flow, "martian-destination", f"{_to(flow)} is not to be forwarded", error="EINVAL")
     decision = _from_found(host, flow, found)
     out = None if local else decision.interface
-    check = validate_source(
-        host, flow.source or 0, flow.destination, flow.iif or "", out, flow.mark, flow.tos
-    )
+    check = validate_source(host, _arrival(flow, flow.destination, out))
     assumed = (*decision.assumed, *check.assumed, *(() if local or forwards else _FORWARDING_ASSUMED))
     if check.fault:
         return _told(flow, "martian-source", check.fault, error=check.error, assumed=assumed)
@@ -269,7 +267,8 @@ def _broadcast(host: Host, flow: Flow, found: Found | None) -> Decision:
         if check.fault:
             return _told(flow, "martian-source", check.fault, error=check.error, assumed=check.assumed)
     route_, rule = (found.route, found.rule) if found else (None, None)
-    return _told(flow, "broadcast", f"{_to(flow)} is a broadcast, for this host too", route=route_, rule=rule)
+    what = f"{_to(flow)} is a broadcast, for this host too"
+    return _told(flow, "broadcast", what, interface="lo", route=route_, rule=rule)
 
 
 def _multicast(flow: Flow) -> Decision:
