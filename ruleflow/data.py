@@ -1,7 +1,9 @@
 """The files that ship with the package: grammars and samples, found in a checkout and in a wheel."""
 
+import os
 from pathlib import Path
 
+from ruleflow import __version__
 from ruleflow.errors import RuleflowError
 
 _HERE = Path(__file__).parent
@@ -10,6 +12,22 @@ _HERE = Path(__file__).parent
 def grammar(name: str) -> str:
     """The text of a grammar file (``save.lark``)."""
     return (_folder("grammar") / name).read_text(encoding="utf-8")
+
+
+def cache_file(name: str) -> str | None:
+    """Where the tables made from a grammar are kept between runs (they cost 30 ms), or None where nothing can be kept.
+
+    It lies in the user's own cache (XDG Base Directory Specification), never in a place others can write to:
+    the tables are read back with pickle.
+    """
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    folder = Path(base) / "ruleflow"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        safe = folder.stat().st_uid == os.geteuid() and os.access(folder, os.W_OK)
+    except OSError:
+        return None
+    return str(folder / f"{name}-{__version__}") if safe else None
 
 
 def sample(name: str) -> Path:

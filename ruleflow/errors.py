@@ -1,10 +1,9 @@
 """Every error of ruleflow: where it is, what is wrong, and what to do about it."""
 
-import dataclasses
+from typing import NamedTuple
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Where:
+class Where(NamedTuple):
     """A place in a text somebody gave us: columns count characters from 1, ``width`` is the caret's."""
 
     source: str = "<text>"

@@ -102,7 +102,9 @@ class Reader:
             raise Misplaced(
                 error.message, lexer.places[place] if lexer.places else 0, error.help, error.unknown
             ) from None
-        _check_structure(tokens)
+        from ruleflow.ruleset import grammar
+
+        grammar.check(tokens)
         plan = _outline(lexer, tokens)
         if lexer.exact:
             self.plans[tuple(map(self.kinds.get, words))] = plan
@@ -189,40 +191,6 @@ def _kinds(extensions: Registry) -> dict[str, str]:
         *map(str, NUMBERS.values()),
     }  # fmt: skip
     return {word: word for word in every}
-
-
-@functools.cache
-def _lark() -> Any:
-    """The grammar's parser over ready tokens."""
-    from lark import Lark
-    from lark.lexer import Lexer as LarkLexer
-
-    from ruleflow.data import grammar
-
-    class Ready(LarkLexer):
-        """Hands on the tokens it is given."""
-
-        def __init__(self, conf: object) -> None: ...
-
-        def lex(self, data: Any) -> Iterator[Any]:
-            yield from data
-
-    return Lark(grammar("save.lark"), parser="lalr", lexer=Ready)
-
-
-def _check_structure(tokens: Sequence[Token]) -> None:
-    """Parse the kinds by grammar/save.lark. Raises `Misplaced`."""
-    from lark import Token as LarkToken
-    from lark import UnexpectedToken
-
-    made = [LarkToken(token.kind, token.text, start_pos=token.index) for token in tokens]
-    try:
-        _lark().parse(made)
-    except UnexpectedToken as error:
-        index = error.token.start_pos if error.token.start_pos is not None else len(tokens) - 1
-        if error.token.type == "$END":
-            raise Misplaced("the line ends too early", max(0, len(tokens) - 1)) from None
-        raise Misplaced(f"I do not expect {str(error.token)!r} here", index) from None
 
 
 def _outline(lexer: Lexer, tokens: Sequence[Token]) -> Plan:
