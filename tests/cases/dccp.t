@@ -1,0 +1,12 @@
+-p dccp -m dccp --sport 1 --dport 2:3 ; = ; OK
+-p dccp -m dccp ! --dport 0:65535 ; = ; OK
+-p dccp --source-port 9:5 --destination-port 7 ; -p dccp -m dccp --sport 9:5 --dport 7 ; OK
+-p dccp -m dccp --dccp-types REQUEST,RESPONSE,DATA,ACK,DATAACK,CLOSEREQ,CLOSE,RESET,SYNC,SYNCACK,INVALID ; = ; OK
+-p dccp --dccp-types invalid,sync ; -p dccp -m dccp --dccp-types SYNC,INVALID ; OK
+-p dccp -m dccp ! --dccp-types RESET ; = ; OK
+-p dccp -m dccp --dccp-option 1 ; = ; OK
+-p dccp --dccp-option 255 --dccp-types ACK --dport 5 ; -p dccp -m dccp --dport 5 --dccp-types ACK --dccp-option 255 ; OK
+-p dccp -m dccp ! --dccp-option 33 ; = ; OK
+-p dccp -m dccp --dccp-option 0 ; ; FAIL
+-p dccp -m dccp --dccp-types REQUESTS ; ; FAIL
+-p tcp -m dccp --dport 5 ; ; FAIL

@@ -1,0 +1,21 @@
+-p tcp -m multiport --dports 80,443 ; = ; OK
+-p udp -m multiport --sports 53,5353,1024:65535 ; = ; OK
+-p tcp -m multiport --ports 6000:6063 ; = ; OK
+-p tcp -m multiport ! --dports 22 ; = ; OK
+-p sctp -m multiport ! --sports 1:2,7 ; = ; OK
+-p dccp -m multiport ! --ports 9 ; = ; OK
+-p 136 -m multiport --destination-ports 9 ; -p udplite -m multiport --dports 9 ; OK
+-p tcp -m multiport --source-ports ssh,http ; -p tcp -m multiport --sports 22,80 ; OK
+-p tcp -m multiport --dports 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15 ; = ; OK
+-p tcp -m multiport --dports 1,2,3,4,5,6,7,8,9,10,11,12,13,14:15 ; = ; OK
+-p tcp -m multiport --dports 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16 ; ; FAIL
+-p tcp -m multiport --dports 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15:16 ; ; FAIL
+-p tcp -m multiport --dports 80:80 ; ; FAIL
+-p tcp -m multiport --dports 90:80 ; ; FAIL
+-p tcp -m multiport --dports :80 ; ; FAIL
+-p tcp -m multiport --dports 80, ; ; FAIL
+-p tcp -m multiport --dports 80 --sports 80 ; ; FAIL
+-p tcp -m multiport ; ; FAIL
+-p icmp -m multiport --dports 80 ; ; FAIL
+! -p tcp -m multiport --dports 80 ; ; FAIL
+-m multiport --dports 80 ; ; FAIL

@@ -1,0 +1,17 @@
+-p sctp -m sctp --sport 5 --dport 6:7 ; = ; OK
+-p sctp -m sctp ! --dport 0:65535 ; = ; OK
+-p sctp --source-port 3868 --destination-port 1: ; -p sctp -m sctp --sport 3868 --dport 1:65535 ; OK
+-p sctp -m sctp --chunk-types any DATA,INIT ; = ; OK
+-p sctp -m sctp ! --chunk-types only SACK ; = ; OK
+-p sctp --chunk-types ALL all ; -p sctp -m sctp --chunk-types all ALL ; OK
+-p sctp --chunk-types any none ; -p sctp -m sctp --chunk-types any NONE ; OK
+-p sctp --chunk-types any init,data:eB ; -p sctp -m sctp --chunk-types any DATA:Be,INIT ; OK
+-p sctp -m sctp --chunk-types all ABORT:t,SHUTDOWN_COMPLETE:T ; = ; OK
+# iptables files the flags of I_DATA under a number that is never asked
+-p sctp -m sctp --chunk-types all I_DATA:B ; -p sctp -m sctp --chunk-types all I_DATA ; OK
+-p sctp -m sctp --chunk-types any HEARTBEAT,HEARTBEAT_ACK,ASCONF_ACK,RE_CONFIG,PAD,FORWARD_TSN,ASCONF,I_FORWARD_TSN ; = ; OK
+-p sctp -m sctp --dport 7:6 ; ; FAIL
+-p sctp -m sctp --chunk-types some DATA ; ; FAIL
+-p sctp -m sctp --chunk-types any NOISE ; ; FAIL
+-p sctp -m sctp --chunk-types any INIT:x ; ; FAIL
+-m sctp --dport 7 ; ; FAIL

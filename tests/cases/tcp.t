@@ -1,0 +1,34 @@
+# ports
+-p tcp -m tcp --dport 22 ; = ; OK
+-p tcp -m tcp --sport 1024:65535 --dport 22 ; = ; OK
+-p tcp -m tcp ! --dport 8080 ; = ; OK
+-p tcp --dport 443 ; -p tcp -m tcp --dport 443 ; OK
+-p tcp --destination-port :1023 ; -p tcp -m tcp --dport 0:1023 ; OK
+-p tcp --source-port 1024: ; -p tcp -m tcp --sport 1024:65535 ; OK
+-p tcp --dport ssh --sport 0x10 ; -p tcp -m tcp --sport 16 --dport 22 ; OK
+-p tcp --dport ! 25 ; -p tcp -m tcp ! --dport 25 ; OK
+-p tcp --dport=80 ; -p tcp -m tcp --dport 80 ; OK
+-p tcp -m tcp --dport 0:65535 ; -p tcp -m tcp ; OK
+-p tcp -m tcp --dport 0 ; = ; OK
+-p tcp -m tcp ; = ; OK
+-p tcp -m tcp --dport 90:80 ; ; FAIL
+-p tcp -m tcp --dport 65536 ; ; FAIL
+-p tcp -m tcp --dport no-such-service ; ; FAIL
+-p tcp -m tcp --dport 1 --dport 2 ; ; FAIL
+# flags and options
+-p tcp --syn ; -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN ; OK
+-p tcp ! --syn ; -p tcp -m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN ; OK
+-p tcp -m tcp --tcp-flags ack,syn SYN ; -p tcp -m tcp --tcp-flags SYN,ACK SYN ; OK
+-p tcp -m tcp --tcp-flags ALL NONE ; -p tcp -m tcp --tcp-flags FIN,SYN,RST,PSH,ACK,URG NONE ; OK
+-p tcp -m tcp --tcp-flags RST ALL ; -p tcp -m tcp --tcp-flags RST FIN,SYN,RST,PSH,ACK,URG ; OK
+-p tcp -m tcp --tcp-flags NONE NONE ; -p tcp -m tcp ; OK
+-p tcp -m tcp --tcp-option 2 ; = ; OK
+-p tcp -m tcp ! --tcp-option 255 ; = ; OK
+-p tcp --tcp-flags SYN SYN --tcp-option 8 --dport 80 --sport 9 ; -p tcp -m tcp --sport 9 --dport 80 --tcp-option 8 --tcp-flags SYN SYN ; OK
+-p tcp -m tcp --tcp-option 0 ; ; FAIL
+-p tcp -m tcp --tcp-flags SYN,XYZ SYN ; ; FAIL
+-p tcp -m tcp --tcp-flags SYN ; ; FAIL
+-p tcp --syn --tcp-flags SYN SYN ; ; FAIL
+# the protocol
+-m tcp --dport 22 ; ; FAIL
+-p udp -m tcp --dport 22 ; ; FAIL
