@@ -30,7 +30,7 @@ from ruleflow.kernel.netlink import Logged, Netlink, Traced
 from ruleflow.kernel.observe import Observation, judge, paths
 from ruleflow.kernel.router import BARRIER, Spec, build, interface_macs
 from ruleflow.kernel.run import run
-from ruleflow.kernel.trace import Listing
+from ruleflow.kernel.trace import Listing, TraceEvent
 from ruleflow.kernel.wire import MAGIC, decode, encode
 from ruleflow.netfilter.numbers import address_text, read_address, read_mac
 from ruleflow.netfilter.packet import Packet
@@ -241,7 +241,13 @@ class Lab:
         if not self.trace:
             return seen
         steps, answer_steps = paths(sent, events, self._names, self._listings[sent.family])
-        return msgspec.structs.replace(seen, steps=steps, answer_steps=answer_steps)
+        return msgspec.structs.replace(
+            seen, steps=self._of_loaded(steps), answer_steps=self._of_loaded(answer_steps)
+        )
+
+    def _of_loaded(self, steps: tuple[TraceEvent, ...]) -> tuple[TraceEvent, ...]:
+        """Without the tables of earlier rule sets: the legacy backend asks a table for ever, also when it is empty."""
+        return tuple(step for step in steps if step.table in self._tables[step.family])
 
     def _put(self, shot: Shot, data: bytes) -> str | None:
         port = shot.port or shot.packet.physdev_in or shot.packet.in_interface

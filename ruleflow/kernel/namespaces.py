@@ -76,9 +76,12 @@ def become_root_of_user_namespace() -> None:
         return
     uid, gid = os.geteuid(), os.getegid()
     _call("unshare", CLONE_NEWUSER | CLONE_NEWNET)  # one cannot go back to a network namespace of others
-    Path("/proc/self/setgroups").write_text("deny")  # else gid_map is refused: user_namespaces(7)
-    Path("/proc/self/uid_map").write_text(f"0 {uid} 1")
-    Path("/proc/self/gid_map").write_text(f"0 {gid} 1")
+    try:
+        Path("/proc/self/setgroups").write_text("deny")  # else gid_map is refused: user_namespaces(7)
+        Path("/proc/self/uid_map").write_text(f"0 {uid} 1")
+        Path("/proc/self/gid_map").write_text(f"0 {gid} 1")
+    except OSError as error:
+        raise _unavailable(f"{error.filename}: {error.strerror}") from error
 
 
 @contextlib.contextmanager
@@ -107,9 +110,12 @@ def _set_owner(uid: int, gid: int) -> None:
 def _call(name: str, *arguments: int) -> None:
     if getattr(_libc, name)(*arguments) == 0:
         return
-    why = os.strerror(ctypes.get_errno())
-    raise LabUnavailableError(
-        f"the lab cannot be built: {name}: {why}",
-        help="run as root, or as a user where the kernel allows user namespaces"
-        " (sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns)",
+    raise _unavailable(f"{name}: {os.strerror(ctypes.get_errno())}")
+
+
+def _unavailable(why: str) -> LabUnavailableError:
+    return LabUnavailableError(
+        f"the lab cannot be built: {why}",
+        help="run as root, or as a user where the kernel allows user namespaces: sysctl user.max_user_namespaces,"
+        " kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns",
     )

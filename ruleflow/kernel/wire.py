@@ -203,18 +203,20 @@ def _icmp(p: Packet, payload: bytes, pseudo: bytes, quoted: bytes) -> bytes:
 def _sctp(p: Packet, payload: bytes, _pseudo: bytes, _quoted: bytes) -> bytes:
     kinds = (1,) if p.sctp_chunks is None else p.sctp_chunks
     tag = 0 if kinds[:1] == (1,) else 1  # INIT carries no verification tag (RFC 9260 §8.5.1)
-    data = struct.pack(">HHII", p.source_port or 0, p.destination_port or 0, tag, 0) + b"".join(
-        map(_chunk, kinds)
-    )
-    if payload:  # carried as a chunk of an unknown kind that is skipped (RFC 9260 §3.2)
-        data += struct.pack(">BBH", 0xBF, 0, 4 + len(payload)) + payload + bytes(-len(payload) % 4)
+    chunks = [_chunk(kind, payload if at == 1 else b"") for at, kind in enumerate(kinds, 1)]
+    data = struct.pack(">HHII", p.source_port or 0, p.destination_port or 0, tag, 0) + b"".join(chunks)
     return data[:8] + crc32c(data).to_bytes(4, "little") + data[12:]
 
 
-def _chunk(kind: int) -> bytes:
+def _chunk(kind: int, payload: bytes) -> bytes:
+    """A chunk with the payload in it: INIT must stand alone in its packet (RFC 9260 §6.10), so it has it as a parameter."""
     if kind in (1, 2):
-        return struct.pack(">BBHIIHHI", kind, 0, 20, 1, 65535, 1, 1, 1)
-    return struct.pack(">BBHIIII", kind, 3 if kind == 0 else 0, 20, 1, 0, 0, 0)
+        body = struct.pack(">IIHHI", 1, 65535, 1, 1, 1)
+        body += struct.pack(">HH", 0x8FFF, 4 + len(payload)) + payload if payload else b""  # 10…: unknown, to be skipped
+    else:
+        body = struct.pack(">IIII", 1, 0, 0, 0) + payload
+    head = struct.pack(">BBH", kind, 3 if kind == 0 else 0, 4 + len(body))
+    return head + body + bytes(-len(body) % 4)
 
 
 def _dccp(p: Packet, payload: bytes, pseudo: bytes, _quoted: bytes) -> bytes:

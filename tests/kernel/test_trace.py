@@ -131,7 +131,9 @@ def test_return_goto_and_policy() -> None:
 
 
 def test_mixed_packets_keep_their_ways() -> None:
-    lines = [line for pair in zip(MONITOR.splitlines(), MONITOR_TCP.splitlines(), strict=True) for line in pair]
+    lines = [
+        line for pair in zip(MONITOR.splitlines(), MONITOR_TCP.splitlines(), strict=True) for line in pair
+    ]
     events = list(completed(parse_trace(lines), LISTING))
     assert way([e for e in events if e.trace == "abf80841"]) == UDP_WAY
     assert way([e for e in events if e.trace == "09f4c7f7"]) == TCP_WAY
@@ -156,8 +158,13 @@ def test_other_lines_are_passed_over() -> None:
 
 
 def test_an_unconditional_last_rule_is_a_rule() -> None:
-    text = "*filter\n:INPUT DROP [0:0]\n:U - [0:0]\n-A INPUT -j U\n-A INPUT -j ACCEPT\n-A U -j RETURN\nCOMMIT\n"
-    log = [LOG_HEAD.format(p, "UDP SPT=5 DPT=10 LEN=15") for p in ("filter:INPUT:rule:1", "filter:U:return:1", "filter:INPUT:policy:2")]
+    text = (
+        "*filter\n:INPUT DROP [0:0]\n:U - [0:0]\n-A INPUT -j U\n-A INPUT -j ACCEPT\n-A U -j RETURN\nCOMMIT\n"
+    )
+    log = [
+        LOG_HEAD.format(p, "UDP SPT=5 DPT=10 LEN=15")
+        for p in ("filter:INPUT:rule:1", "filter:U:return:1", "filter:INPUT:policy:2")
+    ]
     assert way(list(completed(parse_trace(log), Listing.of_text(text)))) == (
         "filter INPUT rule 1 JUMP U line 4\nfilter U rule 1 RETURN line 6\nfilter INPUT rule 2 ACCEPT line 5\n"
     )

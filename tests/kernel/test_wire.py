@@ -41,7 +41,10 @@ def packets(draw: st.DrawFn) -> Packet:
         facts["tcp_flags"] = draw(st.integers(0, 255))
         facts["mss"] = draw(st.none() | st.integers(0, 65535))
     if protocol in (ICMP, ICMPV6):
-        facts |= {"icmp_type": draw(st.sampled_from((0, 8, 13, 128, 129))), "icmp_code": draw(st.integers(0, 255))}
+        facts |= {
+            "icmp_type": draw(st.sampled_from((0, 8, 13, 128, 129))),
+            "icmp_code": draw(st.integers(0, 255)),
+        }
     if protocol in (ESP, AH):
         facts["spi"] = draw(st.integers(0, 2**32 - 1))
     return Packet(family=family, protocol=protocol, source=draw(address), destination=draw(address), **facts)  # type: ignore[arg-type]
