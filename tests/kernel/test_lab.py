@@ -1,5 +1,6 @@
 """The lab against the real kernel: what is sent, what comes out, and the way it took."""
 
+import ctypes
 import os
 import random
 import signal
