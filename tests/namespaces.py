@@ -26,7 +26,10 @@ def namespaces(*names: str) -> Iterator[list[str]]:
     try:
         for name in made:
             subprocess.run(["ip", "netns", "add", name], check=True)
-            shell(name, "ip link set lo up; sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0")
+            shell(
+                name,
+                "ip link set lo up; sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0",
+            )
         yield made
     finally:
         for name in made:

@@ -119,7 +119,7 @@ def _by_rules(host: Host, flow: Flow, rules: tuple[PolicyRule, ...], asked: list
             return Found(rule=rule, error=RULE_ERRORS[rule.action])
         elif rule.action == "lookup":
             found = _in_table(host, flow, rule.table)
-            if found is not None and found.error != "EAGAIN" and not _suppressed(host, rule, found):
+            if found is not None and found.error != "EAGAIN" and not _suppressed(host, rule, found, asked):
                 return msgspec.structs.replace(found, rule=rule)
     return Found(error="ENETUNREACH")
 
@@ -178,14 +178,19 @@ def _user_matches(rule: PolicyRule, flow: Flow, asked: list[str]) -> bool:
     return rule.uids[0] <= (flow.uid or 0) <= rule.uids[1]
 
 
-def _suppressed(host: Host, rule: PolicyRule, found: Found) -> bool:
+def _suppressed(host: Host, rule: PolicyRule, found: Found, asked: list[str]) -> bool:
     """fib4_rule_suppress, fib6_rule_suppress: an answer too short, or out of a group, is no answer."""
     if found.error is not None or found.route is None:
         return False
     if found.route.length <= rule.suppress_length:
         return True
-    out = host.interface(found.hops[0].interface) if found.hops else None
-    return rule.suppress_group is not None and out is not None and out.group == rule.suppress_group
+    if rule.suppress_group is None:
+        return False
+    links = [host.interface(hop.interface) for hop in found.hops]
+    groups = [link.group for link in links if link is not None]
+    if len(set(groups)) > 1:  # which of them a packet's hash chooses decides
+        asked.append(f"ip rule {rule.priority} suppresses by group; of several next hops the first is taken")
+    return groups[:1] == [rule.suppress_group]
 
 
 def _in_table(host: Host, flow: Flow, table: str) -> Found | None:
@@ -283,19 +288,28 @@ def _six(host: Host, flow: Flow, routes: Lengths) -> Found | None:
     """fib6_table_lookup: the first prefix, longest first, one of whose routes can be taken.
 
     fib6_node_lookup_1 passes over a prefix that has routes for certain sources (``from``) and none for this
-    one, its plain routes too; fib6_backtrack, coming from a longer prefix, does not.
+    one, its plain routes too (but at ::/0, the root); fib6_backtrack, coming from a longer prefix, does not.
     """
     strict, begun = _is_strict(flow), False
     for rows in _candidates(flow, routes):
         mine = [route for route in rows if _from(flow, route)]
-        if not begun and rows[0].source_length and not (mine and mine[0].source_length):
+        if not begun and rows[0].length and rows[0].source_length and not (mine and mine[0].source_length):
             continue
         begun = True
-        for _, group in groupby(mine, key=_six_order):
-            best = _best(host, flow, list(group), strict)
+        for group in _rounds(mine):
+            best = _best(host, flow, group, strict)
             if best is not None:
                 return best
     return None
+
+
+def _rounds(routes: list[Route]) -> Iterator[list[Route]]:
+    """find_rr_leaf, per source prefix: the routes of the lowest metric, then all others whatever their metric."""
+    for _, group in groupby(routes, key=lambda route: route.source_length):
+        rows = list(group)
+        lowest = [route for route in rows if route.metric == rows[0].metric]
+        yield lowest
+        yield rows[len(lowest) :]
 
 
 def _from(flow: Flow, route: Route) -> bool:

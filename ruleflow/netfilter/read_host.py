@@ -281,7 +281,7 @@ def _rule(row: Row, family: int) -> PolicyRule:
         source_ports=_rule_ports(row, "sport"),
         destination_ports=_rule_ports(row, "dport"),
         tos=_tos(row.get("tos", row.get("dsfield", 0))),
-        suppress_length=int(row.get("suppress_prefixlen", row.get("suppress_prefixlength", -1))),
+        suppress_length=int(row.get("suppress_prefixlen", -1)),
         suppress_group=str(row["suppress_ifgroup"]) if "suppress_ifgroup" in row else None,
     )
 
@@ -304,8 +304,9 @@ def _rule_protocol(value: object) -> int | None:
 
 
 def _rule_ports(row: Row, side: str) -> tuple[int, int] | None:
-    low = row.get(side, row.get(f"{side}_start"))
-    return None if low is None else (int(low), int(row.get(f"{side}_end", low)))
+    if f"{side}_start" in row:
+        return int(row[f"{side}_start"]), int(row[f"{side}_end"])
+    return (int(row[side]), int(row[side])) if side in row else None
 
 
 def _neighbour(row: Row) -> Neighbour:

@@ -6,7 +6,7 @@ ipv6_dev_get_saddr (net/ipv6/addrconf.c), which is RFC 6724 §5, and ip6_route_g
 
 from collections.abc import Iterable
 
-from ruleflow.netfilter.fib import Flow, Found
+from ruleflow.netfilter.fib import Flow, Found, needs_interface
 from ruleflow.netfilter.host import Address, Host, Interface
 from ruleflow.netfilter.numbers import within
 
@@ -77,7 +77,7 @@ Score = tuple[bool, int, bool, bool, bool, bool, int]
 
 def select_six(host: Host, interface: str | None, destination: int) -> int | None:
     """ipv6_dev_get_saddr: the best of all addresses, or of ``interface``'s where the destination is near."""
-    near = destination >> 120 == 0xFF or destination >> 118 == 0x3FA
+    near = needs_interface(destination)
     best: tuple[Score, int] | None = None
     for link in host.interfaces:
         if near and link.name != interface:

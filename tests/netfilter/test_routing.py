@@ -41,7 +41,16 @@ TABLES = ("main", "main", "100", "200", "local")
 
 def random_address(rng: random.Random, family: int) -> str:
     if family == 4:
-        pool = ["10.0.0.1", "10.0.0.2", "10.0.0.255", "127.0.0.1", "127.5.5.5", "10.3.0.2", "10.9.0.1", "8.8.8.8"]
+        pool = [
+            "10.0.0.1",
+            "10.0.0.2",
+            "10.0.0.255",
+            "127.0.0.1",
+            "127.5.5.5",
+            "10.3.0.2",
+            "10.9.0.1",
+            "8.8.8.8",
+        ]
         made = f"10.{rng.choice((0, 0, 1, 2, 3, 9))}.{rng.choice((0, 0, 1, 2, 3))}.{rng.choice((0, 1, 2, 5, 9, 200, 255))}"
         return made if rng.random() < 0.8 else rng.choice(pool)
     pool = ["fd00:0:0:a::1", "::1", "fd00:0:0:a::", "2001:db8::5", "2001:4860::1", "fd00:0:0:a::9"]
@@ -52,7 +61,9 @@ def random_address(rng: random.Random, family: int) -> str:
 def random_prefix(rng: random.Random, family: int) -> str:
     number = read_address(random_address(rng, family))[0]
     width = 32 if family == 4 else 128
-    length = rng.choice((0, 8, 12, 16, 20, 24, 28, 32) if family == 4 else (0, 16, 32, 40, 48, 56, 62, 64, 112, 128))
+    length = rng.choice(
+        (0, 8, 12, 16, 20, 24, 28, 32) if family == 4 else (0, 16, 32, 40, 48, 56, 62, 64, 112, 128)
+    )
     return f"{address_text(number >> (width - length) << (width - length), family)}/{length}"
 
 
@@ -67,7 +78,9 @@ def random_route(rng: random.Random, family: int) -> str:
     if kind not in ("dev", "via", "multi"):
         return f"{kind} {prefix} table {table} {metric}"
     if kind == "multi":
-        hops = " ".join(f"nexthop via {GATEWAYS[family][d]} dev {d} weight {rng.randint(1, 3)}" for d in ("d0", "d1"))
+        hops = " ".join(
+            f"nexthop via {GATEWAYS[family][d]} dev {d} weight {rng.randint(1, 3)}" for d in ("d0", "d2")
+        )
         return f"{prefix} table {table} {metric} {hops}"
     via = f"via {GATEWAYS[family][dev]} " if kind == "via" else ""
     extra = ""
@@ -96,7 +109,9 @@ def random_rule(rng: random.Random, family: int) -> str:
         return " ".join([*parts, rng.choice(("prohibit", "blackhole", "unreachable"))])
     parts.append(f"lookup {action}")
     if rng.random() < 0.25:
-        parts.append(rng.choice(("suppress_prefixlength 0", "suppress_prefixlength 16", "suppress_ifgroup 5")))
+        parts.append(
+            rng.choice(("suppress_prefixlength 0", "suppress_prefixlength 16", "suppress_ifgroup 5"))
+        )
     return " ".join(parts)
 
 
@@ -108,7 +123,11 @@ def random_question(rng: random.Random, family: int) -> tuple[str, dict[str, obj
         to = random_address(rng, family)
     text, asked = [to], {"destination": read_address(to)[0], "family": family}
     if arriving or rng.random() < 0.4:
-        own = ("10.0.0.1", "10.0.0.2", "10.1.0.1", "10.9.0.1") if family == 4 else ("fd00:0:0:a::1", "2001:db8::5")
+        own = (
+            ("10.0.0.1", "10.0.0.2", "10.1.0.1", "10.9.0.1")
+            if family == 4
+            else ("fd00:0:0:a::1", "2001:db8::5")
+        )
         source = random_address(rng, family) if arriving else rng.choice(own)
         source = own[0] if source == "::1" else source
         text.append(f"from {source}")
@@ -177,7 +196,9 @@ def test_as_the_kernel_routes(tmp_path: Path, family: int, seed: int) -> None:
     rng = random.Random(seed * 10 + family)
     with namespaces("route") as (name,):
         shell(name, LINKS)
-        shell(name, "sysctl -qw net.ipv6.conf.all.forwarding=1")  # route get does not ask it, ip6_forward does
+        shell(
+            name, "sysctl -qw net.ipv6.conf.all.forwarding=1"
+        )  # route get does not ask it, ip6_forward does
         if rng.random() < 0.7:
             shell(name, "sysctl -qw net.ipv4.ip_forward=1")
         for setting in ("rp_filter=1", "rp_filter=2", "accept_local=1", "route_localnet=1"):
