@@ -262,7 +262,7 @@ class _Parser:
             mine = [header for header in headers if before <= header[0] < position]
             headers = headers[len(mine) :] if mine else headers
             end = tables[index + 1].start() if index + 1 < len(tables) else len(self.text)
-            family = self.family or (mine[-1][1] if mine else self._family(position, end) or last or self._later(end))
+            family = self.family or (mine[-1][1] if mine else self._family(position, end) or last or self._later(tables, index))
             last = family
             yield _Block(line, family, bool(mine), bool(mine) and mine[-1][2:] >= (1, 8))
 
@@ -271,8 +271,11 @@ class _Parser:
             return 4
         return 6 if _IPV6.search(self.text, start, end) else 0
 
-    def _later(self, start: int) -> int:
-        return self._family(start, len(self.text)) or (6 if "ip6tables" in self.text else 4)
+    def _later(self, tables: list[re.Match[str]], index: int) -> int:
+        """The family of the tables that follow, as far as they can be of the same rule set."""
+        name = tables[index][1]
+        end = next((table.start() for table in tables[index + 1 :] if table[1] == name), len(self.text))
+        return self._family(tables[index].start(), end) or (6 if "ip6tables" in self.text[:end] else 4)
 
     def _open_table(self, block: _Block, name: str, number: int) -> None:
         if self.table is not None:
