@@ -1,10 +1,14 @@
 """Targets that set the marks of packets and connections (net/netfilter/xt_mark.c, xt_connmark.c, xt_HMARK.c)."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
+import msgspec
+
 from ruleflow.ruleset.effect import Change, CopyBits, Effects, Note, SetBits, SetUnknown
-from ruleflow.ruleset.extension import Option, Target, option
+from ruleflow.ruleset.extension import Extension, Option, Target, option
 from ruleflow.ruleset.fields import CONNMARK, MARK, PRIORITY
+from ruleflow.ruleset.targets.nat import read_mask
 from ruleflow.ruleset.values import MaskedValue, Number, Text, Unreadable, ValueType, number
 
 FULL = 0xFFFFFFFF
@@ -68,6 +72,7 @@ class SetMark(Target, frozen=True, gc=False):
         return Effects((SetBits(MARK, mark.mask, mark.value),))
 
 
+_MASKS = ("connection_mask", "both_masks")
 _CONN = Change32("xset", mark="connection mark")
 
 
@@ -134,6 +139,16 @@ class SetConnmark(Target, frozen=True, gc=False):
                 del values[shift]
         if "left" in values and "right" in values:
             raise Unreadable("a mark is shifted one way only")
+
+    @classmethod
+    def read(cls, given: Sequence[tuple[Option, bool, tuple[str, ...]]], family: int) -> Extension:
+        """As the rows say; a mask that comes after the new mark takes the place of the mark's own."""
+        read = super().read(given, family)
+        at = next((place for place, (row, _, _) in enumerate(given) if row.attr == "mark"), len(given))
+        masks = [row.type.read(words, family) for row, _, words in given[at:] if row.attr in _MASKS]
+        if masks and isinstance(read, SetConnmark) and read.mark is not None:
+            return msgspec.structs.replace(read, mark=MaskedValue(read.mark.value, masks[-1]))
+        return read
 
     def phrases(self) -> tuple[tuple[Option | None, str], ...]:
         """One sentence; full masks are not worth a word."""
@@ -259,10 +274,10 @@ class Tuple(ValueType[tuple[str, ...]]):
 
 
 class PrefixLength(ValueType[int]):
-    """A prefix length of the family."""
+    """A prefix length of the family, or its mask."""
 
     def read_word(self, word: str, family: int) -> int:
-        return number(word, 0, 32 if family == 4 else 128)
+        return read_mask(word, family).bit_count()
 
 
 def _hex(flag: str, digits: int, bits: int, says: str) -> Option:

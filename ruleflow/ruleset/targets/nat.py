@@ -62,7 +62,7 @@ def _range_text(low: int | None, high: int | None, family: int) -> str:
     return first if low == high else f"{first}-{address_text(high, family)}"
 
 
-def _address(text: str, family: int) -> int:
+def read_address(text: str, family: int) -> int:
     """An address as inet_pton reads it: nothing left out. Raises `Unreadable`."""
     kind = socket.AF_INET if family == 4 else socket.AF_INET6
     try:
@@ -103,8 +103,8 @@ class NewAddress(ValueType[Translation]):
         low = high = None
         if addresses:
             first, dash, last = addresses.partition("-")
-            low = _address(first, family)
-            high = _address(last, family) if dash else low
+            low = read_address(first, family)
+            high = read_address(last, family) if dash else low
         if ports is None:
             if low is None:
                 raise Unreadable(f"{word!r} names neither an address nor a port")
@@ -331,15 +331,16 @@ class HostPrefix(ValueType[Prefix]):
 
     def read_word(self, word: str, family: int) -> Prefix:
         text, slash, length = word.partition("/")
-        address = _address(text, family)
-        mask = _mask(length, family) if slash else full_mask(family)
+        address = read_address(text, family)
+        mask = read_mask(length, family) if slash else full_mask(family)
         return Prefix(family, address & mask if self.cut else address, mask)
 
 
-def _mask(text: str, family: int) -> int:
+def read_mask(text: str, family: int) -> int:
+    """A prefix's mask from its length or its own form (XTTYPE_PLENMASK). Raises `Unreadable`."""
     if text.isascii() and text.isdigit():
         return mask_of(number(text, 0, 32 if family == 4 else 128), family)
-    mask = _address(text, family)
+    mask = read_address(text, family)
     if mask != mask_of(mask.bit_count(), family):
         raise Unreadable(f"{text} is not a prefix: its ones do not stand together")
     return mask
