@@ -20,29 +20,25 @@ from typing import Self
 import msgspec
 
 from ruleflow.errors import RuleflowError, Where
+from ruleflow.kernel.ends import FarEnds
 from ruleflow.kernel.namespaces import (
     LabUnavailableError,
     Namespace,
     become_root_of_user_namespace,
     sockets_of,
 )
-from ruleflow.kernel.netlink import Logged, Netlink, Traced
+from ruleflow.kernel.netlink import Netlink
 from ruleflow.kernel.observe import Observation, judge, paths
-from ruleflow.kernel.router import BARRIER, Spec, build, interface_macs
+from ruleflow.kernel.router import Spec, build
 from ruleflow.kernel.run import run
 from ruleflow.kernel.trace import Listing, TraceEvent
 from ruleflow.kernel.wire import MAGIC, decode, encode
-from ruleflow.netfilter.numbers import address_text, read_address, read_mac
+from ruleflow.netfilter.numbers import address_text
 from ruleflow.netfilter.packet import Packet
 from ruleflow.ruleset.ir import Ruleset
 
-ETH_IP, ETH_IP6, ETH_BARRIER = 0x0800, 0x86DD, 0x88B5  # the last is for local experiments (IEEE 802)
-ETH_ALL = 3
-SOL_PACKET, PACKET_IGNORE_OUTGOING = 263, 23
-SO_MARK, IPV6_HDRINCL = 36, 36
+SO_MARK = 36
 LOG_GROUP = 0x5246
-ROUNDS = 6
-"""A packet's longest way through the queue of a CPU: out, over lo, in, a refusal, over lo, and in."""
 
 WATCHERS = f"""table inet rf {{
  chain arrived {{
@@ -98,7 +94,7 @@ class Lab:
         """
         become_root_of_user_namespace()
         self.spec, self.backend, self.trace = spec, backend, trace
-        self._open: list[Namespace | Netlink | socket.socket] = []
+        self._open: list[Namespace | Netlink | FarEnds] = []
         self._listings = {4: Listing(), 6: Listing()}
         self._tables: dict[int, tuple[str, ...]] = {4: (), 6: ()}
         self._ident = 0
@@ -124,16 +120,12 @@ class Lab:
     def _build(self) -> None:
         self._router, self._outside = Namespace(), Namespace()
         self._open += [self._router, self._outside]
-        self._peers = build(self.spec, self._router, self._outside)
-        self._of_peer = {peer: name for name, peer in self._peers.items()}
-        self._masters = {each.name: each.master for each in self.spec.interfaces if each.master}
-        self._macs = interface_macs(self._router)
+        peers = build(self.spec, self._router, self._outside)
         self._watch()
-        with self._outside.inside():
-            self._wire = self._packet_socket()
+        self._ends = FarEnds(self.spec, self._router, self._outside, peers)
+        self._open.append(self._ends)
         with self._router.inside():
             self._names = dict(socket.if_nameindex())
-            self._loop = self._packet_socket()
 
     def _watch(self) -> None:
         text = WATCHERS.replace("TRACE", "1" if self.trace else "0").replace(
@@ -150,13 +142,6 @@ class Lab:
                     self._events.log_through_netlink(family)
         if self.trace and self.backend == "nft":
             self._events.listen_to_traces()
-
-    def _packet_socket(self) -> socket.socket:
-        made = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.htons(ETH_ALL))
-        made.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
-        made.settimeout(2)
-        self._open.append(made)
-        return made
 
     def _must(self, argv: list[str], text: str) -> None:
         with self._router.inside():
@@ -223,18 +208,19 @@ class Lab:
         before = os.sched_getaffinity(0)
         os.sched_setaffinity(0, {_current_cpu()})
         try:
+            self._ends.frames()
+            list(self._events.events())
             return [self._observe(each if isinstance(each, Shot) else Shot(each)) for each in packets]
         finally:
             os.sched_setaffinity(0, before)
 
     def _observe(self, shot: Shot) -> Observation:
-        self._collect()
         self._ident = self._ident % 0xFFFE + 1
         payload = shot.packet.payload
         tag = MAGIC + struct.pack(">H", self._ident) if payload is None else payload
         data = _fitting(shot, tag, self._ident)
         error = self._put(shot, data)
-        frames, events = self._collect()
+        frames, events = self._ends.frames(), list(self._events.events())
         sent = decode(data)
         assert sent is not None
         seen = judge(sent, frames, events, self._names, error)
@@ -253,34 +239,8 @@ class Lab:
         port = shot.port or shot.packet.physdev_in or shot.packet.in_interface
         if port is None:
             return self._send_from_router(shot.packet, data)
-        frame = self._frame(shot, port, data)
-        if port in self._peers:
-            self._wire.sendto(frame, (self._peers[port], 0))
-        elif port == "lo":
-            self._loop.sendto(frame, (port, 0))
-        else:
-            raise RuleflowError(
-                f"no packet can come in by {port}: it is no interface of the lab's router",
-                help="describe the interface, or name the bridge port the frame comes from (port=…)",
-            )
+        self._ends.put(shot.packet, data, port, shot.to_mac)
         return None
-
-    def _frame(self, shot: Shot, port: str, data: bytes) -> bytes:
-        family = shot.packet.family
-        to = self._next_station(shot.packet, port) if shot.to_mac is None else shot.to_mac
-        source = 0x020000000001 if shot.packet.mac is None else shot.packet.mac
-        kind = ETH_IP if family == 4 else ETH_IP6
-        return to.to_bytes(6, "big") + source.to_bytes(6, "big") + kind.to_bytes(2, "big") + data
-
-    def _next_station(self, packet: Packet, port: str) -> int:
-        """Whom the sender of a frame would address: a group, who is on the same bridge, else the router."""
-        bridge = self._masters.get(port)
-        on_link = {(each.interface, read_address(each.address)[0]): each for each in self.spec.neighbours}
-        found = on_link.get((bridge or "", packet.destination or 0))
-        group = _group_mac(packet)
-        if group is not None:
-            return group
-        return read_mac(found.mac) if found else self._macs.get(bridge or port, 0)
 
     def _send_from_router(self, packet: Packet, data: bytes) -> str | None:
         family = socket.AF_INET if packet.family == 4 else socket.AF_INET6
@@ -294,9 +254,7 @@ class Lab:
                     socket.SOL_SOCKET, socket.SO_BINDTODEVICE, packet.out_interface.encode() + b"\0"
                 )
             sender.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-            if (
-                packet.source
-            ):  # the route may depend on it; a foreign address cannot be bound to, and need not
+            if packet.source:  # the route may depend on it; a foreign address cannot be bound to
                 with contextlib.suppress(OSError):
                     sender.bind(self._socket_address(packet, packet.source))
             try:
@@ -310,18 +268,6 @@ class Lab:
             return address_text(address, 4), 0
         scope = next((index for index, name in self._names.items() if name == packet.out_interface), 0)
         return address_text(address, 6), 0, 0, scope
-
-    def _collect(self) -> tuple[list[tuple[str, bytes]], list[Traced | Logged]]:
-        """Wait until the kernel is done with what was sent; the frames and events seen since."""
-        frames: list[tuple[str, bytes]] = []
-        for _ in range(ROUNDS):
-            self._wire.sendto(b"\xff" * 12 + ETH_BARRIER.to_bytes(2, "big") + bytes(46), (BARRIER[0], 0))
-            while True:
-                data, address = self._wire.recvfrom(1 << 16)
-                if address[0] == BARRIER[1]:
-                    break
-                frames.append((self._of_peer.get(address[0], address[0]), data))
-        return frames, list(self._events.events())
 
 
 _CHAINS = {
@@ -363,13 +309,3 @@ def _fitting(shot: Shot, tag: bytes, ident: int) -> bytes:
             if not payload or shot.packet.payload is not None:
                 raise
     raise AssertionError
-
-
-def _group_mac(packet: Packet) -> int | None:
-    """The frame address of an IP multicast group (RFC 1112 §6.4, RFC 2464 §7) or of the limited broadcast."""
-    to = packet.destination or 0
-    if packet.family == 6:
-        return 0x333300000000 | to & 0xFFFFFFFF if to >> 120 == 0xFF else None
-    if to == 0xFFFFFFFF:
-        return 0xFFFFFFFFFFFF
-    return 0x01005E000000 | to & 0x7FFFFF if to >> 28 == 0xE else None

@@ -5,25 +5,27 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
+from ruleflow.kernel.ends import Frame
 from ruleflow.kernel.netlink import Logged, Traced
 from ruleflow.kernel.trace import Listing, TraceEvent, completed, parse_log_prefix
 from ruleflow.kernel.wire import TCP, Header, decode
 from ruleflow.netfilter.packet import FLAGS, Packet
 
 Event = Traced | Logged
-Frame = tuple[str, bytes]
-"""A frame that left: by which interface of the router, and its bytes."""
-Logs = Sequence[tuple[Logged, Header]]
 Steps = tuple[TraceEvent, ...]
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """A packet as it was seen: at which interface of the router, its header there, its mark (None where nobody told)."""
+    """A packet as it was seen: at which interface of the router, its header there, its mark (None where nobody told).
+
+    ``through`` is the interface POSTROUTING saw it leave by: the bridge, where ``interface`` is a bridge's port.
+    """
 
     interface: str
     header: Header
     mark: int | None = None
     to_mac: int | None = None
+    through: str | None = None
 
 
 class Observation(msgspec.Struct, frozen=True):
@@ -47,8 +49,8 @@ class Observation(msgspec.Struct, frozen=True):
 
     @property
     def interface(self) -> str | None:
-        """The interface it left by."""
-        return self.left[0].interface if self.left else None
+        """The interface it left by, as POSTROUTING sees it (the bridge, not its port)."""
+        return (self.left[0].through or self.left[0].interface) if self.left else None
 
     @property
     def after(self) -> Header | None:
@@ -70,7 +72,8 @@ def judge(
         for e in events
         if isinstance(e, Logged) and e.prefix.startswith("rf:") and (h := decode(e.payload))
     ]
-    left, answers = _frames(sent, frames, logs)
+    passed = [(e.mark, names.get(e.out_index)) for e, h in logs if e.prefix == "rf:left" and is_same(sent, h)]
+    left, answers = _frames(sent, frames, passed[0] if passed else (None, None))
     here = [Seen(names.get(e.in_index, ""), h, e.mark) for e, h in logs if e.prefix == "rf:delivered"]
     delivered = next((seen for seen in here if is_same(sent, seen.header)), None)
     answers += [seen for seen in here if not is_same(sent, seen.header) and is_answer(sent, seen.header)]
@@ -79,14 +82,15 @@ def judge(
     return Observation(sent, verdict, tuple(left), delivered, tuple(answers), made, error)
 
 
-def _frames(sent: Header, frames: Sequence[Frame], logs: Logs) -> tuple[list[Seen], list[Seen]]:
-    marks = {e.prefix: e.mark for e, h in logs if is_same(sent, h)}
+def _frames(
+    sent: Header, frames: Sequence[Frame], passed: tuple[int | None, str | None]
+) -> tuple[list[Seen], list[Seen]]:
     left, answers = [], []
     for interface, data in frames:
         header = decode(data[14:]) if data[12:14] in (b"\x08\x00", b"\x86\xdd") else None
         to = int.from_bytes(data[:6], "big")
         if header and is_same(sent, header):
-            left.append(Seen(interface, header, marks.get("rf:left"), to))
+            left.append(Seen(interface, header, passed[0], to, passed[1]))
         elif header and is_answer(sent, header):
             answers.append(Seen(interface, header, None, to))
     return left, answers

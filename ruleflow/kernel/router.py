@@ -41,7 +41,7 @@ FORWARDING = (("net.ipv4.ip_forward", "1"), ("net.ipv6.conf.all.forwarding", "1"
 class Interface(msgspec.Struct, frozen=True):
     """One interface of the router: ``kind`` is ``veth`` (a cable to the lab's neighbour), ``bridge`` or ``loopback``.
 
-    ``addresses`` have their prefix length (``192.0.2.1/24``); ``master`` names the bridge it is a port of; ``mac`` is its own.
+    ``addresses`` have their prefix length (``192.0.2.1/24``) and perhaps more words of ``ip addr add``; ``master`` names the bridge it is a port of; ``mac`` is its own.
     A bridge without ports must be a ``veth`` here: nobody would see what it sends.
     """
 
@@ -57,9 +57,10 @@ class Interface(msgspec.Struct, frozen=True):
 
 
 class Neighbour(msgspec.Struct, frozen=True):
-    """Somebody on a link: needed behind bridges only, where ``port`` is the port the address is plugged in at.
+    """Somebody behind a bridge: ``port`` is the port the address is plugged in at.
 
-    Everywhere else whoever is written to is there.
+    Everywhere else whoever is written to is there; behind a bridge whoever is not described is plugged in where he is
+    first asked for.
     """
 
     address: str
@@ -134,6 +135,17 @@ def build(spec: Spec, router: Namespace, outside: Namespace) -> dict[str, str]:
     return peers
 
 
+def adopt(router: Namespace, neighbour: Neighbour) -> None:
+    """Plug somebody in who was not described: packets that wait for him go out at once."""
+    if neighbour.port:
+        _run(
+            router,
+            ["bridge", "-batch", "-"],
+            f"fdb replace {neighbour.mac} dev {neighbour.port} master static\n",
+        )
+    _run(router, ["ip", "-batch", "-"], _neighbour(neighbour) + "\n")
+
+
 def interface_macs(router: Namespace) -> dict[str, int]:
     """The hardware addresses of a router's interfaces, as numbers."""
     with router.inside():
@@ -191,17 +203,20 @@ def _addresses(spec: Spec) -> list[str]:
 def _broadcast(address: str) -> str:
     if ":" in address:
         return " nodad"
+    if " " in address:
+        return ""
     length = int(address.rpartition("/")[2]) if "/" in address else 32
     return " brd +" if length < 31 else ""
 
 
 def _paths(spec: Spec) -> list[str]:
     lines = [f"route replace {route}" for route in spec.routes] + [f"rule add {rule}" for rule in spec.rules]
-    lines += [
-        f"neigh replace {each.address} lladdr {each.mac} dev {each.interface} nud permanent"
-        for each in spec.neighbours
-    ]
+    lines += [_neighbour(each) for each in spec.neighbours]
     return [re.sub(r"^(\w+ \w+) -([46]) ", r"-\2 \1 ", line) for line in lines]
+
+
+def _neighbour(each: Neighbour) -> str:
+    return f"neigh replace {each.address} lladdr {each.mac} dev {each.interface} nud permanent"
 
 
 def _ups(names: Iterable[str]) -> list[str]:

@@ -56,8 +56,8 @@ NAT6 = NAT4.replace("10.0.0.5:8080", "[fd00::5]:8080")
 def said(observation: Observation) -> str:
     """One line: verdict, interface, header after, answers."""
     parts = [observation.verdict]
-    if observation.interface:
-        parts.append(observation.interface)
+    if observation.left:
+        parts.append(observation.left[0].interface)
     if observation.after:
         packet = observation.after.packet(payload=None, length=None, tos=None)
         parts.append(str(packet))
@@ -321,7 +321,7 @@ def test_without_root() -> None:
             4, 1
         )  # PR_SET_DUMPABLE, as it is for a user's own process: /proc/self is theirs
         with Lab(ROUTER) as lab:
-            lab.load(RULES)
+            lab.load(RULES.replace("-A OUTPUT -m owner --uid-owner 1234 -j DROP\n", ""))  # a user who does not exist there
             assert [o.verdict for o in lab.send(packets)] == ["rejected", "forwarded"]
 
     limit = Path("/proc/sys/user/max_user_namespaces")
