@@ -1,5 +1,6 @@
 """Targets that set the marks of packets and connections (net/netfilter/xt_mark.c, xt_connmark.c, xt_HMARK.c)."""
 
+import re
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -174,6 +175,9 @@ class SetConnmark(Target, frozen=True, gc=False):
         return CopyBits(MARK, CONNMARK, packet, connection)
 
 
+_CLASS = re.compile(r"(?:0x)?([0-9a-f]{1,8}):(?:0x)?([0-9a-f]{1,8})", re.ASCII | re.IGNORECASE)
+
+
 class Classify(Target, frozen=True, gc=False):
     """The packet's queueing class is set (CLASSIFY; net/netfilter/xt_CLASSIFY.c)."""
 
@@ -184,13 +188,10 @@ class Classify(Target, frozen=True, gc=False):
         """``major:minor``, both hexadecimal, printed with four digits."""
 
         def read_word(self, word: str, family: int) -> int:  # noqa: ARG002
-            major, colon, minor = word.partition(":")
-            try:
-                if not colon or "_" in word:
-                    raise ValueError
-                return (int(major, 16) << 16 & FULL) | (int(minor, 16) & 0xFFFF)
-            except ValueError:
-                raise Unreadable(f"{word!r} is no class", "write major:minor in hexadecimal, like 1:10") from None
+            found = _CLASS.fullmatch(word)
+            if found is None:
+                raise Unreadable(f"{word!r} is no class", "write major:minor in hexadecimal, like 1:10")
+            return (int(found[1], 16) << 16 & FULL) | (int(found[2], 16) & 0xFFFF)
 
         def show(self, value: int) -> str:
             return f"{value >> 16:04x}:{value & 0xFFFF:04x}"

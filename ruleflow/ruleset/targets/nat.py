@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 
 from ruleflow.ruleset.effect import ACCEPT, Effects, Rewrite
-from ruleflow.ruleset.extension import Maybe, Match, Option, Target, option
+from ruleflow.ruleset.extension import Match, Maybe, Option, Target, option
 from ruleflow.ruleset.values import (
     Not,
     Prefix,
