@@ -428,6 +428,23 @@ class Network(ValueType[Prefix]):
         return Masked(value.address, value.mask)
 
 
+class HostMask(ValueType[Prefix]):
+    """``address[/length]`` whose host bits stay as they are; a full mask is not printed (XTTYPE_HOSTMASK)."""
+
+    def read_word(self, word: str, family: int) -> Prefix:
+        address, slash, mask = word.partition("/")
+        bits = _mask(mask, family) if slash else full_mask(family)
+        if mask_length(bits, family) is None:
+            raise Unreadable(f"{mask} is no prefix length", "the mask's ones must stand together")
+        return Prefix(family, address_number(address, family), bits)
+
+    def show(self, value: Prefix) -> str:
+        return address_text(value.address, value.family) if value.mask == full_mask(value.family) else str(value)
+
+    def values(self, value: Prefix) -> Values | None:
+        return Masked(value.address & value.mask, value.mask)
+
+
 # -- ports ------------------------------------------------------------------------------------------------
 
 
