@@ -27,15 +27,16 @@ T = TypeVar("T")
 Maybe: TypeAlias = T | Not[T] | None
 """An option's value: absent, given, or given with ``!`` before it."""
 
-_UNSET = object()
+UNSET = object()
+"""Stands where None is a value."""
 
 
 class Option:
     """One row: how an option is spelled, what its words mean, and which packet field it tests."""
 
     __slots__ = (
-        "attr", "excludes", "field", "flags", "hidden", "into", "mandatory", "means", "negatable", "says",
-        "says_not", "shown", "type",
+        "attr", "excludes", "field", "flags", "hidden", "into", "mandatory", "means", "negatable", "never", "says",
+        "says_not", "shown", "type", "vacuous",
     )  # fmt: skip
 
     def __init__(self, flags: tuple[str, ...], type: AnyType, **settings: Any) -> None:  # noqa: A002
@@ -51,11 +52,25 @@ class Option:
         self.means: object = settings["means"]
         self.into: str | None = settings["into"]
         self.shown: bool = settings["shown"]
+        self.vacuous: Callable[[Any], bool] | None = settings["vacuous"]
+        self.never: str | None = settings["never"]
 
     @property
     def flag(self) -> str:
         """The spelling that iptables-save prints."""
         return self.flags[0]
+
+    def read(self, words: Sequence[str], family: int, *, negated: bool) -> object:
+        """The value that ``words`` give the option, or None where it says nothing. Raises `Unreadable`."""
+        value: object = self.type.read(words, family)
+        if self.means is not UNSET:
+            value = self.means
+        if self.vacuous is not None and self.vacuous(value):
+            if not negated:
+                return None
+            if self.never is not None:
+                raise Unreadable(self.never)
+        return Not(value) if negated else value
 
     def show(self, value: object) -> str:
         """The option with its value, as iptables-save prints it."""
@@ -89,12 +104,14 @@ def option(
     negatable: bool = True,
     says: str | None = None,
     says_not: str | None = None,
-    hidden: object = _UNSET,
+    hidden: object = UNSET,
     mandatory: bool = False,
     excludes: tuple[str, ...] = (),
-    means: object = _UNSET,
+    means: object = UNSET,
     into: str | None = None,
     shown: bool = True,
+    vacuous: Callable[[Any], bool] | None = None,
+    never: str | None = None,
 ) -> Option:
     """A row of an extension's option table.
 
@@ -103,11 +120,14 @@ def option(
     ``says_not`` are sentences with ``{}`` for the value; ``hidden`` is the value that is not printed;
     ``mandatory``: the extension cannot be without it; ``excludes``: attributes it cannot stand beside.
     A spelling that only sets another attribute gives its name as ``into`` and the value as ``means``
-    (``--syn``). ``shown=False``: iptables-save never prints it.
+    (``--syn``). ``shown=False``: iptables-save never prints it. ``vacuous`` tells values that match
+    everything, which the real tools do not even keep (``-s 0/0``, ``-i +``); ``never`` says why one of them
+    cannot be negated.
     """
     return Option(
         flags, type, field=field, negatable=negatable, says=says, says_not=says_not, hidden=hidden,
-        mandatory=mandatory, excludes=excludes, means=means, into=into, shown=shown,
+        mandatory=mandatory, excludes=excludes, means=means, into=into, shown=shown, vacuous=vacuous,
+        never=never,
     )  # fmt: skip
 
 
@@ -154,17 +174,13 @@ class Extension(msgspec.Struct, frozen=True, gc=False):
         """An instance from its options as written: row, negated, words. Raises `Unreadable`."""
         values: dict[str, object] = {}
         for row, negated, words in given:
-            value = row.type.read(words, family)
-            if row.means is not _UNSET:
-                value = row.means
-            if row.attr in values:
-                value = cls.merge(row, values[row.attr], Not(value) if negated else value)
-            else:
-                value = Not(value) if negated else value
-            values[row.attr] = value
+            value = row.read(words, family, negated=negated)
+            if value is None:
+                continue
+            values[row.attr] = cls.merge(row, values[row.attr], value) if row.attr in values else value
         cls.check(values, family)
         for row in cls.rows():  # what is not printed is not kept: rules that print the same are equal
-            if row.hidden is not _UNSET and values.get(row.attr, _UNSET) == row.hidden:
+            if row.hidden is not UNSET and values.get(row.attr, UNSET) == row.hidden:
                 del values[row.attr]
         return cls(**values)
 

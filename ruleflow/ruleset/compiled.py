@@ -1,0 +1,120 @@
+"""Readers and printers made for what repeats: one for each outline of a part, one for each extension.
+
+They say nothing new. A reader asks the same value types in the same order as `Extension.read`, a printer
+the same rows as `Extension.show`; only the loop over the rows is written out once, as Python source. An
+extension that overrides `read`, `check` or `show` keeps its own. benchmarks/bench_fmt.py shows the gain,
+tests/ruleset/test_compiled.py that both ways give the same.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ruleflow.ruleset.extension import UNSET, Extension, Option
+from ruleflow.ruleset.values import Not
+
+MEMO = 8192
+"""How many values a memo holds; unbounded ones were slower (trial: bench_fmt)."""
+
+
+class Memo(dict[Any, Any]):
+    """What ``make`` gives for a key, remembered; emptied when it is full."""
+
+    __slots__ = ("make",)
+
+    def __init__(self, make: Callable[[Any], Any]) -> None:
+        super().__init__()
+        self.make = make
+
+    def __missing__(self, key: Any) -> Any:
+        value = self.make(key)
+        if len(self) >= MEMO:
+            self.clear()
+        self[key] = value
+        return value
+
+
+Given = tuple[Option, bool, tuple[int, ...]]
+"""An option on a line: its row, whether ``!`` stands before it, the places of its words."""
+
+
+def maker(cls: type[Extension], options: Sequence[Given], family: int) -> Callable[[tuple[str, ...]], Any] | None:
+    """A function from a part's words to its value, or None where the extension reads in its own way.
+
+    ``options`` give places within those words. It is made from an outline that `Extension.read` has taken
+    before, so what depends on the outline alone (mandatory, exclusive and doubled options) is checked.
+    """
+    if cls.read.__func__ is not Extension.read.__func__ or cls.check.__func__ is not Extension.check.__func__:  # type: ignore[attr-defined]
+        return None
+    by_attr = {row.attr: (row, negated, places) for row, negated, places in options}
+    if len(by_attr) != len(options):
+        return None
+    names: dict[str, Any] = {"cls": cls}
+    arguments = []
+    for attr in cls.__struct_fields__:
+        if attr not in by_attr:
+            arguments.append(repr(getattr(_blank(cls), attr)) if attr in _defaults(cls) else "None")
+            continue
+        row, negated, places = by_attr[attr]
+        names[f"read_{attr}"] = _value_memo(row, negated, family)
+        key = "()" if not places else f"w[{places[0]}]" if len(places) == 1 else f"w[{places[0]}:{places[-1] + 1}]"
+        arguments.append(f"read_{attr}[{key}]")
+    code = f"lambda w: cls({', '.join(arguments)})"
+    return eval(code, names)  # type: ignore[no-any-return] # noqa: S307 - the source is made of attribute names and numbers alone
+
+
+@functools.cache
+def _blank(cls: type[Extension]) -> Extension:
+    return cls()
+
+
+def _defaults(cls: type[Extension]) -> frozenset[str]:
+    blank = _blank(cls)
+    return frozenset(attr for attr in cls.__struct_fields__ if getattr(blank, attr) is not None)
+
+
+@functools.cache
+def _value_memo(row: Option, negated: bool, family: int) -> Memo:  # noqa: FBT001
+    """A row's words (one as a text, several as a tuple) to its value; what is not printed becomes None."""
+    hidden, single = row.hidden, row.type.words == 1
+
+    def make(key: Any) -> Any:
+        value = row.read((key,) if single else key, family, negated=negated)
+        return None if hidden is not UNSET and value == hidden else value
+
+    return Memo(make)
+
+
+@functools.cache
+def printer(cls: type[Extension]) -> Callable[[Any], str]:
+    """A function that prints a match or target of this class as ``str`` does."""
+    if cls.show is not Extension.show or cls.__str__ not in (_match_str(), _target_str()):
+        return str
+    head = "-j " if cls.__str__ is _target_str() else "-m "
+    lines = [f"def show(x):\n    t = {(head + cls.name if cls.name else '')!r}\n"]
+    names: dict[str, Any] = {}
+    for row in cls.rows():
+        if row.shown:
+            names[f"show_{row.attr}"] = _text_memo(row)
+            lines.append(f"    v = x.{row.attr}\n    if v is not None: t += show_{row.attr}[v]\n")
+    lines.append("    return t\n" if cls.name else "    return t[1:]\n")
+    exec("".join(lines), names)  # noqa: S102 - the source is made of attribute names and one literal
+    return names["show"]  # type: ignore[no-any-return]
+
+
+@functools.cache
+def _text_memo(row: Option) -> Memo:
+    show, hidden = row.show, row.hidden
+    return Memo(lambda value: "" if hidden is not UNSET and value == hidden else f" {show(value)}")
+
+
+def _match_str() -> Any:
+    from ruleflow.ruleset.extension import Match
+
+    return Match.__str__
+
+
+def _target_str() -> Any:
+    from ruleflow.ruleset.extension import Target
+
+    return Target.__str__
