@@ -1,48 +1,87 @@
 """The one file that starts a process."""
 
-import os
+import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import msgspec
 
 from ruleflow.errors import RuleflowError
 
-TIMEOUT = 60.0
+
+class ProcessError(RuleflowError):
+    """A program is missing, failed or did not finish; ``result`` is what it said, if it ran."""
+
+    def __init__(self, message: str, result: "Result | None" = None, advice: str | None = None) -> None:
+        super().__init__(message, help=advice)
+        self.result = result
 
 
 class Result(msgspec.Struct, frozen=True):
-    """How a process ended: its exit code and what it said."""
+    """What a program that ran gave back: exit code, standard output, standard error."""
 
-    returncode: int
-    stdout: str
-    stderr: str
+    command: tuple[str, ...]
+    code: int
+    output: str
+    errors: str
 
-
-class RunError(RuleflowError):
-    """A process could not be started, or did not end in time."""
+    @property
+    def ok(self) -> bool:
+        """Whether it ended with exit code 0."""
+        return self.code == 0
 
 
 def run(
-    argv: Sequence[str],
+    command: tuple[str, ...],
     *,
-    input: str | None = None,  # noqa: A002 - subprocess has the word
-    timeout: float = TIMEOUT,
-    netns: str | None = None,
+    text: str = "",
+    timeout: float = 60,
+    environment: Mapping[str, str] | None = None,
 ) -> Result:
-    """Run a program to its end (``timeout`` in seconds), in the named network namespace if one is given.
+    """Run ``command`` (never through a shell) with ``text`` as its input; any exit code is a result.
 
-    Bytes that are not UTF-8 come and go as surrogates. Raises `RunError` where the program is missing or takes too long.
+    It runs in the network namespace of the calling thread. Messages are not translated (LC_ALL=C).
+
+    :raises ProcessError: where the program is missing or is not done after ``timeout`` seconds.
     """
-    command = ["ip", "netns", "exec", netns, *argv] if netns else list(argv)
     try:
-        done = subprocess.run(  # noqa: S603 - a list of words, no shell
-            command, input=input, stdin=None if input is not None else subprocess.DEVNULL, capture_output=True,
-            text=True, encoding="utf-8", errors="surrogateescape", timeout=timeout, check=False,
-            env=os.environ | {"LC_ALL": "C"},
+        done = subprocess.run(  # noqa: S603 - a tuple of words, no shell
+            command, input=text, capture_output=True, text=True, check=False, timeout=timeout,
+            encoding="utf-8", errors="surrogateescape", env={**_ENVIRONMENT, **(environment or {})},
         )  # fmt: skip
-    except FileNotFoundError as error:
-        raise RunError(f"{command[0]} is not installed", help="install the package that has it") from error
-    except subprocess.TimeoutExpired as error:
-        raise RunError(f"{command[0]} did not end within {timeout:g} seconds") from error
-    return Result(done.returncode, done.stdout, done.stderr)
+    except FileNotFoundError:
+        raise ProcessError(f"{command[0]} is not installed", advice=_where(command[0])) from None
+    except PermissionError:
+        raise ProcessError(f"{command[0]} may not be run", advice="run as root") from None
+    except subprocess.TimeoutExpired:
+        raise ProcessError(f"{' '.join(command)} did not finish in {timeout:g} s") from None
+    return Result(command, done.returncode, done.stdout, done.stderr)
+
+
+def run_checked(command: tuple[str, ...], *, text: str = "", timeout: float = 60) -> str:
+    """What ``command`` prints.
+
+    :raises ProcessError: where it is missing, fails (its own words are kept) or does not finish.
+    """
+    result = run(command, text=text, timeout=timeout)
+    if not result.ok:
+        said = (result.errors or result.output).strip() or f"exit code {result.code}"
+        raise ProcessError(f"{' '.join(command)}: {said}", result)
+    return result.output
+
+
+def installed(program: str) -> bool:
+    """Whether ``program`` is on the path (the administrator's directories included)."""
+    return shutil.which(program, path=_ENVIRONMENT["PATH"]) is not None
+
+
+_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
+
+_PACKAGES = {
+    "iptables-save": "iptables", "iptables-restore": "iptables", "iptables-nft-save": "iptables",
+    "nft": "nftables", "ipset": "ipset", "ip": "iproute2", "docker": "docker.io",
+}  # fmt: skip
+
+
+def _where(program: str) -> str:
+    return f"on Debian: apt-get install {_PACKAGES.get(program, program)}"

@@ -5,12 +5,12 @@ import random
 from pathlib import Path
 
 import pytest
+from namespaces import namespaces, record, route_get, shell
 
 from ruleflow.netfilter.host import Host
 from ruleflow.netfilter.numbers import address_text, read_address
 from ruleflow.netfilter.read_host import read_host
 from ruleflow.netfilter.routing import Decision, route
-from namespaces import namespaces, record, route_get, shell
 
 ERRORS = {
     "RTNETLINK answers: Network is unreachable": "ENETUNREACH",
