@@ -69,6 +69,8 @@ def _bytes(name: str | None) -> tuple[str, bytes]:
             click.echo(click.get_current_context().get_help())
             sys.exit(TROUBLE)
         return "<stdin>", sys.stdin.buffer.read()
+    if " -" in name and not Path(name).exists():  # a rule as one types it
+        return "<rule>", name.encode("utf-8", "surrogateescape")
     path = Path(name)
     if name.startswith("sample:"):
         from ruleflow.data import sample
@@ -82,6 +84,55 @@ def _bytes(name: str | None) -> tuple[str, bytes]:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         help_ = "give a file that iptables-save wrote, - for standard input, or sample:NAME"
         raise RuleflowError(f"cannot read {name!r}: {reason}", help=help_) from None
+
+
+@cli.command()
+@click.argument("dump", required=False)
+@reading
+@click.option("--format", "form", type=click.Choice(["text", "md", "json"]), default="text", help="How to print it.")
+@click.option("--json", "form", flag_value="json", hidden=True)
+@click.option("--table", help="Only this table.")
+@click.option("--chain", help="Only this chain and what it calls.")
+@click.option("--depth", type=click.IntRange(0), help="Called chains down to this many calls.")
+@click.option("--spans", is_flag=True, help="Show the source below each rule, marked.")
+@click.option("--color", type=click.Choice(["auto", "always", "never"]), default="auto", help="Colours.")
+def explain(dump: str | None, form: str, color: str, spans: bool, **how: Any) -> None:
+    """Say what DUMP does, chain by chain, and why each rule is there.
+
+    DUMP may also be one rule: ruleflow explain 'iptables -A INPUT -p tcp --dport 22 -j ACCEPT'
+    """
+    from ruleflow.analysis.explain import explain as told
+    from ruleflow.analysis.explain import narrowed
+
+    only = {key: how.pop(key) for key in ("table", "chain", "depth")}
+    document = read_dump(dump, **how)
+    explanation = narrowed(told(document, spans=spans or form == "json"), **only)
+    if form == "json":
+        import msgspec
+
+        write(msgspec.json.format(msgspec.json.encode(explanation), indent=2).decode() + "\n")
+        return
+    from ruleflow.views import markdown, text
+
+    paper = text.Paper(*paper_for(color))
+    lines = markdown.explanation(explanation) if form == "md" else (
+        text.explanation(explanation, paper, document.text if spans else None)
+    )
+    write("".join(f"{line}\n" for line in lines))
+
+
+def paper_for(color: str) -> tuple[int | None, bool]:
+    """The width to wrap at (None into a pipe) and whether to colour, by flag, environment and terminal."""
+    import shutil
+
+    terminal = sys.stdout.isatty()
+    width = min(shutil.get_terminal_size((80, 24)).columns, 120) if terminal else None
+    if color != "auto":
+        return width, color == "always"
+    if os.environ.get("NO_COLOR"):
+        return width, False
+    forced = any(os.environ.get(name) not in (None, "", "0") for name in ("FORCE_COLOR", "CLICOLOR_FORCE"))
+    return width, forced or (terminal and os.environ.get("TERM") != "dumb")
 
 
 @cli.command()

@@ -20,7 +20,7 @@ class Claim(msgspec.Struct, frozen=True):
 
     ``about`` are the rules it explains; ``evidence`` says in words why we believe it, ``seen`` are the
     other rules that were looked at. ``owner`` is a guess at the program that made them ("" where anybody may
-    have), ``purpose`` a few words to stand behind it (``for the published port 8080``). ``code`` names the
+    have), ``purpose`` a few words to stand behind it (``for the published port 8080``, ``to keep networks apart``). ``code`` names the
     idiom and is the same for all rules that have the same reason.
     """
 
@@ -91,3 +91,21 @@ class Explanation(msgspec.Struct, frozen=True):
     ruleflow: str
     rulesets: tuple[Explained, ...] = ()
     warnings: tuple[str, ...] = ()
+
+
+class Reasons:
+    """Says claims: each reason in full the first time, and by reference to that place when it comes again."""
+
+    def __init__(self) -> None:
+        self._told: dict[tuple[str, str], str] = {}
+
+    def say(self, claim: Claim, ref: RuleRef) -> str:
+        """The claim about the rule at ``ref`` in sentences: owner and purpose, the evidence, the reason."""
+        who = ", ".join(part for part in (claim.owner, claim.purpose) if part)
+        who = who[:1].upper() + who[1:]
+        place = f"line {ref.line}" if ref.line is not None else f"{ref.chain} {ref.index}"
+        before = self._told.setdefault((claim.code, claim.owner), place)
+        if before != place:
+            return f"{who}: the same reason as {before}." if who else f"The same reason as {before}."
+        guess = f" (a guess, {claim.evidence})" if claim.owner else ""
+        return f"{who}{guess}. {claim.reason}" if who else claim.reason

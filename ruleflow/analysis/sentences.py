@@ -29,8 +29,11 @@ class Piece(msgspec.Struct, frozen=True):
 
 _SLOTS = {
     "protocol": 0, "tcp_flags": 1, "icmp_type": 1, "icmp_code": 1, "source": 2, "source_port": 3, "destination": 4,
-    "destination_port": 5, "in_interface": 6, "out_interface": 7, "state": 8,
+    "destination_port": 5, "in_interface": 6, "out_interface": 7,
+    "addrtype.source_type": 2, "addrtype.destination_type": 4, "iprange.source": 2, "iprange.destination": 4,
+    "multiport.source_ports": 3, "multiport.destination_ports": 5, "conntrack.state": 8, "state": 8,
 }  # fmt: skip
+_OF_CONNECTION = 1
 _LATER = 9
 """The slot of everything else, said behind a comma in the order it stands."""
 
@@ -41,6 +44,8 @@ def who(rule: Rule) -> tuple[str, tuple[Piece, ...]]:
     header = next((match for match in rule.matches if isinstance(match, Header)), None)
     if header is not None:
         pieces = _paired(header, pieces)
+    if any(piece.slot == 4 and not piece.text.startswith("not") for piece in pieces):
+        pieces = [_after_address(piece) for piece in pieces]
     pieces.sort(key=lambda piece: piece.slot)
     return _sentence(pieces), tuple(pieces)
 
@@ -52,29 +57,47 @@ def _pieces(match: Match | Opaque) -> tuple[Piece, ...]:
     if match.name == "comment":
         return ()
     return tuple(
-        Piece(text, match, (row,) if row is not None else (), _slot(row)) for row, text in match.phrases() if text
+        Piece(text, match, (row,) if row is not None else (), _slot(match, row, text))
+        for row, text in match.phrases()
+        if text
     )
 
 
-def _slot(row: Option | None) -> int:
-    return _SLOTS.get(row.field.name, _LATER) if row is not None and row.field is not None else _LATER
+def _slot(match: Match, row: Option | None, text: str) -> int:
+    if row is None:
+        return _LATER
+    slot = _SLOTS.get(f"{match.name}.{row.attr}")
+    if slot is None:
+        slot = _SLOTS.get(row.field.name, _LATER) if row.field is not None else _LATER
+    if slot == 8:  # "packets of a known connection", but "tcp to port 22, in a new connection"
+        return _OF_CONNECTION if text.startswith(("of ", "that ", "related ", "whose ")) else 8
+    return slot
 
 
 def _sentence(pieces: list[Piece]) -> str:
     if not pieces:
         return "everything"
-    text = pieces[0].text if pieces[0].slot == 0 else f"everything {pieces[0].text}"
-    if pieces[0].slot >= _LATER:
-        text = f"everything, {pieces[0].text}"
-    for before, piece in zip(pieces, pieces[1:], strict=False):
+    first, *rest = pieces
+    text = first.text if first.slot == 0 else _headed(first)
+    if first.slot == 0 and rest and rest[0].slot == _OF_CONNECTION and rest[0].text[:3] != "not":
+        text += " packets"
+    for before, piece in zip(pieces, rest, strict=False):
         text += _lead(before, piece) + piece.text
     return text
 
 
+def _headed(first: Piece) -> str:
+    if first.slot == _OF_CONNECTION:
+        return f"packets {first.text}"
+    return f"everything, {first.text}" if first.slot >= _LATER else f"everything {first.text}"
+
+
 def _lead(before: Piece, piece: Piece) -> str:
-    if piece.text.startswith(("port", ",")) or piece.slot >= _LATER:
+    if piece.text.startswith("port") or piece.slot >= 8:
         return ", "
-    return ", " if piece.slot in (6, 7, 8) and before.slot in (6, 8) else " "
+    if before.slot == _OF_CONNECTION or (piece.slot in (6, 7) and before.slot in (5, 6)):
+        return ", "
+    return " "
 
 
 def _paired(header: Header, pieces: list[Piece]) -> list[Piece]:
@@ -84,8 +107,6 @@ def _paired(header: Header, pieces: list[Piece]) -> list[Piece]:
         pieces = [
             msgspec.structs.replace(piece, text="to itself") if piece.slot == 4 else piece for piece in pieces
         ]
-    if isinstance(header.destination, Prefix):
-        pieces = [_after_address(piece) for piece in pieces]
     return pieces
 
 

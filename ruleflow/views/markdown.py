@@ -1,0 +1,65 @@
+"""An explanation as Markdown, for wikis and pull requests; what a dump holds is escaped."""
+
+import re
+from collections.abc import Iterator
+
+from ruleflow.analysis.explanation import ChainSaid, Explained, Explanation, Reasons, RuleSaid
+from ruleflow.errors import visible
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-.!|~>:@$^=])")
+
+
+def escape(text: str) -> str:
+    r"""Foreign text so that Markdown shows it and nothing else happens.
+
+    >>> escape("<b>*x*")
+    '&lt;b\\>\\*x\\*'
+    """
+    return _SPECIAL.sub(r"\\\1", visible(text).replace("&", "&amp;").replace("<", "&lt;"))
+
+
+def explanation(told: Explanation) -> Iterator[str]:
+    """The lines of an explanation."""
+    for one in told.rulesets:
+        yield from _ruleset(one)
+
+
+def _ruleset(told: Explained) -> Iterator[str]:
+    yield from (f"# {escape(told.source)}", "", f"{told.counts}, IPv{told.family}", "")
+    if told.short:
+        yield from ("## In short", "")
+        yield from (f"- **{escape(line.where)}** {_plain(line.text)}" for line in told.short)
+        yield ""
+    reasons = Reasons()
+    for chain in told.chains:
+        yield from _chain(chain, reasons)
+    if told.notes:
+        yield from ("## Also", "")
+        yield from (f"- {_plain(note)}" for note in told.notes)
+
+
+def _chain(chain: ChainSaid, reasons: Reasons) -> Iterator[str]:
+    about = f": {_plain(chain.about)}" if chain.about else ""
+    owner = f" ({_plain(chain.owner)})" if chain.owner else ""
+    yield from (f"## {escape(chain.table)} {escape(chain.name)}", "", f"{escape(chain.name)}{about}{owner}", "")
+    for rule in chain.rules:
+        yield from _rule(rule, reasons)
+    if chain.rest:
+        yield f"- everything else: **{_plain(chain.rest)}** (policy)"
+    yield ""
+
+
+def _rule(rule: RuleSaid, reasons: Reasons) -> Iterator[str]:
+    place = f" (line {rule.ref.line})" if rule.ref.line is not None else ""
+    count = f", {rule.counters.packets:,} packets" if rule.counters is not None else ""
+    yield f"{rule.ref.index}. {_plain(rule.who)}: **{_plain(rule.does)}**{place}{count}"
+    for comment in rule.comments:
+        yield f"   \"{escape(comment)}\""
+    if rule.note:
+        yield f"   *{_plain(rule.note)}*"
+    if rule.why is not None:
+        yield from ("", f"   > {_plain(reasons.say(rule.why, rule.ref))}", "")
+
+
+def _plain(text: str) -> str:
+    return escape(text)
