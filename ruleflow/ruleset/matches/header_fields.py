@@ -6,7 +6,16 @@ from typing import Annotated, Any
 from ruleflow.ruleset.condition import AllOf, Condition, In, Intervals, Masked, Values
 from ruleflow.ruleset.extension import Match, Maybe, option
 from ruleflow.ruleset.fields import HOP_LIMIT, LENGTH, MSS, TCP_FLAGS, TOS, TTL
-from ruleflow.ruleset.values import MaskedValue, Not, Number, NumberRange, Range, Unreadable, ValueType, number
+from ruleflow.ruleset.values import (
+    MaskedValue,
+    Not,
+    Number,
+    NumberRange,
+    Range,
+    Unreadable,
+    ValueType,
+    number,
+)
 
 TCP = 6
 
@@ -23,9 +32,9 @@ class TosMask(ValueType[MaskedValue]):
     """``value[/mask]``, or a name out of RFC 1349, which leaves the two upper bits open (libxtables/xtoptions.c)."""
 
     def read_word(self, word: str, family: int) -> MaskedValue:  # noqa: ARG002
-        for name, value in _SERVICES.items():
+        for name, service in _SERVICES.items():
             if word.lower() == name.lower():
-                return MaskedValue(value, _SERVICE_MASK)
+                return MaskedValue(service, _SERVICE_MASK)
         value, slash, mask = word.partition("/")
         try:
             return MaskedValue(number(value, 0, 0xFF), number(mask, 0, 0xFF) if slash else 0xFF)
@@ -37,7 +46,7 @@ class TosMask(ValueType[MaskedValue]):
 
     def say(self, value: MaskedValue) -> str:
         if value.mask == _SERVICE_MASK and value.value in _SERVICES.values():
-            name = next(name for name, number in _SERVICES.items() if number == value.value)
+            name = next(name for name, service in _SERVICES.items() if service == value.value)
             return f"{name.lower().replace('-', ' ')} (0x{value.value:02x})"
         return f"0x{value.value:02x}" if value.mask == 0xFF else f"0x{value.value:02x} in the bits 0x{value.mask:02x}"
 

@@ -1,7 +1,7 @@
 """The match on the time of day: time."""
 
 import calendar
-import datetime
+import datetime as dt
 import re
 from typing import Annotated, Any
 
@@ -35,7 +35,7 @@ class Date(ValueType[int]):
         return when
 
     def show(self, value: int) -> str:
-        return datetime.datetime.fromtimestamp(value, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        return dt.datetime.fromtimestamp(value, dt.UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _seconds(year: int, month: int, day: int) -> int:
@@ -87,13 +87,13 @@ class Weekdays(ValueType[int]):
     def _day(self, part: str) -> int:
         if part.isascii() and part.isdigit() and 1 <= int(part) <= 7:
             return int(part)
-        for number, name in enumerate(_DAYS, 1):
+        for day, name in enumerate(_DAYS, 1):
             if part[:2] == name[:2] and part:
-                return number
+                return day
         raise Unreadable(f"{part!r} is no day of the week", "write them like Mon,Tue or 1,2; Sunday is 7")
 
     def show(self, value: int) -> str:
-        return ",".join(name for number, name in enumerate(_DAYS, 1) if value >> number & 1)
+        return ",".join(name for day, name in enumerate(_DAYS, 1) if value >> day & 1)
 
 
 class Time(Match, frozen=True, gc=False):
