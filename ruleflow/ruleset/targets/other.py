@@ -121,11 +121,11 @@ def _set_row(flag: str) -> Option:
     return option(flag, type=SetAndDirections(), negatable=False)
 
 
-_ENDS: dict[str, str] = {"src": "source", "dst": "destination"}
+_ENDS = {"src": "source", "dst": "destination"}
 
 
 def _ends(use: SetUse) -> str:
-    return " and ".join(_ends[direction] for direction in use.directions)
+    return " and ".join(_ENDS[direction] for direction in use.directions)
 
 
 class ChangeSet(Target, frozen=True, gc=False):

@@ -111,7 +111,9 @@ class Ct(Target, frozen=True, gc=False):
         if not isinstance(old, Zone) or not isinstance(new, Zone) or (old.original, old.reply) == (new.original, new.reply):
             return super().merge(row, old, new)
         marked = old.number is None or new.number is None
-        return Zone(None if marked else new.number, old.original or new.original, old.reply or new.reply)
+        original, reply = old.original or new.original, old.reply or new.reply
+        both = original and reply
+        return Zone(None if marked else new.number, original and not both, reply and not both)
 
     @classmethod
     def check(cls, values: dict[str, object], family: int) -> None:

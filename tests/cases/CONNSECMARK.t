@@ -1,0 +1,7 @@
+# CONNSECMARK
+*mangle
+:PREROUTING
+-j CONNSECMARK --save ; = ; OK
+-j CONNSECMARK --restore ; = ; OK
+-j CONNSECMARK ; ; FAIL
+-j CONNSECMARK --save --restore ; ; FAIL

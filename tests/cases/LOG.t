@@ -1,0 +1,21 @@
+# LOG: a line in the kernel log
+-j LOG ; = ; OK
+-j LOG --log-prefix "dropped: " ; = ; OK
+-j LOG --log-prefix plain ; = ; OK
+-j LOG --log-prefix "a \"quoted\" \\ word" --log-level 7 ; = ; OK
+-j LOG --log-prefix "abcdefghijklmnopqrstuvwxyz0123456789" ; -j LOG --log-prefix abcdefghijklmnopqrstuvwxyz012 ; OK
+-j LOG --log-level 4 ; -j LOG ; OK
+-j LOG --log-level warning ; -j LOG ; OK
+-j LOG --log-level debug ; -j LOG --log-level 7 ; OK
+-j LOG --log-level emerg ; -j LOG --log-level 0 ; OK
+-j LOG --log-level panic ; -j LOG --log-level 0 ; OK
+-j LOG --log-level error ; -j LOG --log-level 3 ; OK
+-j LOG --log-level 0x7 ; -j LOG --log-level 7 ; OK
+-j LOG --log-uid --log-tcp-options --log-macdecode --log-ip-options --log-tcp-sequence --log-prefix x --log-level 1 ; -j LOG --log-prefix x --log-level 1 --log-tcp-sequence --log-tcp-options --log-ip-options --log-uid --log-macdecode ; OK
+-j LOG --log-tcp-sequence ; = ; OK
+-j LOG --log-level 8 ; ; FAIL
+-j LOG --log-level loud ; ; FAIL
+-j LOG --log-level err ; ; FAIL
+-j LOG --log-prefix "" ; ; FAIL
+-j LOG --log-prefix a --log-prefix b ; ; FAIL
+-j LOG ! --log-uid ; ; FAIL

@@ -1,0 +1,14 @@
+# NFLOG: a report to a program
+-j NFLOG ; = ; OK
+-j NFLOG --nflog-group 30 ; = ; OK
+-j NFLOG --nflog-group 65535 ; = ; OK
+-j NFLOG --nflog-group 0 ; -j NFLOG ; OK
+-j NFLOG --nflog-prefix "in: " --nflog-group 5 --nflog-size 64 --nflog-threshold 20 ; = ; OK
+-j NFLOG --nflog-threshold 20 --nflog-size 64 --nflog-group 5 --nflog-prefix x ; -j NFLOG --nflog-prefix x --nflog-group 5 --nflog-size 64 --nflog-threshold 20 ; OK
+-j NFLOG --nflog-threshold 0 ; -j NFLOG ; OK
+-j NFLOG --nflog-size 0 ; = ; OK
+-j NFLOG --nflog-group 65536 ; ; FAIL
+-j NFLOG --nflog-threshold 65536 ; ; FAIL
+-j NFLOG --nflog-size -1 ; ; FAIL
+-j NFLOG --nflog-size 1 --nflog-range 1 ; ; FAIL
+-j NFLOG --nflog-prefix "" ; ; FAIL

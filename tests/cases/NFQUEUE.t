@@ -1,0 +1,15 @@
+# NFQUEUE: a program decides
+-j NFQUEUE ; -j NFQUEUE --queue-num 0 ; OK
+-j NFQUEUE --queue-num 65535 ; = ; OK
+-j NFQUEUE --queue-balance 0:3 ; = ; OK
+-j NFQUEUE --queue-balance :5 ; -j NFQUEUE --queue-balance 0:5 ; OK
+-j NFQUEUE --queue-balance 3: ; -j NFQUEUE --queue-balance 3:65535 ; OK
+-j NFQUEUE --queue-cpu-fanout --queue-bypass --queue-balance 0:3 ; -j NFQUEUE --queue-balance 0:3 --queue-bypass --queue-cpu-fanout ; OK
+-j NFQUEUE --queue-bypass ; -j NFQUEUE --queue-num 0 --queue-bypass ; OK
+-j NFQUEUE --queue-num 65536 ; ; FAIL
+-j NFQUEUE --queue-balance 3 ; ; FAIL
+-j NFQUEUE --queue-balance 3:3 ; ; FAIL
+-j NFQUEUE --queue-balance 4:3 ; ; FAIL
+-j NFQUEUE --queue-balance 0:65535 ; ; FAIL
+-j NFQUEUE --queue-num 1 --queue-balance 0:3 ; ; FAIL
+-j NFQUEUE --queue-cpu-fanout ; ; FAIL

@@ -1,0 +1,11 @@
+# RATEEST: an estimate of the rate
+-j RATEEST --rateest-name eth0 --rateest-interval 250.0ms --rateest-ewmalog 500.0ms ; = ; OK
+-j RATEEST --rateest-name eth0 --rateest-interval 1s --rateest-ewmalog 2s ; -j RATEEST --rateest-name eth0 --rateest-interval 1.0s --rateest-ewmalog 2.0s ; OK
+-j RATEEST --rateest-name eth0 --rateest-interval 1000000us --rateest-ewmalog 2000000 ; -j RATEEST --rateest-name eth0 --rateest-interval 1.0s --rateest-ewmalog 2.0s ; OK
+-j RATEEST --rateest-name eth0 --rateest-interval 400ms --rateest-ewmalog 8secs ; -j RATEEST --rateest-name eth0 --rateest-interval 500.0ms --rateest-ewmalog 8.0s ; OK
+-j RATEEST --rateest-name eth0 --rateest-interval 8s --rateest-ewmalog 600s ; -j RATEEST --rateest-name eth0 --rateest-interval 8.0s --rateest-ewmalog 512.0s ; OK
+-j RATEEST --rateest-name abcdefghijklmnopq --rateest-interval 1s --rateest-ewmalog 2s ; -j RATEEST --rateest-name abcdefghijklmno --rateest-interval 1.0s --rateest-ewmalog 2.0s ; OK
+-j RATEEST --rateest-name eth0 ; ; FAIL
+-j RATEEST --rateest-name eth0 --rateest-interval 9s --rateest-ewmalog 100s ; ; FAIL
+-j RATEEST --rateest-name eth0 --rateest-interval 1s --rateest-ewmalog 1s ; ; FAIL
+-j RATEEST --rateest-name eth0 --rateest-interval 1h --rateest-ewmalog 2s ; ; FAIL

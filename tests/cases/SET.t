@@ -1,0 +1,17 @@
+# SET: sets that packets fill
+-j SET --add-set banned src ; = ; OK
+-j SET --add-set banned src,dst --exist --timeout 600 ; = ; OK
+-j SET --timeout 600 --exist --add-set banned src ; -j SET --add-set banned src --exist --timeout 600 ; OK
+-j SET --del-set banned src,dst,src ; = ; OK
+-j SET --del-set a src --add-set b dst ; -j SET --add-set b dst --del-set a src ; OK
+-j SET --map-set prio src --map-mark --map-prio --map-queue ; = ; OK
+-j SET ; ; FAIL
+-j SET --add-set banned ; ; FAIL
+-j SET --add-set banned from ; ; FAIL
+-j SET --add-set banned src,src,src,src,src,src,src ; ; FAIL
+-j SET --add-set abcdefghijklmnopqrstuvwxyz0123456 src ; ; FAIL
+-j SET --del-set banned src --exist ; ; FAIL
+-j SET --del-set banned src --timeout 5 ; ; FAIL
+-j SET --map-set prio src ; ; FAIL
+-j SET --add-set banned src --map-mark ; ; FAIL
+-j SET --add-set banned src --timeout 4294967295 ; ; FAIL
