@@ -18,8 +18,8 @@ def processes() -> dict[int, str]:
     for directory in Path("/proc").glob("[0-9]*/fd"):
         try:
             name = directory.parent.joinpath("comm").read_text("utf-8", "replace").strip()
-            for entry in os.scandir(directory):
-                target = os.readlink(entry.path)  # noqa: PTH115 - scandir's entries are not Paths
+            for number in os.listdir(directory):  # noqa: PTH208 - the fast way: a host has many
+                target = os.readlink(f"{directory}/{number}")  # noqa: PTH115
                 if target.startswith("socket:["):
                     found.setdefault(int(target[8:-1]), name)
         except OSError:  # the process, or this socket, ended meanwhile; or it is not ours to see

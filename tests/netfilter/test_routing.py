@@ -121,7 +121,8 @@ def random_question(rng: random.Random, family: int) -> tuple[str, dict[str, obj
     arriving = rng.random() < 0.35
     while arriving and to == "::1":  # ip6_rcv refuses it before it is routed; route get does not
         to = random_address(rng, family)
-    text, asked = [to], {"destination": read_address(to)[0], "family": family}
+    text = [to]
+    asked: dict[str, object] = {"destination": read_address(to)[0], "family": family}
     if arriving or rng.random() < 0.4:
         own = (
             ("10.0.0.1", "10.0.0.2", "10.1.0.1", "10.9.0.1")
