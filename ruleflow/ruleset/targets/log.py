@@ -72,7 +72,7 @@ class LogPacket(Target, frozen=True, gc=False):
             del values["level"]
 
     def phrases(self) -> tuple[tuple[Option | None, str], ...]:
-        return ((None, "write it to the kernel log"), *Target.phrases(self))
+        return ((None, "log it"), *Target.phrases(self))
 
     def effects(self) -> Effects:
         """A log line, then the next rule."""

@@ -275,7 +275,7 @@ class Masquerade(Target, frozen=True, gc=False):
         return _port_misfit(self.ports is not None, protocol)
 
     def phrases(self) -> tuple[tuple[Option | None, str], ...]:
-        what = (None, "rewrite the source to the address of the outgoing interface")
+        what = (None, "masquerade as the outgoing interface")
         return (what, *Target.phrases(self))
 
     def effects(self) -> Effects:
