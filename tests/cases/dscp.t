@@ -1,0 +1,11 @@
+# Differentiated services: -m dscp
+-m dscp --dscp 0x2e ; = ; OK
+-m dscp ! --dscp 46 ; -m dscp ! --dscp 0x2e ; OK
+-m dscp --dscp 64 ; ; FAIL
+-m dscp --dscp-class ef ; -m dscp --dscp 0x2e ; OK
+-m dscp --dscp-class EFFF ; -m dscp --dscp 0x2e ; OK
+-m dscp ! --dscp-class AF11 ; -m dscp ! --dscp 0x0a ; OK
+-m dscp --dscp-class be ; -m dscp --dscp 0x00 ; OK
+-m dscp --dscp-class no ; ; FAIL
+-m dscp ; ; FAIL
+-m dscp --dscp 1 --dscp-class ef ; ; FAIL

@@ -1,0 +1,3 @@
+# Addresses made of MAC addresses: -m eui64
+@6
+-m eui64 ; = ; OK

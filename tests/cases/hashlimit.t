@@ -1,0 +1,35 @@
+# At most so many packets or bytes in a time, for each address or port: -m hashlimit
+-m hashlimit --hashlimit 10/sec --hashlimit-name n ; -m hashlimit --hashlimit-upto 10/sec --hashlimit-burst 5 --hashlimit-name n ; OK
+-m hashlimit --hashlimit 60/min --hashlimit-name n --hashlimit-mode srcip ; -m hashlimit --hashlimit-upto 1/sec --hashlimit-burst 5 --hashlimit-mode srcip --hashlimit-name n --hashlimit-htable-expire 60000 ; OK
+-m hashlimit ! --hashlimit 60/min --hashlimit-name n --hashlimit-mode srcip,dstport|dstip,srcport --hashlimit-burst 70 ; -m hashlimit --hashlimit-above 1/sec --hashlimit-burst 70 --hashlimit-mode srcip,srcport,dstip,dstport --hashlimit-name n --hashlimit-htable-expire 60000 ; OK
+-m hashlimit ! --hashlimit-above 59/min --hashlimit-name n --hashlimit-mode srcip --hashlimit-htable-expire 60000 ; -m hashlimit --hashlimit-upto 59/min --hashlimit-burst 5 --hashlimit-mode srcip --hashlimit-name n ; OK
+-m hashlimit --hashlimit-above 59/min --hashlimit-name n --hashlimit-mode dstport --hashlimit-htable-expire 1 --hashlimit-htable-size 100 --hashlimit-htable-max 8 --hashlimit-htable-gcinterval 7 ; -m hashlimit --hashlimit-above 59/min --hashlimit-burst 5 --hashlimit-mode dstport --hashlimit-name n --hashlimit-htable-size 100 --hashlimit-htable-max 8 --hashlimit-htable-gcinterval 7 --hashlimit-htable-expire 1 ; OK
+-m hashlimit --hashlimit-above 59/min --hashlimit-name n --hashlimit-mode dstport --hashlimit-srcmask 24 --hashlimit-dstmask 0 ; -m hashlimit --hashlimit-above 59/min --hashlimit-burst 5 --hashlimit-mode dstport --hashlimit-name n --hashlimit-srcmask 24 --hashlimit-dstmask 0 ; OK
+-m hashlimit --hashlimit-above 512kb/s --hashlimit-name n ; = ; OK
+-m hashlimit --hashlimit-above 513kb/s --hashlimit-name n --hashlimit-burst 1mb ; -m hashlimit --hashlimit-above 513kb/s --hashlimit-burst 1mb --hashlimit-name n ; OK
+-m hashlimit --hashlimit-above 513kb/s --hashlimit-name n --hashlimit-burst 1mb --hashlimit-htable-expire 15000 ; -m hashlimit --hashlimit-above 513kb/s --hashlimit-burst 1mb --hashlimit-name n --hashlimit-htable-expire 15000 ; OK
+-m hashlimit --hashlimit-above 513kb/s --hashlimit-name n --hashlimit-burst 1kb ; ; FAIL
+-m hashlimit --hashlimit-above 1mb/s --hashlimit-name n --hashlimit-burst 5 ; ; FAIL
+-m hashlimit --hashlimit-above 1mb/s --hashlimit-name n --hashlimit-burst 1048576 ; ; FAIL
+-m hashlimit --hashlimit-upto 1000b/s --hashlimit-name n --hashlimit-mode srcip ; -m hashlimit --hashlimit-upto 992b/s --hashlimit-mode srcip --hashlimit-name n ; OK
+-m hashlimit --hashlimit-upto 7mb/s --hashlimit-name n --hashlimit-mode srcip --hashlimit-rate-match ; -m hashlimit --hashlimit-upto 7mb/s --hashlimit-mode srcip --hashlimit-name n --hashlimit-rate-match ; OK
+-m hashlimit --hashlimit-upto 100/min --hashlimit-name n --hashlimit-mode srcip --hashlimit-rate-match ; -m hashlimit --hashlimit-upto 100/sec --hashlimit-burst 5 --hashlimit-mode srcip --hashlimit-name n --hashlimit-htable-expire 60000 --hashlimit-rate-match --hashlimit-rate-interval 60 ; OK
+-m hashlimit --hashlimit-upto 100/min --hashlimit-name n --hashlimit-mode srcip --hashlimit-rate-match --hashlimit-rate-interval 30 ; -m hashlimit --hashlimit-upto 100/sec --hashlimit-burst 5 --hashlimit-mode srcip --hashlimit-name n --hashlimit-htable-expire 60000 --hashlimit-rate-match --hashlimit-rate-interval 30 ; OK
+-m hashlimit --hashlimit-upto 100/sec --hashlimit-name n --hashlimit-mode srcip --hashlimit-rate-interval 30 ; -m hashlimit --hashlimit-upto 100/sec --hashlimit-burst 5 --hashlimit-mode srcip --hashlimit-name n ; OK
+-m hashlimit --hashlimit-upto 100/hour --hashlimit-name n --hashlimit-mode srcip --hashlimit-rate-match --hashlimit-rate-interval 1 ; -m hashlimit --hashlimit-upto 100/sec --hashlimit-burst 5 --hashlimit-mode srcip --hashlimit-name n --hashlimit-htable-expire 3600000 --hashlimit-rate-match ; OK
+-m hashlimit --hashlimit-upto 100/hour --hashlimit-mode srcip ; ; FAIL
+-m hashlimit --hashlimit-upto 100/hour --hashlimit-name a/b --hashlimit-mode srcip ; ; FAIL
+-m hashlimit --hashlimit-upto 100/hour --hashlimit-above 3/hour --hashlimit-name ab --hashlimit-mode srcip ; ; FAIL
+-m hashlimit --hashlimit-upto 100/hour --hashlimit-name ab --hashlimit-mode none ; ; FAIL
+-m hashlimit --hashlimit-upto 100/hour --hashlimit-name ab --hashlimit-mode srcip --hashlimit-burst 1000001 ; ; FAIL
+-m hashlimit --hashlimit-upto 100/hour --hashlimit-name ab --hashlimit-mode srcip --hashlimit-burst 0 ; ; FAIL
+-m hashlimit --hashlimit-upto 100/hour --hashlimit-name ab --hashlimit-mode srcip --hashlimit-burst 10x ; -m hashlimit --hashlimit-upto 100/hour --hashlimit-burst 10 --hashlimit-mode srcip --hashlimit-name ab ; OK
+-m hashlimit --hashlimit-upto 100/hour --hashlimit-name ab --hashlimit-mode srcip --hashlimit-htable-expire 0 ; ; FAIL
+-m hashlimit --hashlimit-upto 100/hour --hashlimit-name ab --hashlimit-mode srcip --hashlimit-htable-gcinterval 0 ; ; FAIL
+-m hashlimit --hashlimit-upto 1501/sec --hashlimit-name ab --hashlimit-mode srcip ; -m hashlimit --hashlimit-upto 1501/sec --hashlimit-burst 5 --hashlimit-mode srcip --hashlimit-name ab ; OK
+-m hashlimit --hashlimit-upto 1000001/sec --hashlimit-name ab --hashlimit-mode srcip ; ; FAIL
+-m hashlimit --hashlimit-upto 48/day --hashlimit-name ab --hashlimit-mode srcip ; -m hashlimit --hashlimit-upto 2/hour --hashlimit-burst 5 --hashlimit-mode srcip --hashlimit-name ab --hashlimit-htable-expire 86400000 ; OK
+@4
+-m hashlimit --hashlimit-above 59/min --hashlimit-name n --hashlimit-mode dstport --hashlimit-srcmask 255.255.255.0 ; -m hashlimit --hashlimit-above 59/min --hashlimit-burst 5 --hashlimit-mode dstport --hashlimit-name n --hashlimit-srcmask 24 ; OK
+@6
+-m hashlimit --hashlimit-above 59/min --hashlimit-name n --hashlimit-mode dstport --hashlimit-srcmask 255.255.255.0 ; ; FAIL

@@ -1,0 +1,26 @@
+# At most so many packets in a time: -m limit
+-m limit ; -m limit --limit 3/hour ; OK
+-m limit --limit 1/s ; -m limit --limit 1/sec ; OK
+-m limit --limit 7 ; -m limit --limit 7/sec ; OK
+-m limit --limit 3abc ; -m limit --limit 3/sec ; OK
+-m limit --limit 7/m --limit-burst 0 ; -m limit --limit 7/min ; OK
+-m limit --limit 7/M --limit-burst 10000 ; -m limit --limit 7/min --limit-burst 10000 ; OK
+-m limit --limit 7/MINUTE --limit-burst 10001 ; ; FAIL
+-m limit --limit 1501/sec ; -m limit --limit 1666/sec ; OK
+-m limit --limit 777/sec ; -m limit --limit 833/sec ; OK
+-m limit --limit 10000/sec ; = ; OK
+-m limit --limit 10001/sec ; ; FAIL
+-m limit --limit 90/min ; = ; OK
+-m limit --limit 60/min ; -m limit --limit 1/sec ; OK
+-m limit --limit 59/min ; = ; OK
+-m limit --limit 1000/hour --limit-burst 5 ; -m limit --limit 1000/hour ; OK
+-m limit --limit 1/day --limit-burst 3 ; = ; OK
+-m limit --limit 1/day --limit-burst 5 ; -m limit --limit 1/day ; OK
+-m limit --limit 48/day ; -m limit --limit 2/hour ; OK
+-m limit --limit 5/weeks ; ; FAIL
+-m limit --limit 5/ ; ; FAIL
+-m limit --limit -5 ; ; FAIL
+-m limit --limit 0 ; ; FAIL
+-m limit ! --limit 5/min ; ; FAIL
+-m limit --limit ! 5/min ; ; FAIL
+-m limit --limit 5/min --limit 6/min ; ; FAIL

@@ -1,0 +1,14 @@
+# Measured rates: -m rateest
+-m rateest --rateest RE1 --rateest-lt --rateest-bps 8bit ; = ; OK
+-m rateest --rateest RE1 ! --rateest-gt --rateest-pps 5 ; = ; OK
+-m rateest --rateest1 RE1 --rateest-lt --rateest-bps --rateest2 RE2 ; = ; OK
+-m rateest --rateest-delta --rateest RE1 --rateest-bps1 10mbit --rateest-gt --rateest-bps2 2MBps ; -m rateest --rateest-delta --rateest RE1 --rateest-bps1 10000Kbit --rateest-gt --rateest-bps2 16000Kbit ; OK
+-m rateest --rateest-delta --rateest RE1 --rateest-pps1 3 --rateest-gt --rateest-pps2 4 ; = ; OK
+-m rateest --rateest-delta --rateest1 RE1 --rateest-bps1 1gbit --rateest-eq --rateest-bps2 12345678 --rateest2 RE2 ; -m rateest --rateest-delta --rateest1 RE1 --rateest-bps1 1000Mbit --rateest-eq --rateest-bps2 12346Kbit --rateest2 RE2 ; OK
+-m rateest --rateest1 RE1 --rateest2 RE2 --rateest-pps --rateest-gt ; -m rateest --rateest1 RE1 --rateest-gt --rateest-pps --rateest2 RE2 ; OK
+-m rateest --rateest RE1 --rateest-bps 999999bit --rateest-eq ; -m rateest --rateest RE1 --rateest-eq --rateest-bps 999992bit ; OK
+-m rateest --rateest RE1 --rateest-bps1 3 --rateest-eq ; -m rateest --rateest RE1 --rateest-eq --rateest-bps 0bit ; OK
+-m rateest --rateest RE1 --rateest-eq ; ; FAIL
+-m rateest --rateest RE1 --rateest-bps 1.5mibit --rateest-lt ; -m rateest --rateest RE1 --rateest-lt --rateest-bps 1573Kbit ; OK
+-m rateest --rateest RE1 --rateest-bps x --rateest-lt ; ; FAIL
+-m rateest --rateest RE1 --rateest-bps 5 ; ; FAIL

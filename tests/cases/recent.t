@@ -1,0 +1,31 @@
+# Addresses seen lately: -m recent
+-m recent --update --seconds 0 ; ; FAIL
+-m recent --update --reap ; ; FAIL
+-m recent --set --seconds 5 ; ; FAIL
+-m recent --remove --hitcount 5 ; ; FAIL
+-m recent --remove --rttl ; ; FAIL
+-m recent --remove --rdest --rdest ; ; FAIL
+-m recent --remove --set ; ; FAIL
+-m recent --name x ; ; FAIL
+-m recent --set --name "" ; ; FAIL
+-m recent --set --name a/b ; ; FAIL
+@4
+-m recent --set ; -m recent --set --name DEFAULT --mask 255.255.255.255 --rsource ; OK
+-m recent ! --set --name x ; -m recent ! --set --name x --mask 255.255.255.255 --rsource ; OK
+-m recent --name x ! --rcheck --seconds 60 --reap --hitcount 4 --rttl --rdest ; -m recent ! --rcheck --seconds 60 --reap --hitcount 4 --rttl --name x --mask 255.255.255.255 --rdest ; OK
+-m recent --update --hitcount 0 ; -m recent --update --name DEFAULT --mask 255.255.255.255 --rsource ; OK
+-m recent --update --hitcount 255 ; -m recent --update --hitcount 255 --name DEFAULT --mask 255.255.255.255 --rsource ; OK
+-m recent --update --hitcount 256 ; -m recent --update --hitcount 256 --name DEFAULT --mask 255.255.255.255 --rsource ; OK
+-m recent --remove --rsource --rdest ; -m recent --remove --name DEFAULT --mask 255.255.255.255 --rdest ; OK
+-m recent --remove --rdest --rsource ; -m recent --remove --name DEFAULT --mask 255.255.255.255 --rsource ; OK
+-m recent --set --mask 255.255.255.0 ; -m recent --set --name DEFAULT --mask 255.255.255.0 --rsource ; OK
+@6
+-m recent --set ; -m recent --set --name DEFAULT --mask ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff --rsource ; OK
+-m recent ! --set --name x ; -m recent ! --set --name x --mask ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff --rsource ; OK
+-m recent --name x ! --rcheck --seconds 60 --reap --hitcount 4 --rttl --rdest ; -m recent ! --rcheck --seconds 60 --reap --hitcount 4 --rttl --name x --mask ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff --rdest ; OK
+-m recent --update --hitcount 0 ; -m recent --update --name DEFAULT --mask ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff --rsource ; OK
+-m recent --update --hitcount 255 ; -m recent --update --hitcount 255 --name DEFAULT --mask ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff --rsource ; OK
+-m recent --update --hitcount 256 ; -m recent --update --hitcount 256 --name DEFAULT --mask ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff --rsource ; OK
+-m recent --remove --rsource --rdest ; -m recent --remove --name DEFAULT --mask ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff --rdest ; OK
+-m recent --remove --rdest --rsource ; -m recent --remove --name DEFAULT --mask ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff --rsource ; OK
+-m recent --set --mask 255.255.255.0 ; ; FAIL

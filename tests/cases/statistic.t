@@ -1,0 +1,17 @@
+# One packet in so many: -m statistic
+-m statistic --mode random --probability 0.5 ; -m statistic --mode random --probability 0.50000000000 ; OK
+-m statistic --mode random ! --probability 0.3333 ; -m statistic --mode random ! --probability 0.33330000006 ; OK
+-m statistic --mode random --probability 0 ; -m statistic --mode random --probability 0.00000000000 ; OK
+-m statistic --mode random --probability 1 ; -m statistic --mode random --probability 1.00000000000 ; OK
+-m statistic --mode random --probability 1.1 ; ; FAIL
+-m statistic --mode random --probability 1e-3 ; -m statistic --mode random --probability 0.00100000016 ; OK
+-m statistic --mode random --probability .25 ; -m statistic --mode random --probability 0.25000000000 ; OK
+-m statistic --mode nth --every 3 ; ; FAIL
+-m statistic --mode nth --every 3 --packet 2 ; = ; OK
+-m statistic --mode nth ! --every 3 --packet 3 ; ; FAIL
+-m statistic --mode nth ! --every 3 --packet 0 ; = ; OK
+-m statistic --mode nth --every 1 --packet 0 ; = ; OK
+-m statistic --mode nth --every 0 --packet 0 ; ; FAIL
+-m statistic --mode other --every 2 --packet 0 ; ; FAIL
+-m statistic --mode random --every 2 --packet 0 ; ; FAIL
+-m statistic --probability 0.5 ; ; FAIL

@@ -1,0 +1,26 @@
+# Bytes in the packet: -m string
+-m string --string foo --algo bm ; -m string --string "foo" --algo bm ; OK
+-m string ! --string "a b\"c'd\\e" --algo kmp --from 5 --to 100 --icase ; = ; OK
+-m string --string "tail\\" --algo bm ; -m string --hex-string "|7461696c5c|" --algo bm ; OK
+-m string --string "ümlaut" --algo bm ; -m string --hex-string "|c3bc6d6c617574|" --algo bm ; OK
+-m string --string "" --algo bm ; ; FAIL
+-m string --string foo ; ; FAIL
+-m string --algo bm ; ; FAIL
+-m string --string foo --algo xx ; ; FAIL
+-m string --string foo --algo fsm ; ; FAIL
+-m string --string foo --algo bm --from 0 --to 65535 ; -m string --string "foo" --algo bm ; OK
+-m string --string foo --algo bm --from 10 --to 5 ; ; FAIL
+-m string --string foo --hex-string bar --algo bm ; ; FAIL
+-m string --hex-string "|0d 0a|" --algo bm ; -m string --hex-string "|0d0a|" --algo bm ; OK
+-m string --hex-string "|0d0a|" --algo bm ; = ; OK
+-m string --hex-string "a|00|b" --algo bm ; -m string --hex-string "|610062|" --algo bm ; OK
+-m string ! --hex-string "a\\|b" --algo bm ; -m string ! --string "a|b" --algo bm ; OK
+-m string --hex-string "|  41 42|c" --algo bm ; -m string --string "ABc" --algo bm ; OK
+-m string --hex-string "|41 42  43|c" --algo bm ; ; FAIL
+-m string --hex-string "|4|" --algo bm ; ; FAIL
+-m string --hex-string "|4g|" --algo bm ; ; FAIL
+-m string --hex-string "|41" --algo bm ; ; FAIL
+-m string --hex-string "||" --algo bm ; ; FAIL
+-m string --hex-string "a|41||42|" --algo bm ; -m string --string "aA|42" --algo bm ; OK
+-m string --hex-string "x\\" --algo bm ; ; FAIL
+-m string --hex-string "plain" --algo bm ; -m string --string "plain" --algo bm ; OK

@@ -1,0 +1,31 @@
+# Time of day: -m time
+-m time ; -m time --datestop 2038-01-19T03:14:07 ; OK
+-m time --timestart 08:00 ; -m time --timestart 08:00:00 --timestop 23:59:59 --datestop 2038-01-19T03:14:07 ; OK
+-m time --timestop 17:30:15 ; -m time --timestart 00:00:00 --timestop 17:30:15 --datestop 2038-01-19T03:14:07 ; OK
+-m time --timestart 8:0 --timestop 17:5 ; -m time --timestart 08:00:00 --timestop 17:05:00 --datestop 2038-01-19T03:14:07 ; OK
+-m time --timestart 22:00 --timestop 06:00 --contiguous ; -m time --timestart 22:00:00 --timestop 06:00:00 --datestop 2038-01-19T03:14:07 --contiguous ; OK
+-m time --timestart 05:00 --timestop 06:00 --contiguous ; ; FAIL
+-m time --contiguous ; ; FAIL
+-m time --timestart 00:00 --timestop 23:59:59 ; -m time --datestop 2038-01-19T03:14:07 ; OK
+-m time --timestart 24:00 ; ; FAIL
+-m time --timestart 8 ; ; FAIL
+-m time --weekdays Mon,Tue,7 ; -m time --weekdays Mon,Tue,Sun --datestop 2038-01-19T03:14:07 ; OK
+-m time ! --weekdays Saturday,Su ; -m time --weekdays Mon,Tue,Wed,Thu,Fri --datestop 2038-01-19T03:14:07 ; OK
+-m time --weekdays 1,2,3,4,5,6,7 ; -m time --datestop 2038-01-19T03:14:07 ; OK
+-m time --weekdays 0 ; ; FAIL
+-m time --weekdays mon ; ; FAIL
+-m time --weekdays xx ; ; FAIL
+-m time --monthdays 1,15,31 --weekdays Fr ; -m time --monthdays 1,15,31 --weekdays Fri --datestop 2038-01-19T03:14:07 ; OK
+-m time ! --monthdays 31 ; -m time --monthdays 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30 --datestop 2038-01-19T03:14:07 ; OK
+-m time --monthdays 32 ; ; FAIL
+-m time --datestart 2026 --datestop 2027-02 ; -m time --datestart 2026-01-01T00:00:00 --datestop 2027-02-01T00:00:00 ; OK
+-m time --datestart 2026-11-24T08:30 --utc ; -m time --datestart 2026-11-24T08:30:00 --datestop 2038-01-19T03:14:07 ; OK
+-m time --datestart 2026-11-24T08:30:59 --kerneltz ; -m time --datestart 2026-11-24T08:30:59 --datestop 2038-01-19T03:14:07 --kerneltz ; OK
+-m time --datestop 2026-11-24T8 --localtz ; -m time --datestop 2026-11-24T08:00:00 --kerneltz ; OK
+-m time --datestop 2026-02-31 ; -m time --datestop 2026-03-03T00:00:00 ; OK
+-m time --datestop 2026-00-00 ; -m time --datestop 2025-11-30T00:00:00 ; OK
+-m time --datestart 1970 ; -m time --datestop 2038-01-19T03:14:07 ; OK
+-m time --datestart 1969 ; ; FAIL
+-m time --datestart 2039 ; ; FAIL
+-m time --utc --kerneltz ; ; FAIL
+-m time --kerneltz --localtz ; -m time --datestop 2038-01-19T03:14:07 --kerneltz ; OK
