@@ -8,7 +8,7 @@ tests/ruleset/test_compiled.py that both ways give the same.
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ruleflow.ruleset.extension import UNSET, Extension, Option
 from ruleflow.ruleset.values import Not
@@ -44,33 +44,81 @@ def maker(cls: type[Extension], options: Sequence[Given], family: int) -> Callab
     ``options`` give places within those words. It is made from an outline that `Extension.read` has taken
     before, so what depends on the outline alone (mandatory, exclusive and doubled options) is checked.
     """
-    if cls.read.__func__ is not Extension.read.__func__ or cls.check.__func__ is not Extension.check.__func__:  # type: ignore[attr-defined]
+    if _own(cls, "read") or _own(cls, "check"):
         return None
     by_attr = {row.attr: (row, negated, places) for row, negated, places in options}
-    if len(by_attr) != len(options):
+    blank = _blank(cls)
+    if len(by_attr) != len(options) or blank is None:
         return None
     names: dict[str, Any] = {"cls": cls}
     arguments = []
     for attr in cls.__struct_fields__:
         if attr not in by_attr:
-            arguments.append(repr(getattr(_blank(cls), attr)) if attr in _defaults(cls) else "None")
+            names[f"blank_{attr}"] = getattr(blank, attr)
+            arguments.append(f"blank_{attr}")
             continue
         row, negated, places = by_attr[attr]
+        if getattr(blank, attr) is not None or len(places) != row.type.words:
+            return None
         names[f"read_{attr}"] = _value_memo(row, negated, family)
         key = "()" if not places else f"w[{places[0]}]" if len(places) == 1 else f"w[{places[0]}:{places[-1] + 1}]"
         arguments.append(f"read_{attr}[{key}]")
     code = f"lambda w: cls({', '.join(arguments)})"
-    return eval(code, names)  # type: ignore[no-any-return] # noqa: S307 - the source is made of attribute names and numbers alone
+    return eval(code, names)  # type: ignore[no-any-return] # noqa: S307 - the source is attribute names and numbers alone
+
+
+def _own(cls: type[Extension], method: str) -> bool:
+    """Whether a class has its own form of a class method."""
+    return getattr(cls, method).__func__ is not getattr(Extension, method).__func__
 
 
 @functools.cache
-def _blank(cls: type[Extension]) -> Extension:
-    return cls()
+def _blank(cls: type[Extension]) -> Extension | None:
+    try:
+        return cls()
+    except TypeError:  # an attribute without a default: the options' values alone make it
+        return None
 
 
-def _defaults(cls: type[Extension]) -> frozenset[str]:
-    blank = _blank(cls)
-    return frozenset(attr for attr in cls.__struct_fields__ if getattr(blank, attr) is not None)
+class Slot(NamedTuple):
+    """A part of a line: its memo, and the words that it owns, a slice where they stand together."""
+
+    memo: Memo
+    start: int
+    stop: int
+    owned: tuple[int, ...]
+
+    def key(self, words: tuple[str, ...]) -> tuple[str, ...]:
+        """The part's own words."""
+        return words[self.start : self.stop] if self.start >= 0 else tuple([words[i] for i in self.owned])
+
+    def source(self) -> str:
+        """`key` as Python source."""
+        if self.start >= 0:
+            return f"w[{self.start}:{self.stop}]"
+        return f"({''.join(f'w[{i}],' for i in self.owned)})"
+
+
+def builder(
+    make: Any, chain: int, slots: Sequence[Slot], target: Slot | None, nothing: object
+) -> Callable[[tuple[str, ...], int | None], Any]:
+    """A function from a line's words and number to its rule, made by ``make``.
+
+    ``nothing`` is what the memo of the first part gives where that part matches everything.
+    """
+    names: dict[str, Any] = {"make": make, "nothing": nothing}
+    lines = ["def build(w, number):\n"]
+    for number, slot in enumerate(slots):
+        names[f"m{number}"] = slot.memo
+        lines.append(f"    p{number} = m{number}[{slot.source()}]\n")
+    lines.append(f"    t = mt[{target.source()}]\n" if target else "    t = None\n")
+    names["mt"] = target.memo if target else None
+    parts = [f"p{number}," for number in range(len(slots))]
+    if slots:
+        lines.append(f"    if p0 is nothing: return make(w[{chain}], ({''.join(parts[1:])}), t, None, number)\n")
+    lines.append(f"    return make(w[{chain}], ({''.join(parts)}), t, None, number)\n")
+    exec("".join(lines), names)  # noqa: S102 - the source is made of numbers alone
+    return names["build"]  # type: ignore[no-any-return]
 
 
 @functools.cache

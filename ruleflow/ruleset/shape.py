@@ -7,21 +7,23 @@ iptables-restore takes, while lark stays the definition of the language (figures
 """
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from typing import Any
 
 import msgspec
 
 from ruleflow.ruleset import words as quoting
-from ruleflow.ruleset.extension import Match, Registry, Target, registry
+from ruleflow.ruleset.compiled import Given, Memo, Slot, builder, maker
+from ruleflow.ruleset.extension import Registry, Target, registry
 from ruleflow.ruleset.ir import Counters, Goto, Jump, Opaque, Rule
 from ruleflow.ruleset.lexer import COMMANDS, Group, Lexer, Misplaced, Token
+from ruleflow.ruleset.matches.header import Header
 from ruleflow.ruleset.protocols import NUMBERS
 from ruleflow.ruleset.values import CommaList, Unreadable
 
-_MEMO = 8192
-"""How many values are remembered; unbounded memos were slower (trial: see benchmarks/)."""
+_WORTH = 32
+"""After how many lines a plan is written out as a function: making it costs as much as reading some ten."""
 
 
 class Line(msgspec.Struct):
@@ -49,24 +51,21 @@ class Plan(msgspec.Struct):
     unknown: tuple[tuple[int, str], ...]
     words: tuple[str, ...] | None
     """The words as respelled, where they are not those of the line."""
-    picky: bool = False
-    """Whether an extension of it cannot stand in every rule."""
+    picky: tuple[int, ...]
+    """The parts that cannot stand in every rule (-1: the target)."""
+    uses: int = 0
+    build: Callable[[tuple[str, ...], int | None], Rule] | None = None
 
 
 class Part(msgspec.Struct):
-    """One match or target of the plan: the words it owns, in a slice where they stand together."""
+    """One match or target of the plan: the words that it owns, and how they are read."""
 
     kind: str
     cls: Any
     name: str
-    owned: tuple[int, ...]
-    options: tuple[tuple[Any, bool, tuple[int, ...]], ...]
-    start: int = -1
-    stop: int = -1
-
-    def key(self, words: tuple[str, ...]) -> tuple[str, ...]:
-        """What the part is remembered by: its own words, and its name where no ``-m name`` is among them."""
-        return (f"\0{self.name}", *[words[i] for i in self.owned])
+    options: tuple[Given, ...]
+    """Places among the part's own words."""
+    slot: Slot
 
 
 class Reader:
@@ -77,7 +76,7 @@ class Reader:
         self.registry: Registry = registry(family)
         self.kinds: dict[str, str] = _kinds(self.registry)
         self.plans: dict[tuple[str | None, ...], Plan] = {}
-        self.memo: dict[tuple[str, ...], Any] = {}
+        self.memos: dict[tuple[Any, ...], Memo] = {}
         self.warnings: list[tuple[int, str]] = []
         """What the last line held that is not known: word index and message."""
 
@@ -86,6 +85,15 @@ class Reader:
         words = quoting.split(line)
         plan = self.plans.get(tuple(map(self.kinds.get, words))) or self._plan(words)
         self.warnings = list(plan.unknown)
+        if plan.build is not None:
+            try:
+                rule = plan.build(words, number)
+            except (CommaList, Unreadable):
+                pass  # the way below says what is wrong, and where
+            else:
+                if plan.picky:
+                    _check_fit(plan, rule.matches, rule.target)
+                return (Line("APPEND", rule.chain, rule),)
         try:
             return (self._line(plan, plan.words or words, line, number),)
         except CommaList:
@@ -105,12 +113,53 @@ class Reader:
         from ruleflow.ruleset import grammar
 
         grammar.check(tokens)
-        plan = _outline(lexer, tokens)
+        plan = self._outline(lexer, tokens)
         if lexer.exact:
             self.plans[tuple(map(self.kinds.get, words))] = plan
         else:
             plan.words = tuple(lexer.words)
         return plan
+
+    def _outline(self, lexer: Lexer, tokens: Sequence[Token]) -> Plan:
+        by_kind: dict[str, int] = {}
+        for token in tokens:
+            by_kind.setdefault(token.kind, token.index)
+        command = next(token for token in tokens if token.kind in COMMANDS.values())
+        names = [token.index for token in tokens if token.kind == "NAME" and token.group == 0 and token.row is None]
+        given = by_kind.get("SET_COUNTERS")
+        parts = [self._part(group, number, lexer) for number, group in enumerate(lexer.groups) if group.words]
+        target = next((part for part in parts if _is_target(part, lexer)), None)
+        matches = tuple(part for part in parts if part is not target)
+        picky = [number for number, part in enumerate(matches) if part.cls is not None and part.cls.picky]
+        if target is not None and target.cls is not None and target.cls.picky:
+            picky.append(-1)
+        return Plan(
+            command=command.kind,
+            chain=names[0] if names else None,
+            number=by_kind.get("NUMBER"),
+            word=names[1] if len(names) > 1 else None,
+            counters=by_kind.get("COUNTERS") if command.kind != "POLICY" else None,
+            given=(given + 1, given + 2) if given is not None else None,
+            parts=matches,
+            target=target,
+            unknown=tuple((lexer.places[index], message) for index, message in lexer.unknown),
+            words=None,
+            picky=tuple(picky),
+        )
+
+    def _part(self, group: Group, number: int, lexer: Lexer) -> Part:
+        owned = tuple(sorted(group.words))
+        kind = _part_kind(group, number, lexer.words[owned[0]])
+        place = {index: position for position, index in enumerate(owned)}
+        options = tuple((row, negated, tuple([place[i] for i in places])) for row, negated, places, _ in group.options)
+        together = owned == tuple(range(owned[0], owned[-1] + 1))
+        bounds = (owned[0], owned[-1] + 1) if together else (-1, -1)
+        part = Part(kind, group.cls, group.name, options, Slot(Memo(str), *bounds, owned))
+        known = (kind, group.cls, tuple((id(row), negated, places) for row, negated, places in options))
+        if known not in self.memos:
+            self.memos[known] = Memo(lambda words: self._make(part, words))
+        part.slot = part.slot._replace(memo=self.memos[known])
+        return part
 
     # -- lines ----------------------------------------------------------------------------------------
 
@@ -119,57 +168,62 @@ class Reader:
         position = int(words[plan.number]) if plan.number is not None else None
         if plan.command in ("NEW", "FLUSH", "REMOVE", "ZERO", "POLICY", "RENAME"):
             return Line(plan.command, chain, None, position, words[plan.word] if plan.word is not None else "")
-        memo = self.memo
-        matches = []
-        for part in plan.parts:
-            key = words[part.start : part.stop] if part.start >= 0 else part.key(words)
-            match = memo.get(key)
-            if match is None:
-                match = self._remember(key, part, words, line)
-            if match is not _NOTHING:
-                matches.append(match)
-        target: Any = None
-        if plan.target is not None:
-            part = plan.target
-            key = words[part.start : part.stop] if part.start >= 0 else part.key(words)
-            target = memo.get(key)
-            if target is None:
-                target = self._remember(key, part, words, line)
+        matches = [self._value(part, words, line) for part in plan.parts]
+        target = self._value(plan.target, words, line) if plan.target is not None else None
+        if matches and matches[0] is _NOTHING:
+            del matches[0]
         if plan.picky:
             _check_fit(plan, matches, target)
         counters = _counters(plan, words) if plan.counters is not None or plan.given else None
+        plan.uses += 1
+        if plan.uses == _WORTH and plan.command == "APPEND":
+            self._compile(plan)
         return Line(plan.command, chain, Rule(chain, tuple(matches), target, counters, number), position)
 
-    def _remember(self, key: tuple[str, ...], part: Part, words: tuple[str, ...], line: str) -> Any:
-        value = self._make(part, words, line)
-        if part.kind != "opaque":
-            if len(self.memo) >= _MEMO:
-                self.memo.clear()
-            self.memo[key] = value
-        return value
-
-    def _make(self, part: Part, words: tuple[str, ...], line: str) -> Any:
+    def _value(self, part: Part, words: tuple[str, ...], line: str) -> Any:
         if part.kind == "opaque":
             return Opaque(_source(part, words, line), part.name)
+        try:
+            return part.slot.memo[part.slot.key(words)]
+        except Unreadable as error:
+            place = _wrong_word(part, part.slot.key(words), self.family)
+            raise Misplaced(error.message, part.slot.owned[place], error.help) from None
+
+    def _make(self, part: Part, words: tuple[str, ...]) -> Any:
+        """The value of a part from its own words. Raises `Unreadable`."""
         if part.kind == "goto":
-            return Goto(part.name or words[part.owned[1]])
+            return Goto(words[1])
         if part.cls is None:
-            return Jump(words[part.owned[1]])
+            return Jump(words[1])
         given = [(row, negated, tuple([words[i] for i in places])) for row, negated, places in part.options]
-        value = _read(part, given, self.family)
-        if part.kind == "header" and not any(True for _ in value.given()):
-            return _NOTHING
-        return value
+        value = part.cls.read(given, self.family)
+        return _NOTHING if part.kind == "header" and value == _EMPTY else value
+
+    def _compile(self, plan: Plan) -> None:
+        """Write the plan out as a function; see `ruleflow.ruleset.compiled`."""
+        parts = [*plan.parts, *([plan.target] if plan.target else [])]
+        if plan.words or plan.chain is None or plan.counters or plan.given or any(p.kind == "opaque" for p in parts):
+            return
+        for part in parts:
+            make = maker(part.cls, part.options, self.family) if part.cls is not None else None
+            if make is not None and part.kind == "header":
+                made = make
+                part.slot.memo.make = lambda words: _NOTHING if (value := made(words)) == _EMPTY else value
+            elif make is not None:
+                part.slot.memo.make = make
+        slots = [part.slot for part in plan.parts]
+        plan.build = builder(Rule, plan.chain, slots, plan.target.slot if plan.target else None, _NOTHING)
 
     def _several(
         self, plan: Plan, words: tuple[str, ...], line: str, number: int | None
     ) -> Iterator[Line]:
         """``-s a,b -d c,d`` is four rules, sources outermost (`add_entry`, iptables.c)."""
         header = next(part for part in plan.parts if part.kind == "header")
-        lists = {places[0]: row for row, _, places in header.options if row.attr in ("source", "destination")}
-        for place, row in lists.items():
-            negated = any(n for r, n, p in header.options if p and p[0] == place and r is row)
-            if negated and "," in words[place]:
+        owned = header.slot.owned
+        given = [(row, negated, owned[places[0]]) for row, negated, places in header.options if places]
+        lists = {place: row for row, _, place in given if row.attr in ("source", "destination")}
+        for row, negated, place in given:
+            if negated and place in lists and "," in words[place]:
                 raise Misplaced(f"! {row.flag} cannot stand before several addresses", place, "write one rule for each")
         order = sorted(lists, key=lambda place: lists[place].attr != "source")
         for chosen in product(*[words[place].split(",") for place in order]):
@@ -180,6 +234,8 @@ class Reader:
 
 
 _NOTHING = object()
+"""Stands for a header that matches everything, and so is no match of the rule."""
+_EMPTY = Header()
 
 
 def _kinds(extensions: Registry) -> dict[str, str]:
@@ -193,55 +249,23 @@ def _kinds(extensions: Registry) -> dict[str, str]:
     return {word: word for word in every}
 
 
-def _outline(lexer: Lexer, tokens: Sequence[Token]) -> Plan:
-    by_kind: dict[str, int] = {}
-    for token in tokens:
-        by_kind.setdefault(token.kind, token.index)
-    command = next(token for token in tokens if token.kind in COMMANDS.values())
-    names = [token.index for token in tokens if token.kind == "NAME" and token.group == 0 and token.row is None]
-    given = by_kind.get("SET_COUNTERS")
-    parts = [part for number, group in enumerate(lexer.groups) if (part := _part(group, number, lexer))]
-    targets = [part for part in parts if part.kind in ("jump", "goto", "target")]
-    return Plan(
-        command=command.kind,
-        chain=names[0] if names else None,
-        number=by_kind.get("NUMBER"),
-        word=names[1] if len(names) > 1 else None,
-        counters=by_kind.get("COUNTERS") if command.kind != "POLICY" else None,
-        given=(given + 1, given + 2) if given is not None else None,
-        parts=tuple(part for part in parts if part not in targets and not _is_target(part, lexer)),
-        target=next((part for part in parts if part in targets or _is_target(part, lexer)), None),
-        unknown=tuple((lexer.places[index], message) for index, message in lexer.unknown),
-        words=None,
-        picky=any(part.cls is not None and part.cls.picky for part in parts),
-    )
-
-
 def _check_fit(plan: Plan, matches: Sequence[Any], target: Any) -> None:
     """Refuse an extension beside matches that it cannot stand beside. Raises `Misplaced`."""
-    protocol = next((match.protocol_number for match in matches if getattr(match, "name", None) == ""), None)
-    for value in (*matches, target):
-        why = value.misfit(protocol, matches) if getattr(value, "picky", False) else None
+    first = matches[0] if matches else None
+    protocol = first.protocol_number if type(first) is Header else None
+    shift = len(matches) - len(plan.parts)  # a header that matches everything is not among the matches
+    for number in plan.picky:
+        why = (target if number < 0 else matches[number + shift]).misfit(protocol, matches)
         if why is not None:
-            part = next(part for part in (*plan.parts, plan.target) if part and part.cls is type(value))
-            raise Misplaced(why, part.owned[0])
+            part = plan.target if number < 0 else plan.parts[number]
+            assert part is not None
+            raise Misplaced(why, part.slot.owned[0])
 
 
 def _is_target(part: Part, lexer: Lexer) -> bool:
-    return part.kind == "opaque" and lexer.words[part.owned[0]] in ("-j", "--jump")
-
-
-def _part(group: Group, number: int, lexer: Lexer) -> Part | None:
-    if not group.words:
-        return None
-    owned = tuple(sorted(group.words))
-    kind = _part_kind(group, number, lexer.words[owned[0]])
-    part = Part(kind, group.cls, group.name, owned, tuple([option[:3] for option in group.options]))
-    if owned == tuple(range(owned[0], owned[-1] + 1)) and (number == 0 or kind in ("jump", "goto", "target") or lexer.words[owned[0]] in ("-m", "--match")):
-        part.start, part.stop = owned[0], owned[-1] + 1
-    if kind == "goto":
-        part.name = ""
-    return part
+    return part.kind in ("jump", "goto", "target") or (
+        part.kind == "opaque" and lexer.words[part.slot.owned[0]] in ("-j", "--jump")
+    )
 
 
 def _part_kind(group: Group, number: int, first: str) -> str:
@@ -254,28 +278,14 @@ def _part_kind(group: Group, number: int, first: str) -> str:
     return "target" if issubclass(group.cls, Target) else "match"
 
 
-def _read(part: Part, given: Sequence[Any], family: int) -> Any:
-    """The match or target of a part. Raises `Misplaced` at the word that is wrong."""
-    cls: type[Match] = part.cls
-    try:
-        return cls.read(given, family)
-    except CommaList:
-        raise
-    except Unreadable as error:
-        raise Misplaced(_named(part, error.message), _wrong_word(part, given, family), error.help) from None
-
-
-def _named(part: Part, message: str) -> str:
-    return message
-
-
-def _wrong_word(part: Part, given: Sequence[Any], family: int) -> int:
-    for (row, _, words), (_, _, places) in zip(given, part.options, strict=True):
+def _wrong_word(part: Part, words: tuple[str, ...], family: int) -> int:
+    """The place among a part's words of the one that cannot be read; the first where it is no single one."""
+    for row, negated, places in part.options:
         try:
-            row.type.read(words, family)
+            row.read([words[i] for i in places], family, negated=negated)
         except (Unreadable, CommaList):
-            return places[0] if places else part.owned[0]
-    return part.owned[0]
+            return places[0] if places else 0
+    return 0
 
 
 def _counters(plan: Plan, words: tuple[str, ...]) -> Counters:
@@ -295,11 +305,11 @@ def _counters(plan: Plan, words: tuple[str, ...]) -> Counters:
 def _source(part: Part, words: tuple[str, ...], line: str) -> str:
     """The words of an opaque part as they stood on the line, quotes included."""
     if quoting.plain(line):
-        return " ".join([words[i] for i in part.owned])
+        return " ".join([words[i] for i in part.slot.owned])
     located = quoting.locate(line)
     if len(located) != len(words):
-        return " ".join([quoting.quote(words[i]) if " " in words[i] else words[i] for i in part.owned])
-    return line[located[part.owned[0]].column - 1 : located[part.owned[-1]].end - 1]
+        return " ".join([quoting.quote(words[i]) if " " in words[i] else words[i] for i in part.slot.owned])
+    return line[located[part.slot.owned[0]].column - 1 : located[part.slot.owned[-1]].end - 1]
 
 
 @functools.cache
