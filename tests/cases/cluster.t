@@ -1,0 +1,11 @@
+-m cluster --cluster-local-nodemask 0x00000003 --cluster-total-nodes 4 --cluster-hash-seed 0xdeadbeef ; = ; OK
+-m cluster --cluster-total-nodes 4 --cluster-local-node 3 --cluster-hash-seed 7 ; -m cluster --cluster-local-nodemask 0x00000004 --cluster-total-nodes 4 --cluster-hash-seed 0x00000007 ; OK
+-m cluster --cluster-total-nodes 2 ! --cluster-local-node 1 --cluster-hash-seed 0 ; -m cluster ! --cluster-local-nodemask 0x00000001 --cluster-total-nodes 2 --cluster-hash-seed 0x00000000 ; OK
+-m cluster --cluster-total-nodes 32 --cluster-local-node 32 --cluster-hash-seed 0 ; -m cluster --cluster-local-nodemask 0x80000000 --cluster-total-nodes 32 --cluster-hash-seed 0x00000000 ; OK
+-m cluster --cluster-total-nodes 2 --cluster-local-node 3 --cluster-hash-seed 0 ; ; FAIL
+-m cluster --cluster-total-nodes 2 --cluster-local-nodemask 4 --cluster-hash-seed 0 ; ; FAIL
+-m cluster --cluster-total-nodes 2 --cluster-local-node 1 --cluster-local-nodemask 1 --cluster-hash-seed 0 ; ; FAIL
+-m cluster --cluster-total-nodes 33 --cluster-local-node 1 --cluster-hash-seed 0 ; ; FAIL
+-m cluster --cluster-total-nodes 2 --cluster-hash-seed 0 ; ; FAIL
+-m cluster --cluster-local-node 1 --cluster-hash-seed 0 ; ; FAIL
+-m cluster --cluster-total-nodes 2 --cluster-local-node 1 ; ; FAIL

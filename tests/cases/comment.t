@@ -1,0 +1,11 @@
+-m comment --comment plain ; = ; OK
+-m comment --comment "two words" -j ACCEPT ; = ; OK
+-m comment --comment "" ; = ; OK
+-m comment --comment "she said \"no\", it\'s \\ odd" ; = ; OK
+# a comment that looks like an option
+-m comment --comment --dport -j DROP ; = ; OK
+-m comment --comment -j -j DROP ; = ; OK
+-p tcp -m comment --comment first -m tcp --dport 5 -m comment --comment second ; = ; OK
+-m comment ; ; FAIL
+-m comment --comment ; ; FAIL
+-m comment ! --comment not ; ; FAIL

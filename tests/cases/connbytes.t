@@ -1,0 +1,14 @@
+-m connbytes --connbytes 1000 --connbytes-mode bytes --connbytes-dir both ; = ; OK
+-m connbytes ! --connbytes 10:20 --connbytes-mode packets --connbytes-dir original ; = ; OK
+-m connbytes --connbytes-dir reply --connbytes-mode avgpkt --connbytes :1500 ; -m connbytes --connbytes 0:1500 --connbytes-mode avgpkt --connbytes-dir reply ; OK
+-m connbytes ! --connbytes 0 --connbytes-mode bytes --connbytes-dir both ; = ; OK
+-m connbytes --connbytes 5: --connbytes-mode bytes --connbytes-dir both ; -m connbytes --connbytes 5 --connbytes-mode bytes --connbytes-dir both ; OK
+-m connbytes ! --connbytes 5:5 --connbytes-mode bytes --connbytes-dir both ; -m connbytes --connbytes 5:5 --connbytes-mode bytes --connbytes-dir both ; OK
+-m connbytes --connbytes 18446744073709551614:18446744073709551615 --connbytes-mode bytes --connbytes-dir both ; -m connbytes --connbytes 18446744073709551614 --connbytes-mode bytes --connbytes-dir both ; OK
+-m connbytes --connbytes 20:10 --connbytes-mode bytes --connbytes-dir both ; ; FAIL
+-m connbytes --connbytes 1:2:3 --connbytes-mode bytes --connbytes-dir both ; ; FAIL
+-m connbytes --connbytes 1 --connbytes-mode bytes ; ; FAIL
+-m connbytes --connbytes 1 --connbytes-dir both ; ; FAIL
+-m connbytes --connbytes-mode bytes --connbytes-dir both ; ; FAIL
+-m connbytes --connbytes 1 --connbytes-mode bits --connbytes-dir both ; ; FAIL
+-m connbytes --connbytes 1 --connbytes-mode bytes --connbytes-dir none ; ; FAIL

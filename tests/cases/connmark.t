@@ -1,0 +1,5 @@
+-m connmark --mark 0x1 ; = ; OK
+-m connmark ! --mark 0x10/0xf0 ; = ; OK
+-m connmark --mark 255/255 ; -m connmark --mark 0xff/0xff ; OK
+-m connmark ; ; FAIL
+-m connmark --mark one ; ; FAIL

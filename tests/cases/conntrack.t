@@ -1,0 +1,43 @@
+-m conntrack --ctstate RELATED,ESTABLISHED ; = ; OK
+-m conntrack --ctstate INVALID,NEW,RELATED,ESTABLISHED,UNTRACKED,SNAT,DNAT ; = ; OK
+-m conntrack ! --ctstate DNAT ; = ; OK
+-m conntrack --ctstate established,related,new ; -m conntrack --ctstate NEW,RELATED,ESTABLISHED ; OK
+-m conntrack --ctstate EST,D,S ; -m conntrack --ctstate ESTABLISHED,SNAT,DNAT ; OK
+-m conntrack --ctstate ! NEW ; -m conntrack ! --ctstate NEW ; OK
+-m conntrack --ctproto 17 ; = ; OK
+-m conntrack ! --ctproto udplite ; -m conntrack ! --ctproto 136 ; OK
+-m conntrack --ctorigsrcport 1024:65535 --ctorigdstport 80 --ctreplsrcport 8080 ! --ctrepldstport 1:2 ; = ; OK
+-m conntrack --ctorigdstport http ; -m conntrack --ctorigdstport 80 ; OK
+-m conntrack --ctorigsrcport 5: ; -m conntrack --ctorigsrcport 5:65535 ; OK
+-m conntrack --ctorigsrcport 5:0 ; -m conntrack --ctorigsrcport 5 ; OK
+-m conntrack --ctstatus EXPECTED,SEEN_REPLY,ASSURED,CONFIRMED ; = ; OK
+-m conntrack ! --ctstatus ASSURED ; = ; OK
+-m conntrack --ctstatus NONE ; = ; OK
+-m conntrack --ctstatus none,seen ; -m conntrack --ctstatus SEEN_REPLY ; OK
+-m conntrack --ctexpire 10 ; = ; OK
+-m conntrack ! --ctexpire 10:20 ; = ; OK
+-m conntrack --ctexpire 60: ; -m conntrack --ctexpire 60:4294967295 ; OK
+-m conntrack --ctdir ORIGINAL ; = ; OK
+-m conntrack --ctdir reply --ctstate NEW ; -m conntrack --ctstate NEW --ctdir REPLY ; OK
+-m conntrack --ctexpire 1 --ctstatus NONE --ctrepldstport 4 --ctproto 6 ; -m conntrack --ctproto 6 --ctrepldstport 4 --ctstatus NONE --ctexpire 1 ; OK
+@4
+-m conntrack --ctorigsrc 192.0.2.0/24 --ctorigdst 192.0.2.1 --ctreplsrc 172.17.0.2 ! --ctrepldst 192.0.2.9/31 ; = ; OK
+# host bits stay, a full mask goes
+-m conntrack --ctorigdst 192.0.2.1/255.255.0.0 ; -m conntrack --ctorigdst 192.0.2.1/16 ; OK
+-m conntrack --ctorigdst 192.0.2.1/32 ; -m conntrack --ctorigdst 192.0.2.1 ; OK
+-m conntrack --ctorigdst 192.0.2.1/0 ; = ; OK
+-m conntrack --ctorigdst 2001:db8::1 ; ; FAIL
+-m conntrack --ctorigdst 192.0.2.1/33 ; ; FAIL
+@6
+-m conntrack --ctorigsrc 2001:db8::/32 --ctorigdst 2001:db8::1 ; = ; OK
+-m conntrack --ctrepldst 2001:db8::1/128 ; -m conntrack --ctrepldst 2001:db8::1 ; OK
+-m conntrack --ctorigdst 192.0.2.1 ; ; FAIL
+@46
+-m conntrack ; ; FAIL
+-m conntrack --ctstate OLD ; ; FAIL
+-m conntrack --ctstate NEW, ; ; FAIL
+-m conntrack --ctstatus SNAT ; ; FAIL
+-m conntrack --ctdir BOTH ; ; FAIL
+-m conntrack ! --ctdir REPLY ; ; FAIL
+-m conntrack --ctproto no-such-protocol ; ; FAIL
+-m conntrack --ctstate NEW --ctstate NEW ; ; FAIL

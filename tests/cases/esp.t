@@ -1,0 +1,8 @@
+-p esp -m esp --espspi 500 ; = ; OK
+-p esp -m esp ! --espspi 1:16 ; = ; OK
+-p esp --espspi :0xff ; -p esp -m esp --espspi 0:255 ; OK
+-p esp -m esp --espspi 0: ; -p esp -m esp ; OK
+-p esp -m esp --espspi 9:5 ; = ; OK
+-p esp -m esp --espspi all ; ; FAIL
+-p udp -m esp --espspi 5 ; ; FAIL
+-m esp ; ; FAIL

@@ -1,0 +1,6 @@
+-m helper --helper ftp ; = ; OK
+-m helper ! --helper ftp-2121 ; = ; OK
+-m helper --helper "two words" ; = ; OK
+-m helper --helper "" ; = ; OK
+-m helper --helper 123456789012345678901234567890 ; -m helper --helper 12345678901234567890123456789 ; OK
+-m helper ; ; FAIL

@@ -1,0 +1,21 @@
+@4
+-p icmp -m icmp --icmp-type 8 ; = ; OK
+-p icmp -m icmp --icmp-type 8/0 ; = ; OK
+-p icmp -m icmp ! --icmp-type 3/1 ; = ; OK
+-p icmp -m icmp --icmp-type any ; = ; OK
+-p icmp --icmp-type 255 ; -p icmp -m icmp --icmp-type any ; OK
+-p icmp --icmp-type ping ; -p icmp -m icmp --icmp-type 8 ; OK
+-p icmp --icmp-type echo-req ; -p icmp -m icmp --icmp-type 8 ; OK
+-p icmp --icmp-type fragmentation-needed ; -p icmp -m icmp --icmp-type 3/4 ; OK
+-p icmp --icmp-type tos-host-redirect ; -p icmp -m icmp --icmp-type 5/3 ; OK
+-p icmp --icmp-type ! time-exceeded ; -p icmp -m icmp ! --icmp-type 11 ; OK
+-p icmp --icmp-type 3/0:255 ; -p icmp -m icmp --icmp-type 3 ; OK
+-p 1 --icmp-type 254 ; -p icmp -m icmp --icmp-type 254 ; OK
+-p icmp --icmp-type echo-re ; ; FAIL
+-p icmp --icmp-type 256 ; ; FAIL
+-p icmp --icmp-type 3:4 ; ; FAIL
+-p icmp --icmp-type 8/ ; ; FAIL
+-p icmp --icmp-type pingpong ; ; FAIL
+-p icmp -m icmp ; ; FAIL
+-p tcp -m icmp --icmp-type 8 ; ; FAIL
+-m icmp --icmp-type 8 ; ; FAIL

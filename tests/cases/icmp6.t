@@ -1,0 +1,13 @@
+@6
+-p ipv6-icmp -m icmp6 --icmpv6-type 128 ; = ; OK
+-p ipv6-icmp -m icmp6 ! --icmpv6-type 1/4 ; = ; OK
+-p icmpv6 --icmpv6-type neighbour-solicitation ; -p ipv6-icmp -m icmp6 --icmpv6-type 135 ; OK
+-p icmpv6 --icmpv6-type neighbor-a ; -p ipv6-icmp -m icmp6 --icmpv6-type 136 ; OK
+-p 58 -m icmpv6 --icmpv6-type packet-too-big ; -p ipv6-icmp -m icmp6 --icmpv6-type 2 ; OK
+-p ipv6-icmp --icmpv6-type 255 ; -p ipv6-icmp -m icmp6 --icmpv6-type 255 ; OK
+-p ipv6-icmp --icmpv6-type 4/0 ; -p ipv6-icmp -m icmp6 --icmpv6-type 4/0 ; OK
+-p ipv6-icmp --icmpv6-type any ; ; FAIL
+-p ipv6-icmp --icmpv6-type router ; ; FAIL
+-p ipv6-icmp --icmpv6-type 1:2 ; ; FAIL
+-p ipv6-icmp -m icmp6 ; ; FAIL
+-m icmp6 --icmpv6-type 128 ; ; FAIL

@@ -1,0 +1,7 @@
+-m mac --mac-source 02:42:ac:11:00:02 ; = ; OK
+-m mac ! --mac-source 00:00:00:00:00:00 ; = ; OK
+-m mac --mac-source 2:42:AC:11:0:2 ; -m mac --mac-source 02:42:ac:11:00:02 ; OK
+-m mac --mac-source 02-42-ac-11-00-02 ; ; FAIL
+-m mac --mac-source 02:42:ac:11:00 ; ; FAIL
+-m mac --mac-source 02:42:ac:11:00:100 ; ; FAIL
+-m mac ; ; FAIL

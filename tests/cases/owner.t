@@ -1,0 +1,16 @@
+:OUTPUT
+-m owner --uid-owner 1000 ; = ; OK
+-m owner ! --uid-owner 0 --gid-owner 100-200 ; = ; OK
+-m owner --gid-owner 5 --suppl-groups ; = ; OK
+-m owner --socket-exists ; = ; OK
+-m owner ! --socket-exists ; = ; OK
+-m owner ! --gid-owner 4294967294 ; = ; OK
+-m owner --uid-owner 1000:2000 ; -m owner --uid-owner 1000-2000 ; OK
+-m owner --uid-owner root --gid-owner root ; -m owner --uid-owner 0 --gid-owner 0 ; OK
+-m owner --gid-owner 7 --uid-owner 0x10 --socket-exists ; -m owner --socket-exists --uid-owner 16 --gid-owner 7 ; OK
+-m owner ; ; FAIL
+-m owner --uid-owner 2000-1000 ; ; FAIL
+-m owner --uid-owner 4294967295 ; ; FAIL
+-m owner --uid-owner no-such-user ; ; FAIL
+-m owner --suppl-groups ; ; FAIL
+-m owner --suppl-groups --gid-owner 5 ; ; FAIL

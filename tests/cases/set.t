@@ -1,0 +1,21 @@
+-m set --match-set banned src ; = ; OK
+-m set ! --match-set allowed src,dst ; = ; OK
+-m set --match-set ports dst,dst -j ACCEPT ; = ; OK
+-m set --set banned src ; -m set --match-set banned src ; OK
+-m set --match-set banned srcaddr,dstport ; -m set --match-set banned src,dst ; OK
+-m set --match-set six src,dst,src,dst,src,dst ; = ; OK
+-m set --match-set banned src --return-nomatch ! --update-counters ! --update-subcounters --packets-gt 10 --bytes-lt 1500 ; = ; OK
+-m set --match-set banned src ! --packets-eq 10 --bytes-eq 0 ; = ; OK
+-m set --match-set banned src --packets-lt 3 --bytes-gt 18446744073709551615 ; = ; OK
+-m set --bytes-lt 0x10 --match-set banned dst ; -m set --match-set banned dst --bytes-lt 16 ; OK
+-m set --match-set banned src --update-counters --update-subcounters ; -m set --match-set banned src ; OK
+-m set --match-set banned src ! --update-counters --update-counters --return-nomatch --return-nomatch ; -m set --match-set banned src --return-nomatch ! --update-counters ; OK
+-m set ; ; FAIL
+-m set --match-set banned ; ; FAIL
+-m set --match-set banned both ; ; FAIL
+-m set --match-set seven src,src,src,src,src,src,src ; ; FAIL
+-m set --match-set a-name-longer-than-thirty-one-bytes src ; ; FAIL
+-m set --match-set banned src --match-set banned dst ; ; FAIL
+-m set --match-set banned src --packets-lt 1 --packets-gt 2 ; ; FAIL
+-m set --match-set banned src ! --bytes-gt 2 ; ; FAIL
+-m set --match-set banned src ! --return-nomatch ; ; FAIL

@@ -1,0 +1,8 @@
+-m state --state NEW ; = ; OK
+-m state ! --state INVALID,UNTRACKED ; = ; OK
+-m state --state ESTABLISHED,RELATED ; -m state --state RELATED,ESTABLISHED ; OK
+-m state --state new,rel,e ; -m state --state NEW,RELATED,ESTABLISHED ; OK
+-p tcp -m state --state NEW -m tcp --dport 22 ; = ; OK
+-m state ; ; FAIL
+-m state --state DNAT ; ; FAIL
+-m state --state ,NEW ; ; FAIL
