@@ -38,7 +38,8 @@ class TableBuilder:
         self.comments: list[str] = []
         self.chains: dict[str, _Chain] = {}
         self.builtin = BUILTIN_CHAINS.get(name, ())
-        self._rules: dict[str, list[Rule]] = {}
+        self.rules: dict[str, list[Rule]] = {}
+        """The rules of each chain that has been named."""
 
     # -- lines ----------------------------------------------------------------------------------------
 
@@ -52,11 +53,11 @@ class TableBuilder:
         rules: list[Rule] = known.rules if known is not None and name in self.builtin else []
         count = Counters(int(counters[1]), int(counters[2])) if counters else ZERO
         self.chains[name] = _Chain(name, None if policy == "-" and name not in self.builtin else _policy(policy), count, line, rules, self._taken())
-        self._rules[name] = rules
+        self.rules[name] = rules
 
     def append(self, rule: Rule) -> None:
         """``-A``: a rule at the end of its chain."""
-        rules = self._rules.get(rule.chain)
+        rules = self.rules.get(rule.chain)
         if rules is None:
             rules = self._chain(rule.chain, rule.line).rules
         if self.comments:
@@ -118,7 +119,7 @@ class TableBuilder:
             if self.chains[name].rules:
                 raise Refused(f"the chain {name} is not empty", f"write -F {name} first")
         for name in names:
-            del self.chains[name], self._rules[name]
+            del self.chains[name], self.rules[name]
         yield from ()
 
     def _zero(self, line: Line) -> Iterator[tuple[str, str, str | None]]:
@@ -136,10 +137,10 @@ class TableBuilder:
 
     def _rename(self, line: Line) -> Iterator[tuple[str, str, str | None]]:
         chain = self._existing(line)
-        del self.chains[chain.name], self._rules[chain.name]
+        del self.chains[chain.name], self.rules[chain.name]
         chain.name = line.word
         chain.rules[:] = [msgspec.structs.replace(rule, chain=line.word) for rule in chain.rules]
-        self.chains[line.word], self._rules[line.word] = chain, chain.rules
+        self.chains[line.word], self.rules[line.word] = chain, chain.rules
         yield from ()
 
     # -- the table ------------------------------------------------------------------------------------
@@ -186,7 +187,7 @@ class TableBuilder:
             builtin = name in self.builtin
             chain = _Chain(name, "ACCEPT" if builtin else None, ZERO, None if builtin else line, [], (), builtin)
             self.chains[name] = chain
-            self._rules[name] = chain.rules
+            self.rules[name] = chain.rules
         return chain
 
     def _existing(self, line: Line) -> _Chain:

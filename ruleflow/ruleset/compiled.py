@@ -10,7 +10,7 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from ruleflow.ruleset.extension import UNSET, Extension, Option
+from ruleflow.ruleset.extension import UNSET, Extension, Match, Option, Target
 from ruleflow.ruleset.values import Not
 
 MEMO = 8192
@@ -134,12 +134,12 @@ def _value_memo(row: Option, negated: bool, family: int) -> Memo:  # noqa: FBT00
 
 
 @functools.cache
-def printer(cls: type[Extension]) -> Callable[[Any], str]:
+def printer(cls: type[Any]) -> Callable[[Any], str]:
     """A function that prints a match or target of this class as ``str`` does."""
-    if cls.show is not Extension.show or cls.__str__ not in (_match_str(), _target_str()):
+    if not issubclass(cls, Extension) or cls.show is not Extension.show or cls.__str__ not in (Match.__str__, Target.__str__):
         return str
-    head = "-j " if cls.__str__ is _target_str() else "-m "
-    lines = [f"def show(x):\n    t = {(head + cls.name if cls.name else '')!r}\n"]
+    head = f"{'-m' if issubclass(cls, Match) else '-j'} {cls.name}" if cls.name else ""
+    lines = [f"def show(x):\n    t = {head!r}\n"]
     names: dict[str, Any] = {}
     for row in cls.rows():
         if row.shown:
@@ -154,15 +154,3 @@ def printer(cls: type[Extension]) -> Callable[[Any], str]:
 def _text_memo(row: Option) -> Memo:
     show, hidden = row.show, row.hidden
     return Memo(lambda value: "" if hidden is not UNSET and value == hidden else f" {show(value)}")
-
-
-def _match_str() -> Any:
-    from ruleflow.ruleset.extension import Match
-
-    return Match.__str__
-
-
-def _target_str() -> Any:
-    from ruleflow.ruleset.extension import Target
-
-    return Target.__str__

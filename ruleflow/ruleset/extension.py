@@ -145,6 +145,8 @@ class Extension(msgspec.Struct, frozen=True, gc=False):
     """The built-in chains it may be reached from; () means every one of its tables."""
     picky: ClassVar[bool] = False
     """Whether it cannot stand in every rule: then `misfit` is asked."""
+    misfit_by_value: ClassVar[bool] = True
+    """Whether `misfit` looks at its own values or those of other matches, not at ``-p`` and what is there alone."""
     spellings: ClassVar[tuple[Option, ...]] = ()
     """Rows that are only spellings of other rows (``--syn``) and have no attribute."""
 

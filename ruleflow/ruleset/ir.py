@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from ruleflow.ruleset.condition import Condition, Decision, Facts, Undecided, decide
+from ruleflow.ruleset.compiled import printer
 from ruleflow.ruleset.effect import CONTINUE, Effects, Fork
 from ruleflow.ruleset.extension import Match, Target
 
@@ -242,17 +243,20 @@ def table_lines(table: Table, *, counters: bool = True) -> Iterator[str]:
     for chain in table.chains:
         yield from chain.comments
         yield str(chain) if counters else f":{chain.name} {chain.policy or '-'} [0:0]"
-    show = _Shown()
+    texts: dict[int, str] = {}  # by identity: equal parts are one object, and the table keeps them alive
     for chain in table.chains:
-        head = f"-A {chain_word(chain.name)} "
+        head = f"-A {chain_word(chain.name)}"
         for rule in chain.rules:
             if rule.comments:
                 yield from rule.comments
-            text = head + " ".join([show[part] for part in rule.matches])
-            if rule.target is not None:
-                text = f"{text} {show[rule.target]}" if rule.matches else head + show[rule.target]
-            elif not rule.matches:
-                text = head[:-1]
+            text = head
+            for part in (*rule.matches, rule.target):
+                shown = texts.get(id(part))
+                if shown is None:
+                    shown = texts[id(part)] = f" {printer(type(part))(part)}" if part is not None else ""
+                text += shown
+            if len(texts) > 65536:
+                texts.clear()
             yield f"{rule.counters} {text}" if counters and rule.counters is not None else text
     yield from table.inside
     yield "COMMIT"
@@ -274,22 +278,3 @@ def canonical_lines(
             tables = tuple(sorted(tables, key=lambda table: rank.get(table.name, len(rank))))
         for table in tables:
             yield from table_lines(table, counters=counters)
-
-
-class _Shown:
-    """The printed text of matches and targets, each made once: equal values share one object while reading."""
-
-    __slots__ = ("_texts",)
-
-    def __init__(self) -> None:
-        self._texts: dict[int, tuple[object, str]] = {}
-
-    def __getitem__(self, part: object) -> str:
-        found = self._texts.get(id(part))
-        if found is not None:
-            return found[1]
-        text = str(part)
-        if len(self._texts) > 8192:
-            self._texts.clear()
-        self._texts[id(part)] = part, text  # the part is kept, so its id stays its own
-        return text

@@ -53,6 +53,8 @@ class Plan(msgspec.Struct):
     """The words as respelled, where they are not those of the line."""
     picky: tuple[int, ...]
     """The parts that cannot stand in every rule (-1: the target)."""
+    fits: bool
+    """Whether one rule that fits shows that all of these kinds do."""
     uses: int = 0
     build: Callable[[tuple[str, ...], int | None], Rule] | None = None
 
@@ -80,20 +82,25 @@ class Reader:
         self.warnings: list[tuple[int, str]] = []
         """What the last line held that is not known: word index and message."""
 
+    def rule(self, line: str, number: int | None = None) -> Rule | None:
+        """The rule of an ``-A`` line of known kinds, or None where `read` must look at it."""
+        if '"' not in line and line.isprintable():
+            words = tuple(line.split())
+        else:
+            words = quoting.split(line)
+        plan = self.plans.get(tuple(map(self.kinds.get, words)))
+        if plan is None or plan.build is None:
+            return None
+        rule = plan.build(words, number)
+        if plan.picky:
+            _check_fit(plan, rule.matches, rule.target)
+        return rule
+
     def read(self, line: str, number: int | None = None) -> tuple[Line, ...]:
         """What a line says; several where its addresses are a list. Raises `Misplaced` and `UnclosedQuoteError`."""
         words = quoting.split(line)
         plan = self.plans.get(tuple(map(self.kinds.get, words))) or self._plan(words)
         self.warnings = list(plan.unknown)
-        if plan.build is not None:
-            try:
-                rule = plan.build(words, number)
-            except (CommaList, Unreadable):
-                pass  # the way below says what is wrong, and where
-            else:
-                if plan.picky:
-                    _check_fit(plan, rule.matches, rule.target)
-                return (Line("APPEND", rule.chain, rule),)
         try:
             return (self._line(plan, plan.words or words, line, number),)
         except CommaList:
@@ -145,6 +152,7 @@ class Reader:
             unknown=tuple((lexer.places[index], message) for index, message in lexer.unknown),
             words=None,
             picky=tuple(picky),
+            fits=not any(part.cls.misfit_by_value for part in parts if part.cls is not None and part.cls.picky),
         )
 
     def _part(self, group: Group, number: int, lexer: Lexer) -> Part:
@@ -213,6 +221,8 @@ class Reader:
                 part.slot.memo.make = make
         slots = [part.slot for part in plan.parts]
         plan.build = builder(Rule, plan.chain, slots, plan.target.slot if plan.target else None, _NOTHING)
+        if plan.fits:  # this line's rule fits, and what decides that is in the kinds
+            plan.picky = ()
 
     def _several(
         self, plan: Plan, words: tuple[str, ...], line: str, number: int | None

@@ -51,6 +51,10 @@ def split(line: str) -> tuple[str, ...]:
     """The words of a line, quotes removed. Raises `UnclosedQuoteError`."""
     if plain(line):
         return tuple(line.split())
+    if line.count('"') == 2 and "\\" not in line:
+        before, inner, after = line.split('"')
+        if before[-1:] == " " and after[:1] in ("", " ") and before.isprintable() and after.isprintable():
+            return (*before.split(), inner, *after.split())
     return tuple(word.text for word in locate(line))
 
 

@@ -36,6 +36,7 @@ class Transport(Match, frozen=True, gc=False):
     """What matches on one protocol's header share: the rule must say ``-p``, and later fragments never match."""
 
     picky = True
+    misfit_by_value = False
     number: ClassVar[int]
     """The protocol's number."""
 

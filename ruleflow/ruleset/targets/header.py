@@ -330,7 +330,7 @@ class FillChecksum(Target, frozen=True, gc=False):
 
     def effects(self) -> Effects:
         """Bytes that no rule reads, then the next rule."""
-        return Effects((Note("checksum"),))
+        return Effects((Note(self.phrases()[0][1]),))
 
 
 # -- IPv6 prefix translation ------------------------------------------------------------------------------

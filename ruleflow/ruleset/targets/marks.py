@@ -106,11 +106,11 @@ class SetConnmark(Target, frozen=True, gc=False):
     ] = None
     left: Annotated[
         int | None,
-        option("--left-shift-mark", type=Number(0, 32), negatable=False, says="shifted left by {}"),
+        option("--left-shift-mark", type=Number(0, 31), negatable=False, says="shifted left by {}"),
     ] = None
     right: Annotated[
         int | None,
-        option("--right-shift-mark", type=Number(0, 32), negatable=False, says="shifted right by {}"),
+        option("--right-shift-mark", type=Number(0, 31), negatable=False, says="shifted right by {}"),
     ] = None
     spellings = (
         _spelled("--set-mark", "set"), _spelled("--and-mark", "and"), _spelled("--or-mark", "or"),
@@ -225,7 +225,7 @@ class Secmark(Target, frozen=True, gc=False):
 
     def effects(self) -> Effects:
         """A label that no rule reads, then the next rule."""
-        return Effects((Note(f"security context {self.context}"),))
+        return Effects((Note(self.phrases()[0][1]),))
 
 
 class Connsecmark(Target, frozen=True, gc=False):
@@ -250,7 +250,7 @@ class Connsecmark(Target, frozen=True, gc=False):
 
     def effects(self) -> Effects:
         """A label that no rule reads, then the next rule."""
-        return Effects((Note("security label and connection"),))
+        return Effects((Note(self.phrases()[0][1]),))
 
 
 # -- HMARK ------------------------------------------------------------------------------------------------

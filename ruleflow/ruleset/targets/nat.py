@@ -170,6 +170,7 @@ def _flag(flag: str, says: str) -> Option:
     return option(flag, negatable=False, says=says)
 
 
+_RANDOM_DESTINATION = "choose at random where there are several ports"
 _RANDOM = "choose the port at random"
 _FULLY = "choose the port fully at random"
 _PERSISTENT = "give a client the same address for every connection"
@@ -186,7 +187,8 @@ class Dnat(Target, frozen=True, gc=False):
     """The connection goes to another destination (DNAT; net/netfilter/xt_nat.c, `xt_dnat_target_v2`).
 
     Of a range of addresses the kernel takes one by a hash of source and destination (with ``--persistent``
-    of the source alone); a port inside a range stays unless it is taken or ``--random`` is given
+    of the source alone); a port inside a range stays unless it is taken or ``--random`` is given, which
+    without ports does nothing: a destination's port never changes by itself
     (net/netfilter/nf_nat_core.c, `find_best_ips_proto`, `nf_nat_l4proto_unique_tuple`).
     """
 
@@ -202,7 +204,7 @@ class Dnat(Target, frozen=True, gc=False):
             says="rewrite the destination to {}",
         ),
     ] = None  # fmt: skip
-    random: Annotated[bool | None, _flag("--random", _RANDOM)] = None
+    random: Annotated[bool | None, _flag("--random", _RANDOM_DESTINATION)] = None
     persistent: Annotated[bool | None, _flag("--persistent", _PERSISTENT)] = None
 
     def misfit(self, protocol: Maybe[int], matches: Sequence[Match]) -> str | None:  # noqa: ARG002
@@ -213,7 +215,7 @@ class Dnat(Target, frozen=True, gc=False):
         to = self.to or Translation(4)
         rewrite = Rewrite(
             "destination", to.low, to.high, to.port_low, to.port_high, to.port_base,
-            random=bool(self.random), persistent=bool(self.persistent),
+            random=bool(self.random and to.port_low is not None), persistent=bool(self.persistent),
         )  # fmt: skip
         return Effects((rewrite,), ACCEPT)
 
@@ -300,7 +302,7 @@ class Redirect(Target, frozen=True, gc=False):
     picky = True
 
     ports: Annotated[Range | None, option("--to-ports", type=NewPorts(), negatable=False, says="{}")] = None
-    random: Annotated[bool | None, _flag("--random", _RANDOM)] = None
+    random: Annotated[bool | None, _flag("--random", _RANDOM_DESTINATION)] = None
 
     def misfit(self, protocol: Maybe[int], matches: Sequence[Match]) -> str | None:  # noqa: ARG002
         return _port_misfit(self.ports is not None, protocol)
@@ -315,7 +317,8 @@ class Redirect(Target, frozen=True, gc=False):
         """One rewrite to an address only the host knows, then the nat table is done with the connection."""
         rewrite = Rewrite(
             "destination", port_low=self.ports.low if self.ports else None,
-            port_high=self.ports.high if self.ports else None, address_of_interface=True, random=bool(self.random),
+            port_high=self.ports.high if self.ports else None, address_of_interface=True,
+            random=bool(self.random and self.ports),
         )  # fmt: skip
         return Effects((rewrite,), ACCEPT)
 

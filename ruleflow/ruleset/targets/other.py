@@ -264,7 +264,7 @@ class EstimateRate(Target, frozen=True, gc=False):
 
     def effects(self) -> Effects:
         """A count that -m rateest reads, then the next rule."""
-        return Effects((Note(f"rate estimate {self.label}"),))
+        return Effects((Note(self.phrases()[0][1]),))
 
 
 class IdleTimer(Target, frozen=True, gc=False):
@@ -292,7 +292,7 @@ class IdleTimer(Target, frozen=True, gc=False):
 
     def effects(self) -> Effects:
         """A timer, then the next rule."""
-        return Effects((Note(f"timer {self.label}"),))
+        return Effects((Note(" ".join(words for _, words in self.phrases())),))
 
 
 class Trigger(ValueType[str]):
@@ -322,7 +322,7 @@ class Delay(ValueType[int]):
 
 
 class Led(Target, frozen=True, gc=False):
-    """A lamp blinks (LED; net/netfilter/xt_LED.c)."""
+    """A lamp blinks (LED; net/netfilter/xt_LED.c). For ``inf`` the real tool prints ``-1``, which it cannot read."""
 
     name = "LED"
 
@@ -345,7 +345,7 @@ class Led(Target, frozen=True, gc=False):
 
     def effects(self) -> Effects:
         """A lamp, then the next rule."""
-        return Effects((Note(f"lamp {self.trigger}"),))
+        return Effects((Note(self.phrases()[0][1]),))
 
 
 # -- CLUSTERIP --------------------------------------------------------------------------------------------

@@ -50,10 +50,17 @@ class ZoneOf(ValueType[Zone]):
         return "mark" if value.number is None else str(value.number)
 
     def say(self, value: Zone) -> str:
-        zone = "of its mark" if value.number is None else str(value.number)
+        zone = "the zone of its mark" if value.number is None else f"zone {value.number}"
         if value.original == value.reply:
             return zone
         return f"{zone} ({'original' if value.original else 'reply'} direction)"
+
+
+class Events(BitNames):
+    """A list of events, all of which are meant."""
+
+    def say(self, value: int) -> str:
+        return ", ".join(self.listed(value))
 
 
 class Cut(ValueType[str]):
@@ -89,7 +96,7 @@ class Ct(Target, frozen=True, gc=False):
     events: Annotated[
         int | None,
         option(
-            "--ctevents", type=BitNames({name: 1 << bit for bit, name in enumerate(_EVENTS)}), negatable=False,
+            "--ctevents", type=Events({name: 1 << bit for bit, name in enumerate(_EVENTS)}), negatable=False,
             says="report only these of its events: {}",
         ),
     ] = None  # fmt: skip
@@ -98,7 +105,7 @@ class Ct(Target, frozen=True, gc=False):
         option("--expevents", type=BitNames({"new": 1}), negatable=False, says="report its {} expectations"),
     ] = None
     zone: Annotated[
-        Zone | None, option("--zone", type=ZoneOf(), negatable=False, says="track it in zone {}")
+        Zone | None, option("--zone", type=ZoneOf(), negatable=False, says="track it in {}")
     ] = None
     spellings = (
         option("--zone-orig", type=ZoneOf(original=True), negatable=False, into="zone"),
