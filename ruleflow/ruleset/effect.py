@@ -11,7 +11,8 @@ class Rewrite(msgspec.Struct, frozen=True):
     ``what`` is ``destination`` or ``source``, or ``hook``: the destination in PREROUTING and OUTPUT, the source
     in INPUT and POSTROUTING (NETMAP). ``low``/``high`` bound the new address (None: unchanged),
     ``port_low``/``port_high`` the new port (None: unchanged where possible); ``port_base`` shifts it
-    (``80-82/8000``). ``address_of_interface`` is for MASQUERADE and REDIRECT, whose address only the host
+    (``80-82/8000``): the new port is ``port_low + (port - port_base) % 65536 % (port_high - port_low + 1)``,
+    tried on Linux 6.18. ``address_of_interface`` is for MASQUERADE and REDIRECT, whose address only the host
     knows; ``netmap`` keeps the host bits of the old address under ``netmask``.
     """
 

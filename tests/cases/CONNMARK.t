@@ -12,7 +12,7 @@
 -j CONNMARK --restore-mark --ctmask 0xf --nfmask 0xf0 ; -j CONNMARK --restore-mark --nfmask 0xf0 --ctmask 0xf ; OK
 -j CONNMARK --save-mark --nfmask 0xff ; -j CONNMARK --save-mark --nfmask 0xff --ctmask 0xffffffff ; OK
 -j CONNMARK --save-mark --nfmask 0xff --ctmask 0xff00 --left-shift-mark 8 ; = ; OK
--j CONNMARK --restore-mark --right-shift-mark 32 ; -j CONNMARK --restore-mark --nfmask 0xffffffff --ctmask 0xffffffff --right-shift-mark 32 ; OK
+-j CONNMARK --restore-mark --right-shift-mark 31 ; -j CONNMARK --restore-mark --nfmask 0xffffffff --ctmask 0xffffffff --right-shift-mark 31 ; OK
 -j CONNMARK --set-mark 1 --left-shift-mark 0 ; -j CONNMARK --set-xmark 0x1/0xffffffff ; OK
 -j CONNMARK --set-mark 1 --mask 2 ; -j CONNMARK --set-xmark 0x1/0x2 ; OK
 -j CONNMARK --set-mark 1 --ctmask 2 ; -j CONNMARK --set-xmark 0x1/0x2 ; OK
@@ -22,5 +22,5 @@
 -j CONNMARK --save-mark --restore-mark ; ; FAIL
 -j CONNMARK --set-mark 1 --save-mark ; ; FAIL
 -j CONNMARK --save-mark --mask 1 --ctmask 1 ; ; FAIL
--j CONNMARK --save-mark --left-shift-mark 33 ; ; FAIL
+-j CONNMARK --save-mark --left-shift-mark 32 ; ; FAIL
 -j CONNMARK --set-mark 4294967296 ; ; FAIL

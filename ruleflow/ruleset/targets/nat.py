@@ -188,7 +188,7 @@ class Dnat(Target, frozen=True, gc=False):
 
     Of a range of addresses the kernel takes one by a hash of source and destination (with ``--persistent``
     of the source alone); a port inside a range stays unless it is taken or ``--random`` is given, which
-    without ports does nothing: a destination's port never changes by itself
+    without ports or with a shift does nothing: a destination's port never changes by itself
     (net/netfilter/nf_nat_core.c, `find_best_ips_proto`, `nf_nat_l4proto_unique_tuple`).
     """
 
@@ -215,7 +215,7 @@ class Dnat(Target, frozen=True, gc=False):
         to = self.to or Translation(4)
         rewrite = Rewrite(
             "destination", to.low, to.high, to.port_low, to.port_high, to.port_base,
-            random=bool(self.random and to.port_low is not None), persistent=bool(self.persistent),
+            random=bool(self.random and to.port_low is not None and to.port_base is None), persistent=bool(self.persistent),
         )  # fmt: skip
         return Effects((rewrite,), ACCEPT)
 
@@ -269,7 +269,7 @@ class Masquerade(Target, frozen=True, gc=False):
     hooks = ("POSTROUTING",)
     picky = True
 
-    ports: Annotated[Range | None, option("--to-ports", type=NewPorts(), negatable=False, says="and {}")] = None
+    ports: Annotated[Range | None, option("--to-ports", type=NewPorts(), negatable=False, says="from {}")] = None
     random: Annotated[bool | None, _flag("--random", _RANDOM)] = None
     fully_random: Annotated[bool | None, _flag("--random-fully", _FULLY)] = None
 
