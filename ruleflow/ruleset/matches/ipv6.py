@@ -267,10 +267,22 @@ class Ipv6Header(Match, frozen=True, gc=False):
         Maybe[int],
         option(
             "--header", type=HeaderList(), field=ICMPV6_HEADERS, mandatory=True,
-            says="with these headers: {}", says_not="without these headers: {}",
+            says="with exactly these headers: {}", says_not="with other headers than exactly these: {}",
         ),
     ] = None  # fmt: skip
-    soft: Annotated[bool | None, option("--soft", negatable=False, says="others may be there")] = None
+    soft: Annotated[bool | None, option("--soft", negatable=False)] = None
+
+    def phrases(self) -> tuple[tuple[Option | None, str], ...]:
+        """One phrase."""
+        return ((self.row("headers"), self._sentence()),)
+
+    def _sentence(self) -> str:
+        row = self.row("headers")
+        if not self.soft:
+            return row.say(self.headers)
+        if isinstance(self.headers, Not):
+            return f"with none of these headers: {row.type.say(self.headers.value)}"
+        return f"with these headers, perhaps among others: {row.type.say(self.headers)}"
 
     def conditions(self) -> tuple[Condition, ...]:
         """The bits of the headers, all of them or only those named."""
@@ -280,7 +292,7 @@ class Ipv6Header(Match, frozen=True, gc=False):
         negated = isinstance(self.headers, Not)
         mask = self.headers.value if isinstance(self.headers, Not) else self.headers
         assert mask is not None
-        return (In(ICMPV6_HEADERS, Masked(0 if negated else mask, mask), text=row.say(self.headers)),)
+        return (In(ICMPV6_HEADERS, Masked(0 if negated else mask, mask), text=self._sentence()),)
 
 
 # -- eui64 ------------------------------------------------------------------------------------------------

@@ -43,10 +43,10 @@ class Recent(Match, frozen=True, gc=False):
 
     name = "recent"
 
-    set: Annotated[Maybe[bool], _operation("set", "its address noted", "never")] = None
-    rcheck: Annotated[Maybe[bool], _operation("rcheck", "noted", "not noted")] = None
-    update: Annotated[Maybe[bool], _operation("update", "noted", "not noted")] = None
-    remove: Annotated[Maybe[bool], _operation("remove", "noted", "not noted")] = None
+    set: Annotated[Maybe[bool], _operation("set", "noting it", "never, but noting it")] = None
+    rcheck: Annotated[Maybe[bool], _operation("rcheck", "seen before", "not seen before")] = None
+    update: Annotated[Maybe[bool], _operation("update", "seen before", "not seen before")] = None
+    remove: Annotated[Maybe[bool], _operation("remove", "seen before", "not seen before")] = None
     seconds: Annotated[int | None, option("--seconds", type=Number(1), negatable=False)] = None
     reap: Annotated[bool | None, option("--reap", negatable=False)] = None
     hitcount: Annotated[int | None, option("--hitcount", type=Number(0, 65535), negatable=False, hidden=0)] = None
@@ -89,14 +89,13 @@ class Recent(Match, frozen=True, gc=False):
 
     def _sentence(self, attr: str, *, negated: bool) -> str:
         side = "destination" if self.by_destination else "source"
-        where = f'the list "{self.list_name}"'
         if attr == "set":
-            note = f"its {side} noted on {where}"
-            return f"never ({note})" if negated else note
+            return f'{"never, but " if negated else ""}noting its {side} on the list "{self.list_name}"'
         times = f" at least {self.hitcount} times" if self.hitcount else ""
         within = f" in the last {self.seconds} s" if self.seconds else ""
-        also = {"rcheck": "", "update": ", and noted again now", "remove": ", and struck off it now"}[attr]
-        return f"its {side} {'not ' if negated else ''}on {where}{' seen' if times or within else ''}{times}{within}{also}"
+        also = {"rcheck": "", "update": ", which notes it again", "remove": ", which strikes it off"}[attr]
+        was = "was not" if negated else "was"
+        return f'whose {side} {was} seen{times}{within or ("" if times else " before")} (list "{self.list_name}"){also}'
 
     def conditions(self) -> tuple[Condition, ...]:
         """``--set`` always holds; the rest depends on the packets before."""

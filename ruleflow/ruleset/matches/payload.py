@@ -106,7 +106,7 @@ class String(Match, frozen=True, gc=False):
     last: Annotated[
         int | None, option("--to", type=Number(0, 65535), negatable=False, hidden=65535, says="up to byte {}")
     ] = None
-    any_case: Annotated[bool | None, option("--icase", negatable=False, says="in any case")] = None
+    any_case: Annotated[bool | None, option("--icase", negatable=False, says="in capitals or not")] = None
     spellings = (option("--hex-string", type=HexPattern(), into="pattern"),)
 
     @classmethod
@@ -254,7 +254,7 @@ class Bytecode(ValueType[tuple[tuple[int, int, int, int], ...]]):
         return f'"{len(value)},{lines}"'
 
     def say(self, value: tuple[tuple[int, int, int, int], ...]) -> str:
-        return f"a packet filter program of {len(value)} instructions"
+        return f"a packet filter program ({len(value)} instruction{'' if len(value) == 1 else 's'})"
 
 
 def _instruction(words: Sequence[str]) -> tuple[int, int, int, int]:

@@ -294,7 +294,7 @@ class Hashlimit(Match, frozen=True, gc=False):
     def _sentence(self) -> str:
         rate = self.upto or self.above
         assert rate is not None
-        each = " and ".join(word for bit, word in _MODE_WORDS.items() if (self.mode or 0) & bit)
+        each = ", ".join(word for bit, word in _MODE_WORDS.items() if (self.mode or 0) & bit)
         head = f"{'at most' if self.upto is not None else 'beyond'} {rate.words()}"
         tail = f" for each {each}" if each else ""
         if self.rate_match:

@@ -74,6 +74,9 @@ class Monthdays(ValueType[int]):
     def show(self, value: int) -> str:
         return ",".join(str(day) for day in range(1, 32) if value >> day & 1)
 
+    def say(self, value: int) -> str:
+        return self.show(value).replace(",", ", ")
+
 
 class Weekdays(ValueType[int]):
     """Days of the week as bits (bit 1: Monday), by two letters of their names or by number."""
@@ -94,6 +97,9 @@ class Weekdays(ValueType[int]):
 
     def show(self, value: int) -> str:
         return ",".join(name for day, name in enumerate(_DAYS, 1) if value >> day & 1)
+
+    def say(self, value: int) -> str:
+        return self.show(value).replace(",", ", ")
 
 
 class Time(Match, frozen=True, gc=False):
@@ -137,9 +143,17 @@ class Time(Match, frozen=True, gc=False):
         values.setdefault("to_date", _EVER)
 
     def phrases(self) -> tuple[tuple[Option | None, str], ...]:
-        """As the rows say; an end of time needs no words."""
-        return tuple((row, row.say(value)) for row, value in self.given() if (row.attr, value) != ("to_date", _EVER))
+        """As the rows say, the two ends of the day as one; an end of time needs no words."""
+        phrases: list[tuple[Option | None, str]] = []
+        for row, value in self.given():
+            words = row.say(value)
+            if row.attr == "start" and self.stop is not None:
+                words = f"{words} {self.row('stop').say(self.stop)}{'' if self.kernel_zone else ' UTC'}"
+            if row.attr != "stop" and (row.attr, value) != ("to_date", _EVER):
+                phrases.append((row, words))
+        return tuple(phrases)
 
     def conditions(self) -> tuple[Condition, ...]:
-        """When the packet passes is not known."""
-        return (Undecided(str(self)),)
+        """When the packet passes is not known; with nothing asked it holds (until 2038)."""
+        asked = [row.attr for row, value in self.given() if row.attr != "kernel_zone" and (row.attr, value) != ("to_date", _EVER)]
+        return (Undecided(str(self)),) if asked else ()
