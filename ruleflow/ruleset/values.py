@@ -201,6 +201,15 @@ class HexMasked(ValueType[MaskedValue]):
         return Masked(value.value, value.mask)
 
 
+def either(words: Sequence[str]) -> str:
+    """Several words as a choice.
+
+    >>> either(["a", "b", "c"])
+    'a, b or c'
+    """
+    return f"{', '.join(words[:-1])} or {words[-1]}" if len(words) > 1 else "".join(words)
+
+
 # -- names and texts --------------------------------------------------------------------------------------
 
 
@@ -243,7 +252,7 @@ class Choice(ValueType[int]):
     """One of several words, kept as its number; ``names`` maps the printed word to the number."""
 
     def __init__(self, names: Mapping[str, int], *, also: Mapping[str, int] | None = None, fold: bool = False) -> None:
-        self.names = {v: k for k, v in reversed(names.items())}
+        self.names = {v: k for k, v in reversed(list(names.items()))}
         self.fold = fold
         self.numbers = {self._key(k): v for k, v in {**names, **(also or {})}.items()}
 
@@ -304,7 +313,7 @@ class BitNames(ValueType[int]):
         return ",".join(self.listed(value))
 
     def say(self, value: int) -> str:
-        return " or ".join(self.listed(value))
+        return either(self.listed(value))
 
     def values(self, value: int) -> Values | None:
         return AnyBit(value)

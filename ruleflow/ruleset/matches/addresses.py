@@ -14,6 +14,7 @@ from ruleflow.ruleset.values import (
     ValueType,
     address_number,
     address_text,
+    either,
 )
 
 # -- addrtype ---------------------------------------------------------------------------------------------
@@ -36,7 +37,7 @@ class AddressTypes(BitNames):
     """A list of address types, abbreviated at will (parse_types, extensions/libxt_addrtype.c)."""
 
     def say(self, value: int) -> str:
-        return " or ".join(_SAID_TYPES[name] for name in self.listed(value))
+        return either([_SAID_TYPES[name] for name in self.listed(value)])
 
 
 _ADDRESS_TYPES = AddressTypes(_TYPES, abbreviated=True)
@@ -60,11 +61,11 @@ class Addrtype(Match, frozen=True, gc=False):
     ] = None
     limit_in: Annotated[
         bool | None,
-        option("--limit-iface-in", negatable=False, excludes=("limit_out",), says="on the interface it arrives on"),
+        option("--limit-iface-in", negatable=False, excludes=("limit_out",), says="by what the interface it arrives on has"),
     ] = None
     limit_out: Annotated[
         bool | None,
-        option("--limit-iface-out", negatable=False, excludes=("limit_in",), says="on the interface it leaves by"),
+        option("--limit-iface-out", negatable=False, excludes=("limit_in",), says="by what the interface it leaves by has"),
     ] = None
 
     @classmethod
@@ -120,7 +121,7 @@ class Addresses(ValueType[AddressRange]):
     def say(self, value: AddressRange) -> str:
         if value.low == value.high:
             return address_text(value.low, value.family)
-        return f"{address_text(value.low, value.family)} to {address_text(value.high, value.family)}"
+        return self.show(value) if value.low < value.high else f"{self.show(value)} (which is none)"
 
     def values(self, value: AddressRange) -> Values | None:
         return Intervals(((value.low, value.high),) if value.low <= value.high else ())

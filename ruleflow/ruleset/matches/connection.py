@@ -48,6 +48,7 @@ from ruleflow.ruleset.values import (
     ValueType,
     address_number,
     address_text,
+    either,
     full_mask,
     mask_length,
     mask_of,
@@ -89,7 +90,7 @@ class States(BitNames):
         tracked = tuple(name for name in names if name in ("NEW", "RELATED", "ESTABLISHED"))
         rewritten = tuple(name for name in names if name in ("SNAT", "DNAT"))
         groups = [tracked, *((name,) for name in names if name in ("INVALID", "UNTRACKED")), rewritten]
-        return " or ".join(_SAID_STATES[group] for group in groups if group)
+        return either([_SAID_STATES[group] for group in groups if group])
 
 
 class State(Match, frozen=True, gc=False):
@@ -101,7 +102,7 @@ class State(Match, frozen=True, gc=False):
         Maybe[int],
         option(
             "--state", type=States(_STATES, abbreviated=True), field=STATE, mandatory=True,
-            says="{}", says_not="not one {}",
+            says="{}", says_not="but no packet {}",
         ),
     ] = None  # fmt: skip
 
@@ -170,7 +171,14 @@ class Statuses(BitNames):
         return super().show(value) or "NONE"
 
     def say(self, value: int) -> str:
-        return " or ".join(_SAID_STATUSES[name] for name in self.listed(value)) or "has no status (never so)"
+        return either([_SAID_STATUSES[name] for name in self.listed(value)]) or "has no status (never so)"
+
+
+class Seconds(NumberRange):
+    """How long a connection is kept if nothing more comes."""
+
+    def say(self, value: Range) -> str:
+        return f"{value.low} seconds or more" if value.high == self.high else f"{super().say(value)} seconds"
 
 
 class Conntrack(Match, frozen=True, gc=False):
@@ -184,7 +192,7 @@ class Conntrack(Match, frozen=True, gc=False):
 
     state: Annotated[
         Maybe[int],
-        option("--ctstate", type=States(_CT_STATES, abbreviated=True), says="{}", says_not="not one {}"),
+        option("--ctstate", type=States(_CT_STATES, abbreviated=True), says="{}", says_not="but no packet {}"),
     ] = None
     ct_protocol: Annotated[
         Maybe[int],
@@ -253,14 +261,14 @@ class Conntrack(Match, frozen=True, gc=False):
         Maybe[int],
         option(
             "--ctstatus", type=Statuses(_STATUSES, also={"NONE": 0}, abbreviated=True), field=CT_STATUS,
-            says="whose connection {}", says_not="of which it is not so that the connection {}",
+            says="whose connection {}", says_not="but no packet whose connection {}",
         ),
     ] = None  # fmt: skip
     expire: Annotated[
         Maybe[Range],
         option(
-            "--ctexpire", type=NumberRange(ordered=False), field=CT_EXPIRE,
-            says="whose connection expires in {} seconds", says_not="whose connection does not expire in {} seconds",
+            "--ctexpire", type=Seconds(ordered=False), field=CT_EXPIRE,
+            says="whose connection expires in {}", says_not="whose connection does not expire in {}",
         ),
     ] = None  # fmt: skip
     direction: Annotated[
@@ -378,7 +386,7 @@ class Connlabel(Match, frozen=True, gc=False):
         Maybe[str],
         option("--label", type=Label(), mandatory=True, says="with the connection label {}", says_not="without the connection label {}"),
     ] = None
-    set_it: Annotated[bool | None, option("--set", negatable=False, says="which is set now")] = None
+    set_it: Annotated[bool | None, option("--set", negatable=False, says="setting it")] = None
 
     def conditions(self) -> tuple[Condition, ...]:
         return (Undecided(self.row("label").say(self.label), memory=True),)

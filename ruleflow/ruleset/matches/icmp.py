@@ -80,6 +80,9 @@ class IcmpType(ValueType[IcmpKind]):
         except Unreadable:
             raise Unreadable(f"{word!r} is no icmp type", "write a type, a type/code, or a name such as echo-request") from None
 
+    def _has_codes(self, kind: int) -> bool:
+        return any(named == kind and code is not None for named, code in self.said)
+
     def show(self, value: IcmpKind) -> str:
         if value.type == self.any_type:
             return "any"
@@ -93,6 +96,8 @@ class IcmpType(ValueType[IcmpKind]):
             return "of any type"
         code = value.low if value.low == value.high else None
         name = self.said.get((value.type, code))
+        if name is None and code == 0 and not self._has_codes(value.type):
+            name = self.said.get((value.type, None))
         if name is not None and (code is not None or (value.low, value.high) == (0, 255)):
             return "echo request (ping)" if name == "echo-request" else name.replace("-", " ")
         whole = self.said.get((value.type, None))

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from ruleflow.ruleset.condition import AnyBit, Condition, In, Undecided
-from ruleflow.ruleset.extension import Match, Maybe, option
+from ruleflow.ruleset.extension import Match, Maybe, Option, option
 from ruleflow.ruleset.fields import ICMPV6_HEADERS, SPI
 from ruleflow.ruleset.matches.ports import Transport
 from ruleflow.ruleset.values import Not, Number, NumberRange, Range
@@ -52,6 +52,10 @@ class Ah6(Match, frozen=True, gc=False):
     reserved: Annotated[
         bool | None, option("--ahres", negatable=False, says="with the reserved field of the authentication header 0")
     ] = None
+
+    def phrases(self) -> tuple[tuple[Option | None, str], ...]:
+        """As the rows say; without any it asks for the header."""
+        return super().phrases() or ((None, "with an authentication header"),)
 
     def conditions(self) -> tuple[Condition, ...]:
         """The header is there, and its fields are as the options say."""

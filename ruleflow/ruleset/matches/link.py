@@ -86,6 +86,13 @@ _HAS_OUT = In(PHYSDEV_OUT, _ANY_NAME, text="that goes out through a bridge port"
 _NOT_BRIDGED = AnyOf((_HAS_IN, _HAS_OUT), negated=True, text="not over a bridge")
 
 
+class BridgePort(Interface):
+    """A bridge port's name; a trailing ``+`` stands for any ending."""
+
+    def say(self, value: str) -> str:
+        return f"a bridge port named {value[:-1]}…" if value.endswith("+") else f"bridge port {value}"
+
+
 class Physdev(Match, frozen=True, gc=False):
     """The bridge ports of a bridged packet (physdev_mt, net/netfilter/xt_physdev.c).
 
@@ -101,8 +108,8 @@ class Physdev(Match, frozen=True, gc=False):
     port_in: Annotated[
         Maybe[str],
         option(
-            "--physdev-in", type=Interface(), field=PHYSDEV_IN,
-            says="arriving through bridge port {}", says_not="not arriving through bridge port {}",
+            "--physdev-in", type=BridgePort(), field=PHYSDEV_IN,
+            says="arriving through {}", says_not="not arriving through {}",
         ),
     ] = None  # fmt: skip
     is_out: Annotated[
@@ -111,8 +118,8 @@ class Physdev(Match, frozen=True, gc=False):
     port_out: Annotated[
         Maybe[str],
         option(
-            "--physdev-out", type=Interface(), field=PHYSDEV_OUT,
-            says="leaving through bridge port {}", says_not="not leaving through bridge port {}",
+            "--physdev-out", type=BridgePort(), field=PHYSDEV_OUT,
+            says="leaving through {}", says_not="not leaving through {}",
         ),
     ] = None  # fmt: skip
     bridged: Annotated[
@@ -151,6 +158,9 @@ class DeviceGroup(HexMasked):
 
     def show(self, value: MaskedValue) -> str:
         return "default" if value == MaskedValue(0, self.full) else super().show(value)
+
+    def say(self, value: MaskedValue) -> str:
+        return "default" if value == MaskedValue(0, self.full) else super().say(value)
 
     def values(self, value: MaskedValue) -> Values | None:
         return Masked(value.value & value.mask, value.mask)  # ((group ^ value) & mask) == 0

@@ -9,6 +9,18 @@ from ruleflow.ruleset.matches.connection import TRACKED
 from ruleflow.ruleset.values import HexMasked, MaskedValue
 
 
+class Bits(HexMasked):
+    """A mark, of which often a bit or two count."""
+
+    def say(self, value: MaskedValue) -> str:
+        plural = "bits" if value.mask.bit_count() > 1 else "bit"
+        if value.value & ~value.mask:
+            return f"{self.show(value)} (which none has)"
+        if value.mask == self.full or value.value not in (0, value.mask):
+            return super().say(value)
+        return f"{plural} 0x{value.mask:x} {'set' if value.value else 'clear'}"
+
+
 class Mark(Match, frozen=True, gc=False):
     """The packet's mark: (mark & mask) == value (mark_mt, net/netfilter/xt_mark.c)."""
 
@@ -16,7 +28,7 @@ class Mark(Match, frozen=True, gc=False):
 
     mark: Annotated[
         Maybe[MaskedValue],
-        option("--mark", type=HexMasked(), field=MARK, mandatory=True, says="with mark {}", says_not="without mark {}"),
+        option("--mark", type=Bits(), field=MARK, mandatory=True, says="with mark {}", says_not="without mark {}"),
     ] = None
 
 
@@ -28,7 +40,7 @@ class Connmark(Match, frozen=True, gc=False):
     mark: Annotated[
         Maybe[MaskedValue],
         option(
-            "--mark", type=HexMasked(), field=CONNMARK, mandatory=True,
+            "--mark", type=Bits(), field=CONNMARK, mandatory=True,
             says="with connection mark {}", says_not="without connection mark {}",
         ),
     ] = None  # fmt: skip

@@ -23,6 +23,7 @@ from ruleflow.ruleset.values import (
     Range,
     Unreadable,
     ValueType,
+    either,
     port_number,
     service_name,
 )
@@ -143,7 +144,7 @@ class Tcp(Transport, frozen=True, gc=False):
     ] = None  # fmt: skip
     flags: Annotated[
         Maybe[MaskedValue],
-        option("--tcp-flags", type=TcpFlags(), field=TCP_FLAGS, hidden=MaskedValue(0, 0), says="{}", says_not="not one {}"),
+        option("--tcp-flags", type=TcpFlags(), field=TCP_FLAGS, hidden=MaskedValue(0, 0), says="{}", says_not="but no packet {}"),
     ] = None
 
 
@@ -185,7 +186,7 @@ class DccpTypes(BitNames):
         return super().read_word(",".join(filter(None, word.split(","))), family)
 
     def say(self, value: int) -> str:
-        return " or ".join(self.listed(value)).lower()
+        return super().say(value).lower()
 
     def values(self, value: int) -> Values | None:
         return Intervals(tuple((bit, bit) for bit in range(16) if value & 1 << bit))
@@ -255,8 +256,8 @@ class PortList(ValueType[tuple[Range, ...]]):
 
     def say(self, value: tuple[Range, ...]) -> str:
         said = [_say_port(part) for part in value]
-        plural = "port" if len(value) == 1 and value[0].low == value[0].high else "ports"
-        return f"{plural} {said[0]}" if len(said) == 1 else f"{plural} {', '.join(said[:-1])} or {said[-1]}"
+        one_range = len(value) == 1 and value[0].low != value[0].high
+        return f"{'ports' if one_range else 'port'} {either(said)}"
 
     def values(self, value: tuple[Range, ...]) -> Values | None:
         return merged(value)

@@ -54,10 +54,8 @@ class Owners(ValueType[Range]):
 
     def say(self, value: Range) -> str:
         if value == Range(0, 0):
-            return "root" if self.kind == "user" else "group root"
-        if value.low == value.high:
-            return f"{self.kind} {value.low}"
-        return f"a {self.kind} from {value.low} to {value.high}"
+            return "root" if self.kind == "user" else "group 0 (root)"
+        return f"{self.kind} {self.show(value)}"
 
     def values(self, value: Range) -> Values | None:
         return Intervals(((value.low, value.high),))
@@ -83,10 +81,10 @@ class Owner(Match, frozen=True, gc=False):
     ] = None
     group: Annotated[
         Maybe[Range],
-        option("--gid-owner", type=Owners("group"), field=GID, says="sent by {}", says_not="not sent by {}"),
+        option("--gid-owner", type=Owners("group"), field=GID, says="sent by a process of {}", says_not="not sent by a process of {}"),
     ] = None
     other_groups: Annotated[
-        bool | None, option("--suppl-groups", negatable=False, says="also as one of the process's other groups")
+        bool | None, option("--suppl-groups", negatable=False, says="be it the main group or another one")
     ] = None
 
     @classmethod
@@ -177,16 +175,19 @@ class Socket(Match, frozen=True, gc=False):
     name = "socket"
     hooks = ("PREROUTING", "INPUT")
 
-    transparent: Annotated[bool | None, option("--transparent", negatable=False, says="a transparent one")] = None
-    any_address: Annotated[bool | None, option("--nowildcard", negatable=False, says="or one bound to every address")] = None
+    transparent: Annotated[bool | None, option("--transparent", negatable=False)] = None
+    any_address: Annotated[bool | None, option("--nowildcard", negatable=False)] = None
     restore_mark: Annotated[
         bool | None, option("--restore-skmark", negatable=False, says="whose mark the packet gets")
     ] = None
 
     def conditions(self) -> tuple[Condition, ...]:
         arguments = tuple((attr, bool(getattr(self, attr))) for attr in ("transparent", "any_address", "restore_mark"))
-        return (Derived("socket", arguments, text=", ".join(text for _, text in self.phrases())),)
+        return (Derived("socket", arguments, text=self.phrases()[0][1]),)
 
     def phrases(self) -> tuple[tuple[Option | None, str], ...]:
-        """The socket first, then what the options say of it."""
-        return ((None, "for which this host has a socket"), *super().phrases())
+        """The socket in one sentence, and the mark."""
+        kind = "transparent socket" if self.transparent else "socket"
+        bound = " (bound to its address or to any)" if self.any_address else ""
+        socket = (None, f"for which this host has a {kind}{bound}")
+        return (socket, (self.row("restore_mark"), "and it gets the socket's mark")) if self.restore_mark else (socket,)

@@ -9,7 +9,7 @@ from ruleflow.ruleset.condition import Condition, Derived
 from ruleflow.ruleset.extension import Maybe, option
 from ruleflow.ruleset.fields import DESTINATION_PORT, SOURCE_PORT
 from ruleflow.ruleset.matches.ports import NO_LATER_FRAGMENT, Transport
-from ruleflow.ruleset.values import Not, Ports, Range, Unreadable, ValueType
+from ruleflow.ruleset.values import Not, Ports, Range, Unreadable, ValueType, either
 
 _CHUNKS = {
     "DATA": 0, "INIT": 1, "INIT_ACK": 2, "SACK": 3, "HEARTBEAT": 4, "HEARTBEAT_ACK": 5, "ABORT": 6,
@@ -69,8 +69,11 @@ class ChunkTypes(ValueType[Chunks]):
         return f"{value.how} {','.join(map(_show_chunk, value.chunks)) or 'NONE'}"
 
     def say(self, value: Chunks) -> str:
-        names = "of every type" if value.every else ", ".join(map(_show_chunk, value.chunks)) or "of no type"
-        return {"any": f"a chunk {names}", "all": f"chunks {names}", "only": f"nothing but chunks {names}"}[value.how]
+        names = list(map(_show_chunk, value.chunks))
+        if value.how == "any":
+            return "a chunk of any type" if value.every else f"{either(names) or 'no'} chunk"
+        chunks = "chunks of every type" if value.every else f"{' and '.join(names) or 'no'} chunks"
+        return f"{chunks} only" if value.how == "only" else chunks
 
 
 def _chunk(text: str) -> Chunk:
@@ -129,7 +132,7 @@ class Sctp(Transport, frozen=True, gc=False):
         ),
     ] = None  # fmt: skip
     chunk_types: Annotated[
-        Maybe[Chunks], option("--chunk-types", type=ChunkTypes(), says="with {}", says_not="not with {}")
+        Maybe[Chunks], option("--chunk-types", type=ChunkTypes(), says="with {}", says_not="but no packet with {}")
     ] = None
 
     def conditions(self) -> tuple[Condition, ...]:

@@ -65,7 +65,7 @@ class Set(Match, frozen=True, gc=False):
 
     lookup: Annotated[
         Maybe[SetLookup],
-        option("--match-set", type=SetReference(), mandatory=True, says="with {}", says_not="without {}"),
+        option("--match-set", type=SetReference(), mandatory=True, says="with its {}", says_not="without its {}"),
     ] = None
     return_nomatch: Annotated[
         bool | None, option("--return-nomatch", negatable=False, says="as an entry marked nomatch")
@@ -85,42 +85,42 @@ class Set(Match, frozen=True, gc=False):
         Maybe[int],
         option(
             "--packets-eq", type=_COUNTER, excludes=_others(_PACKETS, "packets_equal"),
-            says="after exactly {} packets", says_not="after any number of packets but {}",
+            says="with exactly {} packets counted there", says_not="with any number of packets but {} counted there",
         ),
     ] = None  # fmt: skip
     packets_below: Annotated[
         int | None,
         option(
             "--packets-lt", type=_COUNTER, negatable=False, excludes=_others(_PACKETS, "packets_below"),
-            says="after fewer than {} packets",
+            says="with fewer than {} packets counted there",
         ),
     ] = None  # fmt: skip
     packets_above: Annotated[
         int | None,
         option(
             "--packets-gt", type=_COUNTER, negatable=False, excludes=_others(_PACKETS, "packets_above"),
-            says="after more than {} packets",
+            says="with more than {} packets counted there",
         ),
     ] = None  # fmt: skip
     bytes_equal: Annotated[
         Maybe[int],
         option(
             "--bytes-eq", type=_COUNTER, excludes=_others(_BYTES, "bytes_equal"),
-            says="after exactly {} bytes", says_not="after any number of bytes but {}",
+            says="with exactly {} bytes counted there", says_not="with any number of bytes but {} counted there",
         ),
     ] = None  # fmt: skip
     bytes_below: Annotated[
         int | None,
         option(
             "--bytes-lt", type=_COUNTER, negatable=False, excludes=_others(_BYTES, "bytes_below"),
-            says="after fewer than {} bytes",
+            says="with fewer than {} bytes counted there",
         ),
     ] = None  # fmt: skip
     bytes_above: Annotated[
         int | None,
         option(
             "--bytes-gt", type=_COUNTER, negatable=False, excludes=_others(_BYTES, "bytes_above"),
-            says="after more than {} bytes",
+            says="with more than {} bytes counted there",
         ),
     ] = None  # fmt: skip
 

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Annotated
 
+import msgspec
+
 from ruleflow.ruleset.condition import Condition, Undecided
 from ruleflow.ruleset.extension import Match, Maybe, Option, option
 from ruleflow.ruleset.matches.connection import TRACKED
@@ -88,16 +90,27 @@ class Connbytes(Match, frozen=True, gc=False):
 # -- connlimit --------------------------------------------------------------------------------------------
 
 
-class MaskLength(ValueType[int]):
+class NetworkSize(msgspec.Struct, frozen=True):
+    """A prefix length, and that of one address."""
+
+    length: int
+    whole: int
+
+
+class MaskLength(ValueType[NetworkSize]):
     """A prefix length, or the mask in full (xtopt_parse_plenmask)."""
 
-    def read_word(self, word: str, family: int) -> int:
+    def read_word(self, word: str, family: int) -> NetworkSize:
+        whole = 32 if family == 4 else 128
         if word.isascii() and word.isdigit():
-            return number(word, 0, 32 if family == 4 else 128)
+            return NetworkSize(number(word, 0, whole), whole)
         length = mask_length(address_number(word, family), family)
         if length is None:
             raise Unreadable(f"{word} is no mask", "write a prefix length")
-        return length
+        return NetworkSize(length, whole)
+
+    def show(self, value: NetworkSize) -> str:
+        return str(value.length)
 
 
 class Connlimit(Match, frozen=True, gc=False):
@@ -110,7 +123,7 @@ class Connlimit(Match, frozen=True, gc=False):
 
     up_to: Annotated[Maybe[int], option("--connlimit-upto", type=Number(), excludes=("above",))] = None
     above: Annotated[Maybe[int], option("--connlimit-above", type=Number(), excludes=("up_to",))] = None
-    mask: Annotated[int | None, option("--connlimit-mask", type=MaskLength(), negatable=False)] = None
+    mask: Annotated[NetworkSize | None, option("--connlimit-mask", type=MaskLength(), negatable=False)] = None
     of_source: Annotated[
         bool | None, option("--connlimit-saddr", negatable=False, excludes=("of_destination",))
     ] = None
@@ -130,15 +143,18 @@ class Connlimit(Match, frozen=True, gc=False):
                 del values[attr]
                 values[other] = value.value
                 break
-        values.setdefault("mask", 32 if family == 4 else 128)
+        values.setdefault("mask", NetworkSize(32, 32) if family == 4 else NetworkSize(128, 128))
         if "of_destination" not in values:
             values["of_source"] = True
 
     def phrases(self) -> tuple[tuple[Option | None, str], ...]:
         """One sentence for all its options."""
         side = "to its destination" if self.of_destination else "from its source"
-        whole = self.mask in (32, 128)
-        network = side if whole else f"{side}'s /{self.mask} network"
+        size = self.mask
+        if size is None or size.length == size.whole:
+            network = side
+        else:
+            network = f"{side}'s /{size.length} network" if size.length else "in all"
         if self.up_to is not None:
             return ((self.row("up_to"), f"while there are at most {self.up_to} connections {network}"),)
         return ((self.row("above"), f"while there are more than {self.above} connections {network}"),)
@@ -161,13 +177,14 @@ class Cluster(Match, frozen=True, gc=False):
     """Whether the connection is this node's share (xt_cluster_mt, net/netfilter/xt_cluster.c).
 
     A hash over the first source address with the seed chooses the node, so the answer is the same for all
-    packets of a connection; it is not computed here.
+    packets of a connection; it is not computed here. iptables takes no mask above 32, though with
+    ``--cluster-local-node`` it prints greater ones; they are taken.
     """
 
     name = "cluster"
     spellings = (option("--cluster-local-node", into="nodes", type=Node(1, 32)),)
 
-    nodes: Annotated[Maybe[int], option("--cluster-local-nodemask", type=Number(1, 32, "0x{:08x}"))] = None
+    nodes: Annotated[Maybe[int], option("--cluster-local-nodemask", type=Number(1, form="0x{:08x}"))] = None
     total: Annotated[
         int | None, option("--cluster-total-nodes", type=Number(1, 32), negatable=False, mandatory=True)
     ] = None
@@ -191,8 +208,8 @@ class Cluster(Match, frozen=True, gc=False):
         mask = (self.nodes.value if isinstance(self.nodes, Not) else self.nodes) or 0
         numbers = [str(node) for node in _nodes(mask)]
         nodes = f"node {numbers[0]}" if len(numbers) == 1 else f"nodes {' and '.join(numbers)}"
-        of = "not of" if isinstance(self.nodes, Not) else "of"
-        return ((self.row("nodes"), f"in the share {of} {nodes} among {self.total}"),)
+        where = "outside" if isinstance(self.nodes, Not) else "in"
+        return ((self.row("nodes"), f"{where} the share of {nodes} of {self.total}"),)
 
     def conditions(self) -> tuple[Condition, ...]:
         mask = (self.nodes.value if isinstance(self.nodes, Not) else self.nodes) or 0
