@@ -1,0 +1,123 @@
+"""Connections as the kernel tracks them: who belongs together, in which state a packet is, what NAT changed.
+
+States follow net/netfilter/nf_conntrack_proto_{tcp,udp,icmp,icmpv6,dccp,sctp}.c with the settings of a fresh
+kernel (tcp_loose 1, tcp_be_liberal 0); sequence numbers and checksums are not part of a packet here.
+"""
+
+import msgspec
+
+from ruleflow.ruleset.fields import STATES, STATUSES
+
+INVALID, NEW, ESTABLISHED = STATES["INVALID"], STATES["NEW"], STATES["ESTABLISHED"]
+RELATED, UNTRACKED = STATES["RELATED"], STATES["UNTRACKED"]
+SEEN_REPLY, CONFIRMED = STATUSES["SEEN_REPLY"], STATUSES["CONFIRMED"]
+ASSURED, SNAT, DNAT = STATUSES["ASSURED"], STATUSES["SNAT"], STATUSES["DNAT"]
+
+ERRORS = {1: frozenset({3, 4, 5, 11, 12}), 58: frozenset({1, 2, 3, 4, 137})}
+"""ICMP types that are about another packet (icmp_is_err; ICMPv6 errors and, since 5.19, redirects)."""
+REQUESTS = {1: {8: 0, 13: 14, 15: 16, 17: 18}, 58: {128: 129, 139: 140}}
+"""ICMP types that begin a connection, each with the type that answers (valid_new, invmap)."""
+_ANSWERS = {protocol: frozenset(pairs.values()) for protocol, pairs in REQUESTS.items()}
+NEIGHBOUR_TYPES = frozenset({130, 131, 132, 133, 134, 135, 136, 143})
+"""ICMPv6 types that conntrack passes over (noct_valid_new: neighbour discovery, multicast listeners)."""
+
+FIN, SYN, RST, PSH, ACK, URG = 1, 2, 4, 8, 16, 32
+_GOOD_FLAGS = frozenset(
+    {SYN, SYN | URG, SYN | ACK, RST, RST | ACK, FIN | ACK, FIN | ACK | URG, ACK, ACK | URG}
+)
+"""tcp_valid_flags, with PSH, ECE and CWR left out of account."""
+
+
+class Ends(msgspec.Struct, frozen=True):
+    """One direction of a connection; ports are None where the protocol has none."""
+
+    source: int | None
+    destination: int | None
+    source_port: int | None = None
+    destination_port: int | None = None
+
+    def turned(self) -> "Ends":
+        """The same the other way round."""
+        return Ends(self.destination, self.source, self.destination_port, self.source_port)
+
+
+class Connection(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of the connection table: ``original`` as its first packet came, ``reply`` as the answers come.
+
+    ``status`` has the bits of STATUSES; ``by`` names what begun it where it is an expected one.
+    """
+
+    family: int
+    protocol: int | None
+    original: Ends
+    reply: Ends
+    status: int = 0
+    mark: int = 0
+
+    @property
+    def is_translated(self) -> bool:
+        """Whether NAT changed an address or a port."""
+        return bool(self.status & (SNAT | DNAT))
+
+    def translated(self, reply: Ends) -> "Connection":
+        """The same connection whose answers come as ``reply``; the status says what that changes."""
+        plain = self.original.turned()
+        status = self.status & ~(SNAT | DNAT)
+        if (reply.source, reply.source_port) != (plain.source, plain.source_port):
+            status |= DNAT
+        if (reply.destination, reply.destination_port) != (plain.destination, plain.destination_port):
+            status |= SNAT
+        return msgspec.structs.replace(self, reply=reply, status=status)
+
+
+def find(
+    connections: tuple[Connection, ...], family: int, protocol: int | None, ends: Ends, icmp_type: int | None = None
+) -> tuple[Connection, int] | None:
+    """The connection that a packet with these ends belongs to, and its direction (0 original, 1 reply).
+
+    An ICMP question and its answer have no ports; their types tell the directions apart.
+    """
+    answers = icmp_type in _ANSWERS.get(protocol or 0, ())
+    for connection in connections:
+        if connection.family == family and connection.protocol == protocol:
+            if connection.original == ends and not answers:
+                return connection, 0
+            if connection.reply == ends and (icmp_type is None or answers):
+                return connection, 1
+    return None
+
+
+def first_state(
+    protocol: int | None, tcp_flags: int | None, icmp_type: int | None, dccp_type: int | None = None
+) -> int:
+    """The state of a packet that belongs to no known connection: NEW, INVALID or (ICMPv6) UNTRACKED."""
+    if protocol == 6:
+        return _first_tcp(SYN if tcp_flags is None else tcp_flags)
+    if protocol == 1:
+        return NEW if icmp_type is None or icmp_type in REQUESTS[1] else INVALID
+    if protocol == 58:
+        if icmp_type in NEIGHBOUR_TYPES:
+            return UNTRACKED
+        return NEW if icmp_type is None or icmp_type in REQUESTS[58] else INVALID
+    if protocol == 33:
+        return NEW if dccp_type in (None, 0) else INVALID
+    return NEW
+
+
+def _first_tcp(flags: int) -> int:
+    """tcp_new: a SYN begins a connection; a lone ACK picks one up (nf_conntrack_tcp_loose)."""
+    if not well_formed(flags):
+        return INVALID
+    if flags & RST or (flags & SYN and flags & ACK) or flags & FIN:
+        return INVALID
+    return NEW
+
+
+def well_formed(flags: int) -> bool:
+    """tcp_error: whether a combination of flags may occur at all."""
+    return flags & 0x3F & ~PSH in _GOOD_FLAGS
+
+
+def is_error(protocol: int | None, icmp_type: int | None) -> bool:
+    """Whether it is an ICMP message about another packet."""
+    return protocol in ERRORS and icmp_type in ERRORS[protocol]

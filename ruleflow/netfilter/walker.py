@@ -1,0 +1,244 @@
+"""The interpreter over the path: one packet, one way, from where it enters to where it ends."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from ruleflow.netfilter import conntrack
+from ruleflow.netfilter.apply import apply
+from ruleflow.netfilter.ask import Asker
+from ruleflow.netfilter.choices import Chooser
+from ruleflow.netfilter.conntrack import NEW, Connection
+from ruleflow.netfilter.frames import FRAMES, Bridged
+from ruleflow.netfilter.machine import Machine
+from ruleflow.netfilter.numbers import address_text
+from ruleflow.netfilter.packet import Packet
+from ruleflow.netfilter.path import ENTRIES, HOOKS, PATH, Stage, hook_of
+from ruleflow.netfilter.places import PLACES, reroute
+from ruleflow.netfilter.recorder import Recorder
+from ruleflow.netfilter.refusal import refusal
+from ruleflow.netfilter.routing import Decision
+from ruleflow.netfilter.state import STATE_WORDS, State
+from ruleflow.netfilter.steps import Change, NatStep, NoteStep, Outcome, TrackStep
+from ruleflow.netfilter.tracking import look_up
+from ruleflow.netfilter.translate import SIDE, NoAddressError, rewrite, untranslate
+from ruleflow.ruleset.effect import Change as Effect
+from ruleflow.ruleset.effect import Rewrite, Stop
+from ruleflow.ruleset.ir import RuleRef
+
+STOP = "stop"
+_BETWEEN = PLACES | FRAMES
+
+
+class Walker:
+    """Walks one packet one way.
+
+    ``connections`` are those the host knows; ``quoted`` is the packet that an ICMP error is about.
+    """
+
+    def __init__(
+        self, machine: Machine, packet: Packet, entry: str, chooser: Chooser, *,
+        recorder: Recorder | None = None, connections: tuple[Connection, ...] = (), quoted: Packet | None = None,
+        attached: tuple[Connection, int, int] | None = None, bridged: Bridged | None = None,
+    ) -> None:  # fmt: skip
+        self.machine, self.packet, self.chooser, self.recorder = machine, packet, chooser, recorder
+        self.state = State(machine, packet, connections, entry)
+        self.entry, self.quoted = entry, quoted
+        if attached is not None:
+            self.state.set_connection(attached[0], attached[1], attached[2])
+            self.state.done = {"source", "destination"}
+        self.way: Decision | None = None
+        self.out_seen: str | None = ""
+        self.looped = self.forwarded = False
+        self.bridged = bridged
+        self.bridged_out: str | None = None
+        self.bridged_to: int | None = None
+        self.destination_before: int | None = None
+        self.assumed: dict[str, None] = {}
+        self.by: dict[str, RuleRef] = {}
+        self.rewritten_by: dict[RuleRef, None] = {}
+        self.result: dict[str, Any] = {}
+
+    def run(self) -> Outcome:
+        """Follow the path to its end."""
+        place = ENTRIES[self.entry]
+        while True:
+            hook = hook_of(place)
+            word = self._hook(hook, place) if hook else _BETWEEN[place](self)
+            following = PATH[place].get(word)
+            if following is None:
+                return self._outcome()
+            place = following
+
+    # -- the ends of a walk ----------------------------------------------------------------------------------
+
+    def stop(self, verdict: str, reason: str, sentence: str, **facts: Any) -> str:
+        """End the walk; the word says so to the path."""
+        self.result = {"verdict": verdict, "reason": reason, "sentence": sentence, **facts}
+        return STOP
+
+    def _outcome(self) -> Outcome:
+        state = self.state
+        result = {"by": self._decider(), "rewritten_by": tuple(self.rewritten_by), **self.result}
+        out = self.way.interface if self.way is not None and not self.result.get("local") else None
+        if result["verdict"] != "ACCEPT":
+            result.setdefault("out_interface", None)
+        result.setdefault("out_interface", out)
+        packet = state.end()
+        return Outcome(
+            packet=packet, connection=state.connection, direction=state.direction,
+            choices=tuple(self.chooser.made), probability=self.chooser.probability(), **result,
+        )  # fmt: skip
+
+    def _decider(self) -> RuleRef | None:
+        """Of a packet that passed: the rule of the filter table, or else of whichever table decided last."""
+        tables = [name for name in self.by if name not in ("nat",)]
+        return self.by.get("filter") or (self.by[tables[-1]] if tables else None)
+
+    def passed(self, **facts: Any) -> str:
+        """End as a packet that nothing stopped."""
+        by = self._decider()
+        sentence = f"{by} lets it through" if by else "no rule stops it"
+        return self.stop("ACCEPT", "rule" if by else "policy", sentence, **facts)
+
+    def note(self, place: str, sentence: str) -> None:
+        """Keep a sentence about what no rule decides."""
+        if self.recorder is not None:
+            self.recorder.add(NoteStep(place, sentence))
+
+    # -- hooks -----------------------------------------------------------------------------------------------
+
+    def _hook(self, hook: str, place: str) -> str:
+        self.state.see(*self._seen(hook, place))
+        for stage in HOOKS[hook]:
+            if not getattr(self, f"_{stage.kind}_stage")(hook, stage):
+                return STOP
+        return "accept"
+
+    def _seen(self, hook: str, place: str) -> tuple[str | None, str | None]:
+        """The interfaces a hook sees. POSTROUTING knows where a forwarded packet came in (Linux 5.7)."""
+        out = self.way.interface if self.way is not None else self.bridged_out
+        if hook == "PREROUTING" or hook == "INPUT":
+            return self.state.arrived, ""
+        if hook == "FORWARD":
+            return self.state.arrived, out
+        if hook == "OUTPUT":
+            return "", out
+        bridged = place.startswith("frame")
+        return ("" if bridged or not self.forwarded else self.state.arrived), out
+
+    def _defrag_stage(self, hook: str, stage: Stage) -> bool:  # noqa: ARG002
+        """Conntrack has fragments put together first; the walk follows the whole packet."""
+        if self.state.fragment and self.machine.tracks:
+            self.assumed["the other fragments arrive too, and the whole packet goes on"] = None
+            self.state.change("fragment", 0)
+        return True
+
+    def _confirm_stage(self, hook: str, stage: Stage) -> bool:  # noqa: ARG002
+        connection = self.state.connection
+        if connection is not None and not connection.status & conntrack.CONFIRMED:
+            self.state.connection = msgspec.structs.replace(
+                connection, status=connection.status | conntrack.CONFIRMED
+            )
+        return True
+
+    def _table_stage(self, hook: str, stage: Stage) -> bool:
+        before = self._routed_by() if stage.reroute else None
+        for program in self.machine.tables.get(stage.name, ()):
+            asker = Asker(program, hook, self.state, self.chooser, self._apply, self.recorder)
+            if not self._usable(program.loop(hook), stage.name):
+                continue
+            verdict = asker.run()
+            if asker.by is not None:
+                self.by[stage.name] = asker.by
+            if verdict.verdict != "ACCEPT":
+                return self._refuse(verdict, hook, stage.name, asker.by)
+            if asker.by is None and stage.name in self.by:
+                del self.by[stage.name]
+        return not (stage.reroute and before != self._routed_by()) or reroute(self)
+
+    def _usable(self, loop: tuple[str, ...] | None, table: str) -> bool:
+        if loop is None:
+            return True
+        way = " > ".join(loop)
+        self.assumed[f"table {table} is not there: its chains call each other in a circle ({way}), which the kernel refuses to load"] = None
+        return False
+
+    def _refuse(self, verdict: Stop, hook: str, table: str, by: RuleRef | None) -> bool:
+        if by is None:
+            self.stop("DROP", "policy", f"the policy of {table} {hook} drops it", hook=hook, by=None)
+        elif verdict.verdict == "REJECT":
+            answer = refusal(verdict.reply or "", self.state, hook)
+            told = f"{answer.kind} is sent back" if answer else "nobody is told: such a packet gets no answer"
+            self.stop("REJECT", "rule", f"{by} refuses it; {told}", hook=hook, by=by, answer=answer)
+        else:
+            words = {"DROP": "drops it", "QUEUE": "hands it to a program in userspace"}
+            self.stop(verdict.verdict, "rule", f"{by} {words.get(verdict.verdict, verdict.verdict)}", hook=hook, by=by)
+        return False
+
+    def _apply(self, effect: Effect, state: State, ref: RuleRef) -> tuple[tuple[Change, ...], str | None, Stop | None]:
+        if not isinstance(effect, Rewrite):
+            return (*apply(effect, state), None)
+        if state.connection is None:
+            return (), "the packet has no connection: it is not translated", None
+        hook = self._nat_hook
+        out = self.way.interface if self.way is not None else None
+        try:
+            changes = rewrite(state, hook, effect, self.way.nexthop if self.way else None, out)
+        except NoAddressError:
+            return (), "the interface has no address to give: the packet is dropped", Stop("DROP")
+        if changes:
+            self.rewritten_by[ref] = None
+        return changes, None, None
+
+    _nat_hook = "PREROUTING"
+
+    # -- conntrack and NAT -----------------------------------------------------------------------------------
+
+    def _track_stage(self, hook: str, stage: Stage) -> bool:  # noqa: ARG002
+        state = self.state
+        if state.untracked or (state.tracked and (self.looped or state.connection is not None)):
+            return True
+        look_up(self)
+        if self.recorder is not None:
+            word = STATE_WORDS.get(state.state or 0, "?")
+            self.recorder.add(TrackStep(hook, word, f"the connection is {word}"))
+        return True
+
+    def _nat_stage(self, hook: str, stage: Stage) -> bool:
+        state = self.state
+        if state.connection is None:
+            return True
+        old = state.destination
+        side = SIDE[hook]
+        if state.is_first() and side not in state.done:
+            state.done.add(side)
+            self._nat_hook = hook
+            if not self._table_stage(hook, Stage("table", stage.priority, "nat")):
+                return False
+            connection = state.connection
+            state.set_connection(connection, state.state or NEW, state.direction)
+        else:
+            changes = untranslate(state, hook)
+            if changes and self.recorder is not None:
+                self.recorder.changed.update(change.field for change in changes)
+                self.recorder.add(NatStep(hook, _translated(changes, state.family), changes))
+        return not (stage.reroute and self._destination_differs(old)) or reroute(self)
+
+    def _destination_differs(self, old: int | None) -> bool:
+        """nf_nat_ipv4_local_fn looks for a route again where the connection's destination was rewritten."""
+        return self.state.destination != old
+
+    def _routed_by(self) -> tuple[object, ...]:
+        state = self.state
+        last = state.ttl if state.family == 6 else None
+        return state.source, state.destination, state.mark, state.tos, last
+
+
+def _translated(changes: tuple[Change, ...], family: int) -> str:
+    words = []
+    for change in changes:
+        show: Callable[[Any], str] = str if change.field.endswith("port") else lambda value: address_text(value, family)
+        words.append(f"{show(change.before)} becomes {show(change.after)}")
+    return "as its connection demands, " + ", ".join(words)
