@@ -63,7 +63,7 @@ def _number(text: str | None) -> int | None:
 def _log_protocol(text: str | None) -> int | None:
     if text is None:
         return None
-    return int(text) if text.isdecimal() else _LOG_PROTOCOLS.get(text)
+    return int(text) if text.isdecimal() else _LOG_PROTOCOLS.get(text.upper())
 
 
 def _log_tos(pairs: dict[str, str]) -> int | None:

@@ -222,7 +222,7 @@ def _one_of(names: dict[str, int]) -> Reading:
         known = {name.lower(): number for name, number in names.items()}
         if text.lower() in known:
             return known[text.lower()]
-        if text.isdecimal():
+        if text[:1].isdecimal():
             return _number(text, values)
         raise ReadError(f"{text!r} is none of {', '.join(known)}")
 
