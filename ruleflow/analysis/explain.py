@@ -7,7 +7,7 @@ import msgspec
 import ruleflow
 from ruleflow.analysis import chains, idioms, sentences
 from ruleflow.analysis.chains import PATH, Calls
-from ruleflow.analysis.explanation import ChainSaid, Claim, Explained, Explanation, Phrase, RuleSaid
+from ruleflow.analysis.explanation import ChainSaid, Claim, Explained, Explanation, Phrase, RuleSaid, Summary
 from ruleflow.analysis.short import in_short
 from ruleflow.analysis.spans import Spans
 from ruleflow.ruleset.document import Document
@@ -41,7 +41,7 @@ def explain_ruleset(
         source,
         rules.family,
         _counts(rules),
-        in_short(rules) if whole else (),
+        (*in_short(rules), *(Summary("Seems made by", text) for text in idioms.made(rules))) if whole else (),
         told,
         tuple(teller.notes()) if whole else (),
     )

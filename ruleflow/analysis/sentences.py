@@ -27,15 +27,22 @@ class Piece(msgspec.Struct, frozen=True):
     slot: int = 99
 
 
-_SLOTS = {
-    "protocol": 0, "tcp_flags": 1, "icmp_type": 1, "icmp_code": 1, "source": 2, "source_port": 3, "destination": 4,
-    "destination_port": 5, "in_interface": 6, "out_interface": 7,
-    "addrtype.source_type": 2, "addrtype.destination_type": 4, "iprange.source": 2, "iprange.destination": 4,
-    "multiport.source_ports": 3, "multiport.destination_ports": 5, "conntrack.state": 8, "state": 8,
-}  # fmt: skip
-_OF_CONNECTION = 1
-_LATER = 9
-"""The slot of everything else, said behind a comma in the order it stands."""
+_ORDER: tuple[tuple[str, ...], ...] = (
+    ("protocol",),
+    ("tcp_flags", "icmp.kind", "icmp6.kind", "sctp.chunk_types", "dccp_type"),
+    ("(a state that is said as an attribute)",),
+    ("source", "addrtype.source_type", "mac"),
+    ("source_port",),
+    ("destination", "addrtype.destination_type"),
+    ("destination_port", "multiport.ports"),
+    ("in_interface", "in_group"),
+    ("out_interface", "out_group"),
+    ("conntrack.state", "state"),
+)  # fmt: skip
+"""Fields and option rows in the order in which a person says them; all others come behind, as they stand."""
+_SLOTS = {name: slot for slot, names in enumerate(_ORDER) for name in names}
+_ATTRIBUTE, _TO, _TO_PORT, _IN, _OUT, _STATE = 2, 5, 6, 7, 8, 9
+_LATER = 10
 
 
 def who(rule: Rule) -> tuple[str, tuple[Piece, ...]]:
@@ -44,7 +51,7 @@ def who(rule: Rule) -> tuple[str, tuple[Piece, ...]]:
     header = next((match for match in rule.matches if isinstance(match, Header)), None)
     if header is not None:
         pieces = _paired(header, pieces)
-    if any(piece.slot == 4 and not piece.text.startswith("not") for piece in pieces):
+    if any(piece.slot == _TO and not piece.text.startswith("not") for piece in pieces):
         pieces = [_after_address(piece) for piece in pieces]
     pieces.sort(key=lambda piece: piece.slot)
     return _sentence(pieces), tuple(pieces)
@@ -69,8 +76,8 @@ def _slot(match: Match, row: Option | None, text: str) -> int:
     slot = _SLOTS.get(f"{match.name}.{row.attr}")
     if slot is None:
         slot = _SLOTS.get(row.field.name, _LATER) if row.field is not None else _LATER
-    if slot == 8:  # "packets of a known connection", but "tcp to port 22, in a new connection"
-        return _OF_CONNECTION if text.startswith(("of ", "that ", "related ", "whose ")) else 8
+    if slot == _STATE and text.startswith(("of ", "that ", "related ", "whose ")):
+        return _ATTRIBUTE  # "any packet of a known connection", but "tcp to port 22, in a new connection"
     return slot
 
 
@@ -78,34 +85,36 @@ def _sentence(pieces: list[Piece]) -> str:
     if not pieces:
         return "everything"
     first, *rest = pieces
-    text = first.text if first.slot == 0 else _headed(first)
-    if first.slot == 0 and rest and rest[0].slot == _OF_CONNECTION and rest[0].text[:3] != "not":
-        text += " packets"
-    for before, piece in zip(pieces, rest, strict=False):
+    attribute = any(piece.slot == _ATTRIBUTE for piece in pieces)
+    if attribute:
+        text = f"any {first.text} packet" if first.slot == 0 and not first.text.startswith("any") else "any packet"
+        rest = rest if first.slot == 0 and text != "any packet" else pieces
+    else:
+        text = first.text if first.slot == 0 else "everything"
+        rest = rest if first.slot == 0 else pieces
+    before = -1
+    for piece in rest:
         text += _lead(before, piece) + piece.text
+        before = piece.slot
     return text
 
 
-def _headed(first: Piece) -> str:
-    if first.slot == _OF_CONNECTION:
-        return f"packets {first.text}"
-    return f"everything, {first.text}" if first.slot >= _LATER else f"everything {first.text}"
-
-
-def _lead(before: Piece, piece: Piece) -> str:
-    if piece.text.startswith("port") or piece.slot >= 8:
+def _lead(before: int, piece: Piece) -> str:
+    if piece.slot == _STATE:
+        return " " if before < 0 else ", "
+    if piece.slot >= _LATER or (piece.slot == _TO_PORT and piece.text.startswith("port")):
         return ", "
-    if before.slot == _OF_CONNECTION or (piece.slot in (6, 7) and before.slot in (5, 6)):
+    if before == _ATTRIBUTE or (piece.slot in (_IN, _OUT) and before in (_TO_PORT, _IN)):
         return ", "
     return " "
 
 
 def _paired(header: Header, pieces: list[Piece]) -> list[Piece]:
     """The pairs of options that are said as one."""
-    pieces = _join(pieces, (6, 7), _interfaces(header))
+    pieces = _join(pieces, (_IN, _OUT), _interfaces(header))
     if header.source == header.destination and _is_host(header.source):
         pieces = [
-            msgspec.structs.replace(piece, text="to itself") if piece.slot == 4 else piece for piece in pieces
+            msgspec.structs.replace(piece, text="to itself") if piece.slot == _TO else piece for piece in pieces
         ]
     return pieces
 
@@ -116,7 +125,7 @@ def _is_host(value: object) -> bool:
 
 def _after_address(piece: Piece) -> Piece:
     """``to port 80`` behind ``to 172.17.0.2`` is ``port 80``."""
-    if piece.slot == 5 and piece.text.startswith("to port"):
+    if piece.slot == _TO_PORT and piece.text.startswith("to port"):
         return msgspec.structs.replace(piece, text=piece.text[3:])
     return piece
 
@@ -150,13 +159,18 @@ def _join(pieces: list[Piece], slots: tuple[int, int], text: str | None) -> list
 
 # -- what happens -----------------------------------------------------------------------------------------
 
+_ADDED = ("with ", "as ", "and ", "at ", "in ", "to ", "from ", "for ")
+"""How a phrase begins that goes on with the one before, without a comma."""
 _LET = {"INPUT": "in", "FORWARD": "through", "OUTPUT": "out"}
 
 
 def does(rule: Rule, table: str, hooks: frozenset[str], policy: str | None = None) -> tuple[str, tuple[Piece, ...]]:
     """What happens to those packets, in words: ``hooks`` are those from which the rule's chain is reached."""
     pieces = tuple(_does(rule, table, hooks, policy))
-    return ", ".join(piece.text for piece in pieces), pieces
+    text = ""
+    for piece in pieces:
+        text += ("" if not text else " " if piece.text.startswith(_ADDED) else ", ") + piece.text
+    return text, pieces
 
 
 def _does(rule: Rule, table: str, hooks: frozenset[str], policy: str | None) -> Iterator[Piece]:

@@ -44,7 +44,7 @@ def in_short(rules: Ruleset) -> tuple[Summary, ...]:
 
 def _hook(table: Table, hook: str) -> Summary:
     items, cut = _items(table, hook)
-    text = ". ".join(_segment(verdict, group) for verdict, group in _groups(items))
+    text = ". ".join(_capital(_segment(verdict, group, hook)) for verdict, group in _groups(items))
     policy = table[hook].policy
     everything = chains.always_decides(table, hook)
     if cut:
@@ -83,15 +83,15 @@ def _groups(items: list[Item]) -> Iterator[tuple[str, list[Item]]]:
         yield group[0].verdict, group
 
 
-def _segment(verdict: str, group: list[Item]) -> str:
+def _segment(verdict: str, group: list[Item], hook: str = "") -> str:
     said = list(dict.fromkeys(_say(item) for item in group))
     shown = "; ".join(said[:_SHOWN])
     more = f"; + {len(said) - _SHOWN} more" if len(said) > _SHOWN else ""
-    return f"{_verb(verdict)}: {shown}{more}"
+    return f"{_verb(verdict, hook)}: {shown}{more}"
 
 
-def _verb(verdict: str) -> str:
-    return {"ACCEPT": "let pass", "DROP": "drop", "REJECT": "refuse", "QUEUE": "ask a program about"}.get(
+def _verb(verdict: str, hook: str) -> str:
+    return {"ACCEPT": _LET.get(hook, "let pass"), "DROP": "drop", "REJECT": "refuse", "QUEUE": "ask a program about"}.get(
         verdict, "approximately, for what ruleflow does not know may decide"
     )
 

@@ -139,7 +139,7 @@ def made(shapes: Shapes) -> Iterator[str]:
         proxy = ", with its userland proxy" if docker.proxy else ", without its userland proxy"
     yield (
         f"Docker {docker.layout()}{proxy}: a guess, by the names of its chains and the jumps to them "
-        f"({places(docker.signs)})"
+        f"({places(docker.signs)})."
     )
 
 

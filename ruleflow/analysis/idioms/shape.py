@@ -14,7 +14,7 @@ from ruleflow.analysis.chains import callee
 from ruleflow.analysis.sentences import comments
 from ruleflow.ruleset.extension import Option
 from ruleflow.ruleset.effect import Back, Rewrite, Stop
-from ruleflow.ruleset.fields import STATES
+from ruleflow.ruleset.fields import DESTINATION_PORT, STATES
 from ruleflow.ruleset.ir import Goto, Jump, Opaque, Rule, RuleRef, Ruleset
 from ruleflow.ruleset.protocols import protocol_name
 from ruleflow.ruleset.values import MaskedValue, Not, Prefix, Range, address_text, full_mask, service_name
@@ -22,6 +22,7 @@ from ruleflow.ruleset.values import MaskedValue, Not, Prefix, Range, address_tex
 _SHORT = {
     "in_interface": "in", "out_interface": "out", "destination_port": "dport", "source_port": "sport",
     "addrtype.destination_type": "dst_type", "addrtype.source_type": "src_type", "conntrack.state": "state",
+    "icmp.kind": "icmp", "icmp6.kind": "icmp", "tcp_flags": "flags",
 }  # fmt: skip
 
 
@@ -255,11 +256,15 @@ def places(shapes: list[Shape]) -> str:
 
 
 def port_words(one: Shape) -> str:
-    """The ports a rule asks for: ``port 80``, ``ports 80 to 90``."""
+    """The ports a rule asks for: ``port 80``, ``ports 80 to 90``, ``ports 80 or 443``."""
     value = one.get("dport")
     if isinstance(value, Range):
         return f"port {value.low}" if value.low == value.high else f"ports {value.low} to {value.high}"
-    return "port"
+    for match in one.rule.matches:
+        for row, said in () if isinstance(match, Opaque) else match.given():
+            if row.field is DESTINATION_PORT and not isinstance(said, Not):
+                return str(row.type.say(said))
+    return "its port"
 
 
 def service(port: int) -> str:
