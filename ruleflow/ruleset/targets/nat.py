@@ -120,7 +120,9 @@ class NewAddress(ValueType[Translation]):
                 return str(value)
             return f"{address}, {_port(value.port_low)}" if address else _port(value.port_low)
         ports = f"ports {value.port_low} to {value.port_high}"
-        if value.port_base is not None:
+        if value.port_base == value.port_low:
+            ports = f"{ports}, each kept"
+        elif value.port_base is not None:
             ports = f"{ports}, shifted so that {value.port_base} becomes {value.port_low}"
         else:
             ports = f"one of {ports}"
