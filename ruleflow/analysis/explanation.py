@@ -102,7 +102,7 @@ class Reasons:
     def say(self, claim: Claim, ref: RuleRef) -> str:
         """The claim about the rule at ``ref`` in sentences: owner and purpose, the evidence, the reason."""
         who = ", ".join(part for part in (claim.owner, claim.purpose) if part)
-        who = who[:1].upper() + who[1:]
+        who = who if claim.owner else who[:1].upper() + who[1:]
         place = f"line {ref.line}" if ref.line is not None else f"{ref.chain} {ref.index}"
         before = self._told.setdefault((claim.code, claim.owner), place)
         if before != place:

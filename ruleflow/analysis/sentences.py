@@ -94,7 +94,10 @@ def _sentence(pieces: list[Piece]) -> str:
         rest = rest if first.slot == 0 else pieces
     before = -1
     for piece in rest:
-        text += _lead(before, piece) + piece.text
+        if piece.slot == before == _TO:
+            text += f" ({piece.text.removeprefix('to ')})"
+        else:
+            text += _lead(before, piece) + piece.text
         before = piece.slot
     return text
 
@@ -102,6 +105,8 @@ def _sentence(pieces: list[Piece]) -> str:
 def _lead(before: int, piece: Piece) -> str:
     if piece.slot == _STATE:
         return " " if before < 0 else ", "
+    if piece.slot == before == _TO_PORT:
+        return ", of these "
     if piece.slot >= _LATER or (piece.slot == _TO_PORT and piece.text.startswith("port")):
         return ", "
     if before == _ATTRIBUTE or (piece.slot in (_IN, _OUT) and before in (_TO_PORT, _IN)):

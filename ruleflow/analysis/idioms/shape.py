@@ -13,7 +13,7 @@ import msgspec
 from ruleflow.analysis.chains import callee
 from ruleflow.analysis.sentences import comments
 from ruleflow.ruleset.extension import Option
-from ruleflow.ruleset.effect import Back, Rewrite, Stop
+from ruleflow.ruleset.effect import Rewrite
 from ruleflow.ruleset.fields import DESTINATION_PORT, STATES
 from ruleflow.ruleset.ir import Goto, Jump, Opaque, Rule, RuleRef, Ruleset
 from ruleflow.ruleset.protocols import protocol_name
@@ -74,14 +74,10 @@ class Shape(msgspec.Struct, frozen=True, dict=True):
             return None
         return next((change for change in target.effects().changes if isinstance(change, Rewrite)), None)
 
-    @functools.cached_property
+    @property
     def verdict(self) -> str:
-        """The verdict it gives: ``ACCEPT``, ``DROP``, ``REJECT``, ``RETURN``, or ``""`` for none."""
-        target = self.rule.target
-        if target is None or isinstance(target, Jump | Goto | Opaque):
-            return ""
-        then = target.effects().then
-        return then.verdict if isinstance(then, Stop) else "RETURN" if isinstance(then, Back) else ""
+        """The bare verdict it gives: ``ACCEPT``, ``DROP``, ``REJECT``, ``RETURN``, or ``""`` where it does more or less."""
+        return self.target if self.target in ("ACCEPT", "DROP", "REJECT", "RETURN") else ""
 
     # -- values that idioms read ------------------------------------------------------------------------
 
