@@ -26,3 +26,4 @@
 -j CT --expevents destroy ; ; FAIL
 -j CT --helper ftp ; ; FAIL
 ! -p tcp -j CT --timeout short ; ; FAIL
+-j CT --zone-orig 1 --zone-reply 2 --zone-orig 3 ; ; FAIL

@@ -13,3 +13,5 @@
 @6
 -p tcp -j TPROXY --on-port 3129 ; -p tcp -j TPROXY --on-port 3129 --on-ip :: --tproxy-mark 0x0/0x0 ; OK
 -p tcp -j TPROXY --on-port 3129 --on-ip ::1 --tproxy-mark 0x1/0x1 ; = ; OK
+-p tcp -j TPROXY --on-port 0x10 ; ; FAIL
+-p tcp -j TPROXY --on-port 010 ; -p tcp -j TPROXY --on-port 10 --on-ip :: --tproxy-mark 0x0/0x0 ; OK

@@ -80,10 +80,10 @@ _CLASSES = {f"CS{n}": 8 * n for n in range(8)} | {"BE": 0} | {
 
 
 class DscpClass(ValueType[int]):
-    """A class by name, in any case."""
+    """A class by name, in any case; as in the real tool, what follows the name does not matter."""
 
     def read_word(self, word: str, family: int) -> int:  # noqa: ARG002
-        found = _CLASSES.get(word.upper())
+        found = next((code for name, code in _CLASSES.items() if word.upper().startswith(name)), None)
         if found is None:
             raise Unreadable(f"{word!r} is none of {', '.join(_CLASSES)}")
         return found

@@ -35,7 +35,7 @@ class Level(Choice):
         super().__init__({name: level for level, name in enumerate(_LEVELS)}, also={"panic": 0})
 
     def read_word(self, word: str, family: int) -> int:
-        return number(word, 0, 7) if word[:1].isdigit() else super().read_word(word, family)
+        return super().read_word(word, family) if word[:1].isalpha() else number(word, 0, 7)
 
     def show(self, value: int) -> str:
         return str(value)

@@ -175,7 +175,8 @@ class SetConnmark(Target, frozen=True, gc=False):
         return CopyBits(MARK, CONNMARK, packet, connection)
 
 
-_CLASS = re.compile(r"(?:0x)?([0-9a-f]{1,8}):(?:0x)?([0-9a-f]{1,8})", re.ASCII | re.IGNORECASE)
+_CLASS = re.compile(r"\s*([+-]?(?:0x)?[0-9a-f]+):\s*([+-]?(?:0x)?[0-9a-f]+)", re.ASCII | re.IGNORECASE)
+"""As sscanf's ``%x:%x`` reads it, which does not mind what follows."""
 
 
 class Classify(Target, frozen=True, gc=False):
@@ -188,7 +189,7 @@ class Classify(Target, frozen=True, gc=False):
         """``major:minor``, both hexadecimal, printed with four digits."""
 
         def read_word(self, word: str, family: int) -> int:  # noqa: ARG002
-            found = _CLASS.fullmatch(word)
+            found = _CLASS.match(word)
             if found is None:
                 raise Unreadable(f"{word!r} is no class", "write major:minor in hexadecimal, like 1:10")
             return (int(found[1], 16) << 16 & FULL) | (int(found[2], 16) & 0xFFFF)

@@ -214,7 +214,7 @@ class Microseconds(ValueType[int]):
         if found is None:
             raise Unreadable(f"{word!r} is no time", "write it like 250ms or 2s")
         unit = (found[2] or "us").lower()[:1]
-        return int(float(found[1]) * {"s": 1_000_000, "m": 1000, "u": 1}[unit])
+        return int(float(found[1]) * {"s": 1_000_000, "m": 1000, "u": 1}[unit]) & 0xFFFFFFFF
 
     def show(self, value: int) -> str:
         if value >= 1_000_000:

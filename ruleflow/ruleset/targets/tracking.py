@@ -13,6 +13,7 @@ from ruleflow.ruleset.values import (
     BitNames,
     MaskedValue,
     Number,
+    Unreadable,
     ValueType,
     address_text,
     number,
@@ -115,12 +116,10 @@ class Ct(Target, frozen=True, gc=False):
     @classmethod
     def merge(cls, row: Option, old: object, new: object) -> object:
         """The last zone for the directions of both."""
-        if not isinstance(old, Zone) or not isinstance(new, Zone) or (old.original, old.reply) == (new.original, new.reply):
+        if not isinstance(old, Zone) or not isinstance(new, Zone) or _same_direction(old, new):
             return super().merge(row, old, new)
         marked = old.number is None or new.number is None
-        original, reply = old.original or new.original, old.reply or new.reply
-        both = original and reply
-        return Zone(None if marked else new.number, original and not both, reply and not both)
+        return Zone(None if marked else new.number, old.original or new.original, old.reply or new.reply)
 
     @classmethod
     def check(cls, values: dict[str, object], family: int) -> None:
@@ -128,6 +127,8 @@ class Ct(Target, frozen=True, gc=False):
         zone = values.get("zone")
         if isinstance(zone, Zone) and zone.number == 0:
             del values["zone"]
+        elif isinstance(zone, Zone) and zone.original and zone.reply:
+            values["zone"] = Zone(zone.number)
 
     def misfit(self, protocol: Maybe[int], matches: Sequence[Match]) -> str | None:  # noqa: ARG002
         if (self.helper or self.timeout) and not isinstance(protocol, int):
@@ -148,6 +149,12 @@ class Ct(Target, frozen=True, gc=False):
         changes: list[Change] = [Untrack()] if self.notrack else []
         changes += [Note(text) for row, text in Target.phrases(self) if row is not None and row.attr != "notrack"]
         return Effects(tuple(changes))
+
+
+def _same_direction(old: Zone, new: Zone) -> bool:
+    if not (new.original or new.reply):
+        return not (old.original or old.reply)
+    return (new.original and old.original) or (new.reply and old.reply)
 
 
 class Notrack(Target, frozen=True, gc=False):
@@ -224,10 +231,13 @@ class Address(ValueType[tuple[int, int]]):
 
 
 class Port(ValueType[int]):
-    """One port, by number or service name."""
+    """One port, by decimal number (getaddrinfo reads it) or service name."""
 
     def read_word(self, word: str, family: int) -> int:  # noqa: ARG002
-        return port_number(word)
+        decimal = word.strip().removeprefix("+")
+        if decimal[:2].lower() == "0x":
+            raise Unreadable(f"{word!r} is no port", "write it in decimal")
+        return port_number(decimal.lstrip("0") or "0" if decimal.isdigit() else word)
 
     def say(self, value: int) -> str:
         name = service_name(value)
