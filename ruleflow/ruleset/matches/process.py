@@ -64,8 +64,9 @@ class Owners(ValueType[Range]):
 class Owner(Match, frozen=True, gc=False):
     """Whose process sends the packet (owner_mt, net/netfilter/xt_owner.c).
 
-    A packet without a process (forwarded, or sent by the kernel itself) meets the match where every option is
-    negated, and else it does not. The groups beside the main one are no fact here.
+    A packet without a socket (one that is forwarded) meets the match where every option is negated, and else
+    it does not. The kernel's own sockets (for its ICMP and its resets) exist and have no owner: they meet
+    what is negated of the owner. The groups beside the main one are no fact here.
     """
 
     name = "owner"
@@ -98,7 +99,7 @@ class Owner(Match, frozen=True, gc=False):
 
     def conditions(self) -> tuple[Condition, ...]:
         """Asked of the process; without one the negations alone count."""
-        asked = tuple(row.condition(value) for row, value in self.given() if row.attr in ("user", "group"))
+        asked = tuple(_of_owner(row, value) for row, value in self.given() if row.attr in ("user", "group"))
         if self.other_groups:
             asked = (*asked[:-1], self._any_group())
         every_negated = all(isinstance(value, Not) for _, value in self.given())
@@ -115,6 +116,13 @@ class Owner(Match, frozen=True, gc=False):
         main = row.condition(self.group.value if isinstance(self.group, Not) else self.group)
         other = Undecided("the process's other groups are not known")
         return AnyOf((main, other), negated, f"{row.say(self.group)}, {self.row('other_groups').says}")
+
+
+def _of_owner(row: Option, value: object) -> Condition:
+    """A socket of the kernel itself has no owner, so what is negated holds for it."""
+    if not isinstance(value, Not):
+        return row.condition(value)
+    return AllOf((row.condition(value.value),), negated=True, text=row.say(value))
 
 
 # -- cgroup -----------------------------------------------------------------------------------------------

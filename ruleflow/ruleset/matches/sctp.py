@@ -109,8 +109,8 @@ class Sctp(Transport, frozen=True, gc=False):
     """Ports and chunks of an SCTP packet (sctp_mt and match_packet, net/netfilter/xt_sctp.c).
 
     Chunks are the fact ``sctp_chunks`` with the arguments ``match`` (any: one of the packet's chunks is
-    listed; all: every type listed occurs; only: and no other), ``chunks`` as (type, mask, flags) triples,
-    and ``every`` (all types are listed).
+    listed; all: every type listed occurs; only: no other type occurs) and ``chunks`` as (type, mask, flags)
+    triples, ALL being all 256 types.
     """
 
     name = "sctp"
@@ -141,8 +141,9 @@ class Sctp(Transport, frozen=True, gc=False):
         given = self.chunk_types
         if given is not None:
             chunks = given.value if isinstance(given, Not) else given
-            triples = tuple((chunk.type, chunk.mask, chunk.flags) for chunk in chunks.chunks)
-            arguments = (("match", chunks.how), ("chunks", triples), ("every", chunks.every))
+            listed = map(Chunk, range(256)) if chunks.every else chunks.chunks
+            triples = tuple((chunk.type, chunk.mask, chunk.flags) for chunk in listed)
+            arguments = (("match", chunks.how), ("chunks", triples))
             text = self.row("chunk_types").say(given)
             found.append(Derived("sctp_chunks", arguments, isinstance(given, Not), text))
         return (*found, NO_LATER_FRAGMENT)
