@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import made
@@ -38,6 +39,15 @@ def compare(name: str, path: str) -> None:
     print(f"{name:34} ruleflow {a:6.2f} s  restore --test {b:6.2f} s  ratio {ratio:5.2f}  {memory:4.0f} MB")
 
 
+def loadable(folder: Path) -> Iterator[str]:
+    """Every IPv4 dump that the real tool loads: it stops at the first it does not, and measures nothing."""
+    for path in sorted(folder.glob("*/*")):
+        if path.is_file() and ".v6" not in path.suffixes:
+            ran = subprocess.run(["unshare", "-n", "iptables-nft-restore", "--test", str(path)], capture_output=True, check=False)
+            if ran.returncode == 0:
+                yield path.read_text("utf-8", "surrogateescape").rstrip("\n") + "\n"
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         sets = {
@@ -45,8 +55,7 @@ def main() -> None:
             "Docker, 50,000 rules": made.text(made.spoil(made.docker(50_000))),
         }
         if SHARED.is_dir():
-            files = [p for p in sorted((SHARED / "dumps").glob("*/*")) if p.is_file()]
-            sets["all of ../shared/dumps, many shapes"] = "\n".join(p.read_text("utf-8", "surrogateescape") for p in files)
+            sets["../shared/dumps, many shapes"] = "".join(loadable(SHARED / "dumps"))
         for name, text in sets.items():
             path = Path(folder) / "rules"
             path.write_text(text, "utf-8", "surrogateescape")

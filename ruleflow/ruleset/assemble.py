@@ -45,6 +45,8 @@ class TableBuilder:
 
     def declare(self, words: list[str], line: int) -> None:
         """``:NAME POLICY [packets:bytes]``; a chain declared again is emptied, as a restore does."""
+        if len(words) == 2 and words[1].startswith("["):
+            words = [words[0], "-", words[1]]
         name, policy = words[0], words[1] if len(words) > 1 else "-"
         counters = _COUNTERS.fullmatch(words[2]) if len(words) > 2 else None
         if len(words) > 2 and counters is None:

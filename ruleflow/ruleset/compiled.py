@@ -1,17 +1,18 @@
-"""Readers and printers made for what repeats: one for each outline of a part, one for each extension.
+"""Readers and printers made for what repeats: one for each kind of line, one for each extension.
 
-They say nothing new. A reader asks the same value types in the same order as `Extension.read`, a printer
-the same rows as `Extension.show`; only the loop over the rows is written out once, as Python source. An
-extension that overrides `read`, `check` or `show` keeps its own. benchmarks/bench_fmt.py shows the gain,
-tests/ruleset/test_compiled.py that both ways give the same.
+They say nothing new. A line's reader asks the same value types as `Extension.read`, a printer the same rows
+as `Extension.show`; only the loops over words and rows are written out once, as Python source made of
+attribute names and numbers. An extension that overrides `read`, `check` or `show` keeps its own.
+benchmarks/bench_fmt.py shows the gain, tests/ruleset/test_compiled.py that both ways give the same.
 """
 
 import functools
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from ruleflow.ruleset.extension import UNSET, Extension, Match, Option, Target
-from ruleflow.ruleset.values import Not
+from ruleflow.ruleset.values import Not, Unreadable, ValueType
 
 MEMO = 8192
 """How many values a memo holds; unbounded ones were slower (trial: bench_fmt)."""
@@ -34,37 +35,180 @@ class Memo(dict[Any, Any]):
         return value
 
 
+class Other(Unreadable):
+    """The line is not what its kind's reader was made for: it must be read word by word."""
+
+
 Given = tuple[Option, bool, tuple[int, ...]]
 """An option on a line: its row, whether ``!`` stands before it, the places of its words."""
 
 
-def maker(cls: type[Extension], options: Sequence[Given], family: int) -> Callable[[tuple[str, ...]], Any] | None:
-    """A function from a part's words to its value, or None where the extension reads in its own way.
+class Piece(NamedTuple):
+    """A part of a line as its reader sees it: its class, options and own words, each by its place on the line."""
 
-    ``options`` give places within those words. It is made from an outline that `Extension.read` has taken
-    before, so what depends on the outline alone (mandatory, exclusive and doubled options) is checked.
-    """
-    if _own(cls, "read") or _own(cls, "check"):
-        return None
-    by_attr = {row.attr: (row, negated, places) for row, negated, places in options}
-    blank = _blank(cls)
-    if len(by_attr) != len(options) or blank is None:
-        return None
-    names: dict[str, Any] = {"cls": cls}
-    arguments = []
-    for attr in cls.__struct_fields__:
-        if attr not in by_attr:
-            names[f"blank_{attr}"] = getattr(blank, attr)
-            arguments.append(f"blank_{attr}")
-            continue
-        row, negated, places = by_attr[attr]
-        if getattr(blank, attr) is not None or len(places) != row.type.words:
+    kind: str
+    cls: Any
+    options: tuple[Given, ...]
+    owned: tuple[int, ...]
+    slow: Callable[[tuple[str, ...]], Any]
+    """Reads it from its own words."""
+
+
+class Express(NamedTuple):
+    """The way for lines of one kind: ``match`` takes a whole line, ``build`` its groups and number to a rule."""
+
+    match: Callable[[str], "re.Match[str] | None"]
+    build: Callable[[tuple[str, ...], int | None], Any]
+    places: tuple[int, ...]
+    """Which word each group is."""
+
+
+class _Source:
+    """The source of one line's reader in the making."""
+
+    def __init__(self, words: tuple[str, ...], groups: dict[int, int], family: int) -> None:
+        self.words, self.groups, self.family = words, groups, family
+        self.names: dict[str, Any] = {"Other": Other}
+
+    def name(self, value: Any) -> str:
+        name = f"n{len(self.names)}"
+        self.names[name] = value
+        return name
+
+    def part(self, piece: Piece) -> str:
+        """An expression for a part: a constant, a call of its class, or a look into its memo."""
+        varying = [self.groups[place] for place in piece.owned if place in self.groups]
+        if not varying:
+            return self.name(piece.slow(tuple([self.words[place] for place in piece.owned])))
+        if piece.cls is None:
+            maker = self.name(type(piece.slow(tuple([self.words[place] for place in piece.owned]))))
+            return f"{maker}(g[{varying[0]}])"
+        if piece.kind != "match" and (direct := self.direct(piece)):
+            return direct
+        fixed = [None if place in self.groups else self.words[place] for place in piece.owned]
+        make = self.maker(piece) or (lambda key: piece.slow(_filled(fixed, key)))
+        return f"{self.name(Memo(make))}[{_key(varying)}]"
+
+    def maker(self, piece: Piece) -> Callable[[Any], Any] | None:
+        """A function from a part's groups (one as a text, several as a tuple) to its value."""
+        varying = [place for place in piece.owned if place in self.groups]
+        renamed = {place: number for number, place in enumerate(varying)}
+        inner = _Source(self.words, renamed, self.family)
+        direct = inner.direct(piece)
+        if direct is None:
             return None
-        names[f"read_{attr}"] = _value_memo(row, negated, family)
-        key = "()" if not places else f"w[{places[0]}]" if len(places) == 1 else f"w[{places[0]}:{places[-1] + 1}]"
-        arguments.append(f"read_{attr}[{key}]")
-    code = f"lambda w: cls({', '.join(arguments)})"
-    return eval(code, names)  # type: ignore[no-any-return] # noqa: S307 - the source is attribute names and numbers alone
+        if len(varying) == 1:
+            direct = direct.replace("g[0]", "g")
+        return eval(f"lambda g: {direct}", inner.names)  # type: ignore[no-any-return] # noqa: S307 - names and numbers alone
+
+    def direct(self, piece: Piece) -> str | None:
+        """A call of the class with each value read by its type, or None where it reads in its own way.
+
+        The outline has been read before, so what depends on it alone (mandatory, exclusive and doubled
+        options) is checked.
+        """
+        cls, blank = piece.cls, _blank(piece.cls)
+        by_attr = {row.attr: (row, negated, places) for row, negated, places in piece.options}
+        if blank is None or len(by_attr) != len(piece.options) or _own(cls, "read") or _own(cls, "check"):
+            return None
+        arguments = []
+        for attr in cls.__struct_fields__:
+            if attr not in by_attr:
+                arguments.append("None" if getattr(blank, attr) is None else self.name(getattr(blank, attr)))
+                continue
+            row, negated, places = by_attr[attr]
+            if getattr(blank, attr) is not None or len(places) != row.type.words:
+                return None
+            arguments.append(self.value(row, negated, places))
+        return f"{self.name(cls)}({', '.join(arguments)})"
+
+    def value(self, row: Option, negated: bool, places: tuple[int, ...]) -> str:  # noqa: FBT001
+        """An expression for an option's value."""
+        memo = _value_memo(row, negated, self.family)
+        if not any(place in self.groups for place in places):
+            words = tuple([self.words[place] for place in places])
+            return self.name(memo[words[0] if len(words) == 1 else words])
+        keys = [f"g[{self.groups[p]}]" if p in self.groups else repr(self.words[p]) for p in places]
+        return f"{self.name(memo)}[{keys[0] if len(keys) == 1 else ', '.join(keys)}]"
+
+
+def express(
+    line: str, words: tuple[str, ...], known: Callable[[str], str | None], chain: int, pieces: Sequence[Piece],
+    target: Piece | None, make: Any, names: frozenset[str], family: int, picky: Sequence[int],
+) -> Express | None:  # fmt: skip
+    """The reader of all lines that differ from ``line`` in values and names alone, or None where there is none.
+
+    ``known`` tells structural words, ``names`` are those of targets, which a chain after ``-j`` must not have;
+    ``picky`` are the pieces (-1: the target) whose `misfit` must be asked each time.
+    """
+    pattern, places = _pattern(line, words, known)
+    if pattern is None:
+        return None
+    groups = {place: number for number, place in enumerate(places)}
+    source = _Source(words, groups, family)
+    body = ["def build(g, number):\n"]
+    if target is not None and target.cls is None and target.kind == "jump" and target.owned[1] in groups:
+        body.append(f"    if g[{groups[target.owned[1]]}] in {source.name(names)}: raise Other('')\n")
+    parts = [source.part(piece) for piece in pieces]
+    every = "".join(f"{part}, " for part in parts)
+    last = source.part(target) if target is not None else "None"
+    first = f"g[{groups[chain]}]" if chain in groups else repr(words[chain])
+    if picky:
+        body.append(f"    m = ({every})\n    t = {last}\n")
+        protocol = "m[0].protocol_number" if pieces and pieces[0].kind == "header" else "None"
+        for number in picky:
+            value = "t" if number < 0 else f"m[{number}]"
+            body.append(f"    if {value}.misfit({protocol}, m) is not None: raise Other('')\n")
+        every, last = "*m", "t"
+        body.append(f"    return {source.name(make)}({first}, m, t, None, number)\n")
+    else:
+        body.append(f"    return {source.name(make)}({first}, ({every}), {last}, None, number)\n")
+    exec("".join(body), source.names)  # noqa: S102 - attribute names, numbers and literals by repr
+    return Express(re.compile(pattern).fullmatch, source.names["build"], places)
+
+
+def _pattern(line: str, words: tuple[str, ...], known: Callable[[str], str | None]) -> tuple[str | None, tuple[int, ...]]:
+    """A regular expression for lines of this kind, its groups the words that are no structure.
+
+    A value that begins with a dash or ``!``, or is quoted where this line's is not, is left to the slower way.
+    """
+    parts: list[str] = []
+    places: list[int] = []
+    rest = line
+    for place, word in enumerate(words):
+        quoted = f'"{word}"'
+        if known(word) is not None and rest.startswith(word):
+            parts.append(re.escape(word))
+            taken = word
+        elif rest.startswith(quoted) and "\\" not in word and word:
+            parts.append(r'"([^"\\]+)"')
+            places.append(place)
+            taken = quoted
+        elif rest.startswith(word):
+            parts.append(r'([^\s"!\[-][^\s"]*)')
+            places.append(place)
+            taken = word
+        else:
+            return None, ()
+        rest = rest[len(taken) :]
+        if rest and (rest[0] != " " or rest[1:2] == " "):
+            return None, ()
+        rest = rest[1:]
+    return (" ".join(parts), tuple(places)) if not rest else (None, ())
+
+
+def _key(varying: Sequence[int]) -> str:
+    if len(varying) == 1:
+        return f"g[{varying[0]}]"
+    if list(varying) == list(range(varying[0], varying[-1] + 1)):
+        return f"g[{varying[0]}:{varying[-1] + 1}]"
+    return f"({''.join(f'g[{number}],' for number in varying)})"
+
+
+def _filled(fixed: Sequence[str | None], key: Any) -> tuple[str, ...]:
+    """A part's words, with the groups of ``key`` where ``fixed`` has none."""
+    given = iter((key,) if isinstance(key, str) else key)
+    return tuple([next(given) if word is None else word for word in fixed])
 
 
 def _own(cls: type[Extension], method: str) -> bool:
@@ -80,55 +224,32 @@ def _blank(cls: type[Extension]) -> Extension | None:
         return None
 
 
-class Slot(NamedTuple):
-    """A part of a line: its memo, and the words that it owns, a slice where they stand together."""
-
-    memo: Memo
-    start: int
-    stop: int
-    owned: tuple[int, ...]
-
-    def key(self, words: tuple[str, ...]) -> tuple[str, ...]:
-        """The part's own words."""
-        return words[self.start : self.stop] if self.start >= 0 else tuple([words[i] for i in self.owned])
-
-    def source(self) -> str:
-        """`key` as Python source."""
-        if self.start >= 0:
-            return f"w[{self.start}:{self.stop}]"
-        return f"({''.join(f'w[{i}],' for i in self.owned)})"
-
-
-def builder(
-    make: Any, chain: int, slots: Sequence[Slot], target: Slot | None, nothing: object
-) -> Callable[[tuple[str, ...], int | None], Any]:
-    """A function from a line's words and number to its rule, made by ``make``.
-
-    ``nothing`` is what the memo of the first part gives where that part matches everything.
-    """
-    names: dict[str, Any] = {"make": make, "nothing": nothing}
-    lines = ["def build(w, number):\n"]
-    for number, slot in enumerate(slots):
-        names[f"m{number}"] = slot.memo
-        lines.append(f"    p{number} = m{number}[{slot.source()}]\n")
-    lines.append(f"    t = mt[{target.source()}]\n" if target else "    t = None\n")
-    names["mt"] = target.memo if target else None
-    parts = [f"p{number}," for number in range(len(slots))]
-    if slots:
-        lines.append(f"    if p0 is nothing: return make(w[{chain}], ({''.join(parts[1:])}), t, None, number)\n")
-    lines.append(f"    return make(w[{chain}], ({''.join(parts)}), t, None, number)\n")
-    exec("".join(lines), names)  # noqa: S102 - the source is made of numbers alone
-    return names["build"]  # type: ignore[no-any-return]
-
-
 @functools.cache
 def _value_memo(row: Option, negated: bool, family: int) -> Memo:  # noqa: FBT001
     """A row's words (one as a text, several as a tuple) to its value; what is not printed becomes None."""
-    hidden, single = row.hidden, row.type.words == 1
+    single = row.type.words == 1
+    if single and not negated and row.means is UNSET and row.hidden is UNSET:
+        return _word_memo(row.type, row.vacuous, family)
 
     def make(key: Any) -> Any:
         value = row.read((key,) if single else key, family, negated=negated)
-        return None if hidden is not UNSET and value == hidden else value
+        if value is None:
+            raise Other("")
+        return None if row.hidden is not UNSET and value == row.hidden else value
+
+    return Memo(make)
+
+
+@functools.cache
+def _word_memo(type_: ValueType[Any], vacuous: Callable[[Any], bool] | None, family: int) -> Memo:
+    """A word to its value: the plain case, one memo for all options of a type."""
+    read = type_.read_word if type(type_).read is ValueType.read else lambda word, of: type_.read((word,), of)
+
+    def make(word: str) -> Any:
+        value = read(word, family)
+        if vacuous is not None and vacuous(value):
+            raise Other("")
+        return value
 
     return Memo(make)
 
@@ -146,11 +267,21 @@ def printer(cls: type[Any]) -> Callable[[Any], str]:
             names[f"show_{row.attr}"] = _text_memo(row)
             lines.append(f"    v = x.{row.attr}\n    if v is not None: t += show_{row.attr}[v]\n")
     lines.append("    return t\n" if cls.name else "    return t[1:]\n")
-    exec("".join(lines), names)  # noqa: S102 - the source is made of attribute names and one literal
+    exec("".join(lines), names)  # noqa: S102 - the source is attribute names and one literal
     return names["show"]  # type: ignore[no-any-return]
 
 
 @functools.cache
 def _text_memo(row: Option) -> Memo:
-    show, hidden = row.show, row.hidden
-    return Memo(lambda value: "" if hidden is not UNSET and value == hidden else f" {show(value)}")
+    """A row's value to its text; the plain case skips `Option.show`."""
+    hidden, flag, show = row.hidden, row.flag, row.type.show
+
+    def text(value: Any) -> str:
+        if hidden is not UNSET and value == hidden:
+            return ""
+        if isinstance(value, Not):
+            return f" {row.show(value)}"
+        shown = show(value)
+        return f" {flag} {shown}" if shown else f" {flag}"
+
+    return Memo(text)

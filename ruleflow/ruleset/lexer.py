@@ -189,6 +189,7 @@ class Lexer:
         number = NUMBERS.get(word.lower())
         if number is None and word.isascii() and word.isdigit():
             number = int(word)
+            self.exact = protocol_name(number) not in self.registry.by_protocol and self.exact
         self.protocol = None if negated or number is None else protocol_name(number)
 
     # -- extensions -----------------------------------------------------------------------------------

@@ -7,14 +7,14 @@ iptables-restore takes, while lark stays the definition of the language (figures
 """
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import Any
 
 import msgspec
 
 from ruleflow.ruleset import words as quoting
-from ruleflow.ruleset.compiled import Given, Memo, Slot, builder, maker
+from ruleflow.ruleset.compiled import Express, Given, Memo, Piece, express
 from ruleflow.ruleset.extension import Registry, Target, registry
 from ruleflow.ruleset.ir import Counters, Goto, Jump, Opaque, Rule
 from ruleflow.ruleset.lexer import COMMANDS, Group, Lexer, Misplaced, Token
@@ -56,7 +56,9 @@ class Plan(msgspec.Struct):
     fits: bool
     """Whether one rule that fits shows that all of these kinds do."""
     uses: int = 0
-    build: Callable[[tuple[str, ...], int | None], Rule] | None = None
+    express: Express | None = None
+    following: "Plan | None" = None
+    """The plan of the line that came after the last line of this one: a good guess."""
 
 
 class Part(msgspec.Struct):
@@ -67,7 +69,10 @@ class Part(msgspec.Struct):
     name: str
     options: tuple[Given, ...]
     """Places among the part's own words."""
-    slot: Slot
+    owned: tuple[int, ...]
+    """Places of its own words on the line."""
+    memo: Memo
+    """From its own words to its value."""
 
 
 class Reader:
@@ -81,20 +86,27 @@ class Reader:
         self.memos: dict[tuple[Any, ...], Memo] = {}
         self.warnings: list[tuple[int, str]] = []
         """What the last line held that is not known: word index and message."""
+        self.last: Plan | None = None
 
     def rule(self, line: str, number: int | None = None) -> Rule | None:
-        """The rule of an ``-A`` line of known kinds, or None where `read` must look at it."""
-        if '"' not in line and line.isprintable():
-            words = tuple(line.split())
-        else:
-            words = quoting.split(line)
+        """The rule of a line of a kind that repeats, or None where `read` must look at it. Raises `Unreadable`."""
+        last = self.last
+        guess = last.following if last is not None else None
+        if guess is not None and guess.express is not None:
+            found = guess.express.match(line)
+            if found is not None:
+                self.last = guess
+                return guess.express.build(found.groups(), number)  # type: ignore[no-any-return]
+        words = quoting.split(line)
         plan = self.plans.get(tuple(map(self.kinds.get, words)))
-        if plan is None or plan.build is None:
+        if plan is None:
             return None
-        rule = plan.build(words, number)
-        if plan.picky:
-            _check_fit(plan, rule.matches, rule.target)
-        return rule
+        if last is not None:
+            last.following = plan
+        self.last = plan
+        if plan.express is None:
+            return None
+        return plan.express.build(tuple([words[i] for i in plan.express.places]), number)  # type: ignore[no-any-return]
 
     def read(self, line: str, number: int | None = None) -> tuple[Line, ...]:
         """What a line says; several where its addresses are a list. Raises `Misplaced` and `UnclosedQuoteError`."""
@@ -160,13 +172,11 @@ class Reader:
         kind = _part_kind(group, number, lexer.words[owned[0]])
         place = {index: position for position, index in enumerate(owned)}
         options = tuple((row, negated, tuple([place[i] for i in places])) for row, negated, places, _ in group.options)
-        together = owned == tuple(range(owned[0], owned[-1] + 1))
-        bounds = (owned[0], owned[-1] + 1) if together else (-1, -1)
-        part = Part(kind, group.cls, group.name, options, Slot(Memo(str), *bounds, owned))
         known = (kind, group.cls, tuple((id(row), negated, places) for row, negated, places in options))
-        if known not in self.memos:
-            self.memos[known] = Memo(lambda words: self._make(part, words))
-        part.slot = part.slot._replace(memo=self.memos[known])
+        memo = self.memos.get(known)
+        part = Part(kind, group.cls, group.name, options, owned, memo if memo is not None else Memo(str))
+        if memo is None:
+            part.memo = self.memos[known] = Memo(lambda words: self._make(part, words))
         return part
 
     # -- lines ----------------------------------------------------------------------------------------
@@ -185,17 +195,17 @@ class Reader:
         counters = _counters(plan, words) if plan.counters is not None or plan.given else None
         plan.uses += 1
         if plan.uses == _WORTH and plan.command == "APPEND":
-            self._compile(plan)
+            self._compile(plan, words, line)
         return Line(plan.command, chain, Rule(chain, tuple(matches), target, counters, number), position)
 
     def _value(self, part: Part, words: tuple[str, ...], line: str) -> Any:
         if part.kind == "opaque":
             return Opaque(_source(part, words, line), part.name)
         try:
-            return part.slot.memo[part.slot.key(words)]
+            return part.memo[tuple([words[i] for i in part.owned])]
         except Unreadable as error:
-            place = _wrong_word(part, part.slot.key(words), self.family)
-            raise Misplaced(error.message, part.slot.owned[place], error.help) from None
+            place = _wrong_word(part, tuple([words[i] for i in part.owned]), self.family)
+            raise Misplaced(error.message, part.owned[place], error.help) from None
 
     def _make(self, part: Part, words: tuple[str, ...]) -> Any:
         """The value of a part from its own words. Raises `Unreadable`."""
@@ -207,29 +217,27 @@ class Reader:
         value = part.cls.read(given, self.family)
         return _NOTHING if part.kind == "header" and value == _EMPTY else value
 
-    def _compile(self, plan: Plan) -> None:
-        """Write the plan out as a function; see `ruleflow.ruleset.compiled`."""
+    def _compile(self, plan: Plan, words: tuple[str, ...], line: str) -> None:
+        """Make the express way of a plan; see `ruleflow.ruleset.compiled`."""
         parts = [*plan.parts, *([plan.target] if plan.target else [])]
-        if plan.words or plan.chain is None or plan.counters or plan.given or any(p.kind == "opaque" for p in parts):
+        if plan.words or plan.chain is None or plan.counters is not None or plan.given or any(p.kind == "opaque" for p in parts):
             return
-        for part in parts:
-            make = maker(part.cls, part.options, self.family) if part.cls is not None else None
-            if make is not None and part.kind == "header":
-                made = make
-                part.slot.memo.make = lambda words: _NOTHING if (value := made(words)) == _EMPTY else value
-            elif make is not None:
-                part.slot.memo.make = make
-        slots = [part.slot for part in plan.parts]
-        plan.build = builder(Rule, plan.chain, slots, plan.target.slot if plan.target else None, _NOTHING)
-        if plan.fits:  # this line's rule fits, and what decides that is in the kinds
-            plan.picky = ()
+        pieces = [
+            Piece(p.kind, p.cls, _on_line(p), p.owned, lambda own, part=p: self._make(part, own)) for p in parts  # type: ignore[misc]
+        ]
+        target = pieces.pop() if plan.target else None
+        names = frozenset(self.registry.targets)
+        picky = () if plan.fits else plan.picky  # where the kinds alone decide, this line has shown that it fits
+        plan.express = express(
+            line, words, self.kinds.get, plan.chain, pieces, target, Rule, names, self.family, picky
+        )
 
     def _several(
         self, plan: Plan, words: tuple[str, ...], line: str, number: int | None
     ) -> Iterator[Line]:
         """``-s a,b -d c,d`` is four rules, sources outermost (`add_entry`, iptables.c)."""
         header = next(part for part in plan.parts if part.kind == "header")
-        owned = header.slot.owned
+        owned = header.owned
         given = [(row, negated, owned[places[0]]) for row, negated, places in header.options if places]
         lists = {place: row for row, _, place in given if row.attr in ("source", "destination")}
         for row, negated, place in given:
@@ -254,7 +262,6 @@ def _kinds(extensions: Registry) -> dict[str, str]:
     fixed = "! -m --match -j --jump -g --goto -c --set-counters -v -n -x -w --wait --verbose --numeric --exact --line-numbers"
     every = {
         *COMMANDS, *fixed.split(), *header, *extensions.matches, *extensions.targets, *extensions.flags, *NUMBERS,
-        *map(str, NUMBERS.values()),
     }  # fmt: skip
     return {word: word for word in every}
 
@@ -269,12 +276,17 @@ def _check_fit(plan: Plan, matches: Sequence[Any], target: Any) -> None:
         if why is not None:
             part = plan.target if number < 0 else plan.parts[number]
             assert part is not None
-            raise Misplaced(why, part.slot.owned[0])
+            raise Misplaced(why, part.owned[0])
+
+
+def _on_line(part: Part) -> tuple[Given, ...]:
+    """A part's options with the places of their words on the line."""
+    return tuple((row, negated, tuple([part.owned[i] for i in places])) for row, negated, places in part.options)
 
 
 def _is_target(part: Part, lexer: Lexer) -> bool:
     return part.kind in ("jump", "goto", "target") or (
-        part.kind == "opaque" and lexer.words[part.slot.owned[0]] in ("-j", "--jump")
+        part.kind == "opaque" and lexer.words[part.owned[0]] in ("-j", "--jump")
     )
 
 
@@ -315,11 +327,11 @@ def _counters(plan: Plan, words: tuple[str, ...]) -> Counters:
 def _source(part: Part, words: tuple[str, ...], line: str) -> str:
     """The words of an opaque part as they stood on the line, quotes included."""
     if quoting.plain(line):
-        return " ".join([words[i] for i in part.slot.owned])
+        return " ".join([words[i] for i in part.owned])
     located = quoting.locate(line)
     if len(located) != len(words):
-        return " ".join([quoting.quote(words[i]) if " " in words[i] else words[i] for i in part.slot.owned])
-    return line[located[part.slot.owned[0]].column - 1 : located[part.slot.owned[-1]].end - 1]
+        return " ".join([quoting.quote(words[i]) if " " in words[i] else words[i] for i in part.owned])
+    return line[located[part.owned[0]].column - 1 : located[part.owned[-1]].end - 1]
 
 
 @functools.cache

@@ -421,10 +421,20 @@ def _mask(text: str, family: int) -> int:
         raise Unreadable(f"{text!r} is not a mask", f"write a prefix length, 0 to {_WIDTH[family]}") from None
 
 
+_LENGTHS4 = {"": full_mask(4)} | {str(length): mask_of(length, 4) for length in range(33)}
+
+
 class Network(ValueType[Prefix]):
     """``address[/mask]``; the mask is always printed, as a length where it can be."""
 
     def read_word(self, word: str, family: int) -> Prefix:
+        if family == 4:  # the usual spelling, in a third of the time
+            address, _, length = word.partition("/")
+            try:
+                mask = _LENGTHS4[length]
+                return Prefix(4, int.from_bytes(socket.inet_pton(socket.AF_INET, address), "big") & mask, mask)
+            except (KeyError, OSError, ValueError):
+                pass
         if "," in word:
             raise CommaList
         return _prefix(word.strip(), family)
