@@ -114,6 +114,8 @@ class Tcp(Transport, frozen=True, gc=False):
 
     A port range that is everything and ``--tcp-flags NONE NONE`` are not printed. Their negations, which
     match nothing, iptables-save would print as matching everything; they are printed as they are.
+    iptables-nft asks ports and flags without this match, and so takes the payload of a later fragment for ports
+    where nothing puts fragments together (no connection tracking); here no later fragment is taken.
     """
 
     name = "tcp"
