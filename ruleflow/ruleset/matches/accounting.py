@@ -66,7 +66,7 @@ _BITS = {
     "tibit": 1024**4, "tbit": 1000**4, "bps": 8, "kibps": 8 * 1024, "kbps": 8000, "mibps": 8 * 1024**2,
     "mbps": 8 * 1000**2, "gibps": 8 * 1024**3, "gbps": 8 * 1000**3, "tibps": 8 * 1024**4, "tbps": 8 * 1000**4, "": 1,
 }  # fmt: skip
-_RATE = re.compile(r"\s*(\d+\.?\d*|\.\d+)([A-Za-z]*)", re.ASCII)
+_RATE = re.compile(r"\s*(\d{1,30}(?:\.\d*)?|\.\d+)([A-Za-z]*)", re.ASCII)
 
 
 class BitRate(ValueType[int]):

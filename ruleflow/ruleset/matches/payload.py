@@ -40,6 +40,12 @@ class PlainPattern(ValueType[Pattern]):
             raise Unreadable(f"a pattern has 1 to {_LONGEST_PATTERN} bytes, this one {len(data)}")
         return Pattern(data)
 
+    def show(self, value: Pattern) -> str:
+        if not value.printable:
+            return f'"|{value.data.hex()}|"'
+        escaped = re.sub(r'(["\\])', r"\\\1", value.data.decode("ascii"))
+        return f'"{escaped}"'
+
     def say(self, value: Pattern) -> str:
         return f'"{value.data.decode("ascii")}"' if value.printable else f"the bytes {value.data.hex(' ')}"
 
@@ -126,7 +132,8 @@ class String(Match, frozen=True, gc=False):
         negated = isinstance(self.pattern, Not)
         pattern = self.pattern.value if isinstance(self.pattern, Not) else self.pattern
         rest = [row.show(value) for row, value in self.given() if row.attr != "pattern"]
-        return " ".join([f"{'! ' if negated else ''}{_shown(pattern)}", *rest])
+        row = self.row("pattern") if pattern.printable else self.spellings[0]
+        return " ".join([f"{'! ' if negated else ''}{row.flag} {row.type.show(pattern)}", *rest])
 
     def phrases(self) -> tuple[tuple[Option | None, str], ...]:
         """The pattern and where it is looked for; how is nobody's business."""
@@ -135,13 +142,6 @@ class String(Match, frozen=True, gc=False):
     def conditions(self) -> tuple[Condition, ...]:
         """The payload is not known."""
         return (_unknown(self, self.pattern),)
-
-
-def _shown(pattern: Pattern) -> str:
-    if not pattern.printable:
-        return f'--hex-string "|{pattern.data.hex()}|"'
-    escaped = re.sub(r'(["\\])', r"\\\1", pattern.data.decode("ascii"))
-    return f'--string "{escaped}"'
 
 
 def _unknown(match: Match, value: object) -> Undecided:
@@ -233,7 +233,7 @@ class U32(Match, frozen=True, gc=False):
 # -- bpf --------------------------------------------------------------------------------------------------
 
 _LONGEST_PROGRAM = 64  # XT_BPF_MAX_NUM_INSTR
-_INSTRUCTION = re.compile(r"\s*(\d+)\s+(\d+)\s+(\d+)\s+(\d+)\s*", re.ASCII)
+_INSTRUCTION = re.compile(r"\s*(\d{1,20})\s+(\d{1,20})\s+(\d{1,20})\s+(\d{1,20})\s*", re.ASCII)
 
 
 class Bytecode(ValueType[tuple[tuple[int, int, int, int], ...]]):
@@ -243,7 +243,7 @@ class Bytecode(ValueType[tuple[tuple[int, int, int, int], ...]]):
         length, _, rest = word.partition(",")
         parts = rest.removesuffix(",").split(",")
         found = [_INSTRUCTION.match(part) for part in parts]
-        if not length.strip().isdigit() or any(one is None for one in found):
+        if not re.fullmatch(r"\s*\d{1,9}", length, re.ASCII) or any(one is None for one in found):
             raise Unreadable(f"{word!r} is no packet filter program", "write it like 4,48 0 0 9,21 0 1 6,6 0 0 1,6 0 0 0")
         if int(length) != len(found) or not 0 < len(found) <= _LONGEST_PROGRAM:
             raise Unreadable(f"the program says it has {length} instructions and has {len(found)}, of at most 64")

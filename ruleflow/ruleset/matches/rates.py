@@ -23,7 +23,7 @@ from ruleflow.ruleset.values import (
 _SECONDS = {"day": 86400, "hour": 3600, "min": 60, "sec": 1}
 _SPOKEN = {"day": "day", "hour": "hour", "min": "minute", "sec": "second"}
 _UNIT_WORDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
-_LEADING = re.compile(r"\s*([-+]?\d+)", re.ASCII)
+_LEADING = re.compile(r"\s*([-+]?\d{1,30})", re.ASCII)
 
 
 class Rate(msgspec.Struct, frozen=True):
@@ -52,7 +52,7 @@ class Cost(msgspec.Struct, frozen=True):
 
 
 def leading_number(text: str) -> int:
-    """The number a text begins with, 0 where it begins with none (atoi)."""
+    """The number a text begins with, 0 where it begins with none (atoi); no rate has more than 30 digits."""
     found = _LEADING.match(text)
     return int(found[1]) if found else 0
 

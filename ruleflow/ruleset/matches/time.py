@@ -13,8 +13,8 @@ _MIDNIGHT, _LAST_SECOND = 0, 86399
 _EVER = 0x7FFFFFFF
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _ALL_MONTHDAYS, _ALL_WEEKDAYS = 0xFFFFFFFE, 0xFE
-_DATE = re.compile(r"(\d+)(?:-(\d+)(?:-(\d+)(?:T(\d+)(?::(\d+)(?::(\d+))?)?)?)?)?", re.ASCII)
-_CLOCK = re.compile(r"(\d+):(\d+)(?::(\d+))?", re.ASCII)
+_DATE = re.compile(r"(\d{1,9})(?:-(\d{1,9})(?:-(\d{1,9})(?:T(\d{1,9})(?::(\d{1,9})(?::(\d{1,9}))?)?)?)?)?", re.ASCII)
+_CLOCK = re.compile(r"(\d{1,9}):(\d{1,9})(?::(\d{1,9}))?", re.ASCII)
 
 
 class Date(ValueType[int]):
@@ -88,7 +88,7 @@ class Weekdays(ValueType[int]):
         return mask
 
     def _day(self, part: str) -> int:
-        if part.isascii() and part.isdigit() and 1 <= int(part) <= 7:
+        if re.fullmatch(r"0{0,2}[1-7]", part):
             return int(part)
         for day, name in enumerate(_DAYS, 1):
             if part[:2] == name[:2] and part:
