@@ -1,0 +1,406 @@
+"""Whether one place can talk to another: the whole connection through a world, there and back.
+
+What the program at the end gets to know follows the kernel: tcp_v4_err, udp_err, icmp_err_convert
+(net/ipv4/icmp.c), icmpv6_err_convert (net/ipv6/icmp.c).
+"""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from ruleflow.errors import ReadError
+from ruleflow.netfilter.conntrack import RELATED
+from ruleflow.netfilter.host import Host, Relay
+from ruleflow.netfilter.journey import Journey, Leg, Travel
+from ruleflow.netfilter.numbers import address_text, read_address
+from ruleflow.netfilter.packet import Packet
+from ruleflow.netfilter.routing import route
+from ruleflow.netfilter.world import World
+
+SYN, RST, ACK = 2, 4, 16
+PROTOCOLS = {"tcp": 6, "udp": 17, "icmp": 1, "ping": 1}
+FIRST_PORT = 40000
+
+
+class Connection(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer: ``result`` is reached, refused, closed, no-answer, unreachable or unknown.
+
+    ``by`` is who was reached or who refused, ``sees`` the client's address as the server sees it, ``because``
+    a sentence, ``remedy`` what would make it a yes. ``walks`` are the packets' walks in order, by host.
+    """
+
+    from_: str = msgspec.field(name="from")
+    to: str
+    port: int | None
+    protocol: str
+    result: str
+    by: str | None = None
+    sees: str | None = None
+    because: str = ""
+    remedy: str | None = None
+    walks: tuple[Leg, ...] = ()
+
+    @property
+    def is_reached(self) -> bool:
+        """Whether the two can talk."""
+        return self.result == "reached"
+
+
+def connect(world: World, from_: str, to: str, port: int | None = None, protocol: str = "tcp") -> Connection:
+    """Try to connect from a place (a host's name or an address) to an address (or a host's name).
+
+    Raises `ReadError` for a place that is not known, or a protocol other than tcp, udp and icmp.
+    """
+    if protocol not in PROTOCOLS:
+        raise ReadError(f"a connection by {protocol!r} cannot be tried", help="write tcp, udp or icmp")
+    if protocol in ("tcp", "udp") and port is None:
+        raise ReadError(f"{protocol} needs a port", help="write it like 192.0.2.10:80")
+    source = _source(world, from_)
+    destination, family = _destination(world, to, source)
+    talk = _Talk(world, protocol, FIRST_PORT)
+    found = talk.run(source[0], source[1], destination, family, port)
+    return msgspec.structs.replace(found, from_=from_, to=to, port=None if protocol in ("icmp", "ping") else port, walks=tuple(talk.legs))
+
+
+def connect_all(world: World, targets: tuple[tuple[str, int | None, str], ...]) -> Iterator[Connection]:
+    """Everybody to each target (address, port, protocol): the matrix."""
+    for host in world.hosts:
+        for to, port, protocol in targets:
+            yield connect(world, host.name, to, port, protocol)
+
+
+def everybody(world: World, port: int = 80, protocols: tuple[str, ...] = ("tcp",)) -> tuple[tuple[str, int | None, str], ...]:
+    """The targets that ``--all`` tries: each host's addresses, and each port published or listened on there."""
+    found: dict[tuple[str, int | None, str], None] = {}
+    for host in world.hosts:
+        for _, own in ((link, one) for family in (4, 6) for link, one in host.addresses(family)):
+            if own.scope != "global":
+                continue
+            text = address_text(own.address, own.family)
+            ports = {one.port for one in host.listeners or () if one.family in (0, own.family)} or {port}
+            found.update({(text, each, name): None for name in protocols for each in sorted(ports)})
+    return tuple(found)
+
+
+def _source(world: World, name: str) -> tuple[Host, int | None]:
+    """The host called ``name``, or that has the address ``name``: then it is the source."""
+    for host in world.hosts:
+        if host.name == name:
+            return host, None
+    try:
+        address, family = read_address(name)
+    except ReadError:
+        return world.host(name), None
+    owners = world.owners(address, family)
+    if not owners:
+        raise ReadError(f"nobody here has the address {name}", help="the places are " + ", ".join(h.name for h in world.hosts))
+    return owners[0][0], address
+
+
+def _destination(world: World, to: str, source: tuple[Host, int | None]) -> tuple[int, int]:
+    """An address as written, or the address of a place by name, of the source's family where there is one."""
+    try:
+        return read_address(to.strip("[]"))
+    except ReadError:
+        pass
+    host = world.host(to)
+    shared = (
+        (own.address, own.family) for family in (4, 6) for _, own in host.addresses(family) if own.scope == "global"
+    )
+    found = next(shared, None)
+    if found is None:
+        raise ReadError(f"{to} has no address", help="give the address itself")
+    del source
+    return found
+
+
+class _Talk:
+    """One attempt: packets there and back, the connections they leave behind in ``travel``."""
+
+    def __init__(self, world: World, protocol: str, port: int, travel: Travel | None = None) -> None:
+        self.world, self.protocol, self.own_port = world, "icmp" if protocol == "ping" else protocol, port
+        self.travel = travel or Travel(world)
+        self.legs: list[Leg] = []
+
+    def run(self, host: Host, source: int | None, to: int, family: int, port: int | None) -> Connection:
+        """The whole attempt from ``host``."""
+        first = self._first(source, to, family, port)
+        if source is None:
+            way = route(host, to, family=family, protocol=first.protocol, destination_port=port)
+            if way.error:
+                return self._told("unreachable", f"{host.name}: {way.sentence}", remedy=_remedy_route(host, to, family))
+            if way.source is not None:
+                first = first.with_(source=way.source)
+        there = self._send(host.name, first)
+        if not there.arrived:
+            return self._stopped(host, first, there)
+        relay = self._relay(there)
+        if relay is not None:
+            return self._relayed(host, first, there, relay)
+        return self._answered(host, first, there)
+
+    def _first(self, source: int | None, to: int, family: int, port: int | None) -> Packet:
+        if self.protocol == "icmp":
+            kind = 8 if family == 4 else 128
+            return Packet(
+                family=family, protocol=1 if family == 4 else 58, source=source, destination=to, icmp_type=kind,
+                icmp_code=0, ttl=64,
+            )  # fmt: skip
+        flags = SYN if self.protocol == "tcp" else None
+        return Packet(
+            family=family, protocol=PROTOCOLS[self.protocol], source=source, destination=to, source_port=self.own_port,
+            destination_port=port, tcp_flags=flags, ttl=64,
+        )  # fmt: skip
+
+    def _send(self, host: str, packet: Packet, quoted: Packet | None = None) -> Journey:
+        found = self.travel.send(host, packet, quoted=quoted)
+        self.legs += found.legs
+        return found
+
+    # -- the first packet did not arrive ----------------------------------------------------------------------
+
+    def _stopped(self, host: Host, first: Packet, there: Journey) -> Connection:
+        outcome = there.outcome
+        if there.lost is not None:
+            return self._told("no-answer", f"{there.host}: {there.lost}")
+        if there.legs[-1].walk.verdict == "UNKNOWN":
+            forks = "; ".join(choice.text for choice in there.legs[-1].walk.forks)
+            return self._told("unknown", f"at {there.host} it depends on: {forks}")
+        because = f"at {there.host}: {outcome.sentence}"
+        if outcome.error and there.host == host.name and len(there.legs) == 1 and outcome.answer is None:
+            return self._told("unreachable", because)
+        if outcome.answer is not None:
+            return self._refused_on_the_way(host, first, there, because)
+        return self._told("no-answer", because, remedy=_remedy_rule(there))
+
+    def _refused_on_the_way(self, host: Host, first: Packet, there: Journey, because: str) -> Connection:
+        """A host on the way told the sender; that message must find its way, too."""
+        answer = there.outcome.answer
+        assert answer is not None
+        back = self._complain(there, answer.kind)
+        if not back:
+            return self._told("no-answer", f"{because}; and the message does not arrive")
+        return self._as_told(answer.kind, because, there)
+
+    def _as_told(self, kind: str, because: str, there: Journey) -> Connection:
+        """What the client's program makes of a message."""
+        result = RESULTS[self.protocol].get(kind, "no-answer")
+        return self._told(result, because, by=there.host if result == "refused" else None, remedy=_remedy_rule(there))
+
+    def _complain(self, there: Journey, kind: str) -> bool:
+        """Send the message back to who the packet seemed to come from; whether it arrives and is understood."""
+        seen = there.outcome.packet
+        host = there.host
+        if kind == "tcp-reset":
+            back = self._send(host, _turned(seen, RST | ACK))
+            return back.arrived
+        message = _icmp_message(kind, seen, self.world.host(host))
+        back = self._send_message(host, message, seen, there)
+        return back.arrived
+
+    def _send_message(self, host: str, message: Packet, seen: Packet, there: Journey) -> Journey:
+        connection = there.outcome.connection
+        attached = None
+        if connection is not None:
+            attached = connection, RELATED, 1 - there.outcome.direction
+        found = self.travel.send(host, message, quoted=seen, attached=attached)
+        self.legs += found.legs
+        return found
+
+    # -- it arrived ---------------------------------------------------------------------------------------------
+
+    def _answered(self, host: Host, first: Packet, there: Journey) -> Connection:
+        outcome, seen = there.outcome, there.outcome.packet
+        who = there.host
+        if outcome.refused:
+            back = self._refusal(host, first, there)
+            return back
+        if outcome.delivered is None:
+            return self._told("unknown", f"{who}: what listens there is not known")
+        if outcome.delivered == PLACEHOLDER:
+            return self._told("no-answer", f"at {who}: {PLACEHOLDER} only holds the port, it never answers")
+        why = self._exchange(host, first, there, self._reply(seen))
+        if why is not None:
+            return self._told("no-answer", why)
+        return self._told(
+            "reached", f"{who} answers", by=who, sees=address_text(seen.source or 0, seen.family)
+        )
+
+    def _refusal(self, host: Host, first: Packet, there: Journey) -> Connection:
+        """Nobody listens: a reset or a port unreachable, if it comes back."""
+        kind = there.outcome.answer.kind if there.outcome.answer else "tcp-reset"
+        seen, who = there.outcome.packet, there.host
+        because = f"at {who} no socket waits for {self.protocol} port {seen.destination_port}"
+        if kind == "tcp-reset":
+            back = self._send(who, _turned(seen, RST | ACK))
+            fits = back.arrived and back.host == host.name and _answers(first, back.outcome.packet)
+        else:
+            message = _icmp_message(kind, seen, self.world.host(who))
+            back = self._send_message(who, message, seen, there)
+            fits = back.arrived and back.host == host.name and back.quoted is not None and _same_ends(first, back.quoted)
+        if not fits:
+            return self._told("no-answer", f"{because}; and the refusal does not come back: {_why(back)}")
+        return self._told("refused", because, by=who)
+
+    def _reply(self, seen: Packet) -> Packet:
+        if self.protocol == "icmp":
+            return _turned(seen, None).with_(icmp_type=0 if seen.family == 4 else 129, icmp_code=0)
+        return _turned(seen, SYN | ACK if self.protocol == "tcp" else None)
+
+    def _exchange(self, host: Host, first: Packet, there: Journey, reply: Packet) -> str | None:
+        """The answer, and with tcp the packets after it; why it fails, None where all goes well."""
+        back = self._send(there.host, reply)
+        fault = self._fault(host, first, back)
+        if fault is not None or self.protocol != "tcp":
+            return fault
+        seen = there.outcome.packet
+        third = self._send(host.name, first.with_(tcp_flags=ACK))
+        if not third.arrived or third.host != there.host:
+            return f"the handshake's last packet does not arrive: {_why(third)}"
+        data = self._send(there.host, _turned(seen, ACK))
+        return self._fault(host, first, data)
+
+    def _fault(self, host: Host, first: Packet, back: Journey) -> str | None:
+        if not back.arrived:
+            return f"the answer does not come back: {_why(back)}"
+        if back.host != host.name:
+            return f"the answer ends at {back.host}"
+        if not _answers(first, back.outcome.packet):
+            got = back.outcome.packet
+            return (
+                f"the answer comes from {address_text(got.source or 0, got.family)}, not from the address that was "
+                f"asked: {host.name} does not take it for the answer"
+            )
+        return None
+
+    # -- a proxy takes it ---------------------------------------------------------------------------------------
+
+    def _relay(self, there: Journey) -> Relay | None:
+        seen = there.outcome.packet
+        host = self.world.host(there.host)
+        if there.outcome.refused or seen.destination is None or seen.destination_port is None:
+            return None
+        return host.relay(self.protocol, seen.destination, seen.destination_port, seen.family)
+
+    def _relayed(self, host: Host, first: Packet, there: Journey, relay: Relay) -> Connection:
+        """The proxy's own connection decides; the client's must stand, too."""
+        proxy = self.world.host(there.host)
+        reply = self._reply(there.outcome.packet)
+        if self.protocol == "udp":
+            reply = _from_proxy(proxy, reply, relay)
+        why = self._exchange(host, first, there, reply)
+        inner = _Talk(self.world, self.protocol, self.own_port + 1, self.travel)
+        behind = inner.run(proxy, None, relay.to_address, relay.to_family, relay.to_port)
+        self.legs += inner.legs
+        said = f"at {there.host} a proxy takes it"
+        if why is not None:
+            return self._told("no-answer", f"{said}; {why}")
+        if behind.result == "reached":
+            return self._told("reached", f"{said} and relays it to {behind.by}", by=behind.by, sees=behind.sees)
+        if self.protocol == "udp" or behind.result in ("no-answer", "unknown"):
+            result = "unknown" if behind.result == "unknown" else "no-answer"
+            return self._told(result, f"{said}; behind it: {behind.because}")
+        return self._told("closed", f"{said} and closes it: {behind.because}", by=there.host)
+
+    def _told(self, result: str, because: str, **facts: str | None) -> Connection:
+        return Connection(from_="", to="", port=None, protocol=self.protocol, result=result, because=because, **facts)
+
+
+PLACEHOLDER = "dockerd"
+"""Without the userland proxy dockerd binds a published port so that nobody else can, and never accepts."""
+
+RESULTS: dict[str, dict[str, str]] = {
+    "tcp": {
+        "tcp-reset": "refused", "icmp-port-unreachable": "refused", "icmp6-port-unreachable": "refused",
+        "icmp-net-unreachable": "unreachable", "icmp-host-unreachable": "unreachable",
+        "icmp-proto-unreachable": "unreachable", "icmp-net-prohibited": "unreachable",
+        "icmp-host-prohibited": "unreachable", "icmp-admin-prohibited": "unreachable",
+        "icmp6-no-route": "unreachable", "icmp6-adm-prohibited": "unreachable",
+        "icmp6-addr-unreachable": "unreachable", "icmp6-policy-fail": "unreachable",
+        "icmp6-reject-route": "unreachable", "icmp-ttl-exceeded": "unreachable",
+        "icmp6-hop-limit-exceeded": "unreachable",
+    },
+    "udp": {
+        "icmp-port-unreachable": "refused", "icmp6-port-unreachable": "refused",
+        "icmp-proto-unreachable": "unreachable", "icmp-net-prohibited": "unreachable",
+        "icmp-host-prohibited": "unreachable", "icmp-admin-prohibited": "unreachable",
+        "icmp6-adm-prohibited": "unreachable", "icmp6-policy-fail": "unreachable",
+        "icmp6-reject-route": "unreachable",
+    },
+    "icmp": {
+        "icmp-port-unreachable": "unreachable", "icmp6-port-unreachable": "unreachable",
+        "icmp-net-unreachable": "unreachable", "icmp-host-unreachable": "unreachable",
+        "icmp-proto-unreachable": "unreachable", "icmp-net-prohibited": "unreachable",
+        "icmp-host-prohibited": "unreachable", "icmp-admin-prohibited": "unreachable",
+        "icmp6-no-route": "unreachable", "icmp6-adm-prohibited": "unreachable",
+        "icmp6-addr-unreachable": "unreachable", "icmp6-policy-fail": "unreachable",
+        "icmp6-reject-route": "unreachable",
+    },
+}  # fmt: skip
+"""What a program gets to know of each message; a udp socket hears only the errors that are fatal."""
+
+ICMP_CODES = {
+    "icmp-net-unreachable": (3, 0), "icmp-host-unreachable": (3, 1), "icmp-proto-unreachable": (3, 2),
+    "icmp-port-unreachable": (3, 3), "icmp-net-prohibited": (3, 9), "icmp-host-prohibited": (3, 10),
+    "icmp-admin-prohibited": (3, 13), "icmp-ttl-exceeded": (11, 0), "icmp6-no-route": (1, 0),
+    "icmp6-adm-prohibited": (1, 1), "icmp6-addr-unreachable": (1, 3), "icmp6-port-unreachable": (1, 4),
+    "icmp6-policy-fail": (1, 5), "icmp6-reject-route": (1, 6), "icmp6-hop-limit-exceeded": (3, 0),
+}  # fmt: skip
+"""Type and code of each message."""
+
+
+def _icmp_message(kind: str, about: Packet, host: Host) -> Packet:
+    """icmp_send: to the sender, from the address that was asked if it is the host's own."""
+    number, code = ICMP_CODES[kind]
+    own = about.destination if about.destination is not None and host.owns(about.destination, about.family) else None
+    return Packet(
+        family=about.family, protocol=1 if about.family == 4 else 58, source=own, destination=about.source,
+        icmp_type=number, icmp_code=code, ttl=64,
+    )  # fmt: skip
+
+
+def _turned(packet: Packet, flags: int | None) -> Packet:
+    return Packet(
+        family=packet.family, protocol=packet.protocol, source=packet.destination, destination=packet.source,
+        source_port=packet.destination_port, destination_port=packet.source_port, tcp_flags=flags, ttl=64,
+    )  # fmt: skip
+
+
+def _answers(first: Packet, back: Packet) -> bool:
+    """Whether a packet is what the socket that sent ``first`` waits for."""
+    return (back.source, back.destination, back.source_port, back.destination_port) == (
+        first.destination, first.source, first.destination_port, first.source_port,
+    )  # fmt: skip
+
+
+def _same_ends(one: Packet, other: Packet) -> bool:
+    return (one.source, one.destination, one.source_port, one.destination_port) == (
+        other.source, other.destination, other.source_port, other.destination_port,
+    )  # fmt: skip
+
+
+def _from_proxy(proxy: Host, reply: Packet, relay: Relay) -> Packet:
+    """A udp proxy bound to every address answers from the one that routing chooses, not the one asked."""
+    if relay.address:
+        return reply
+    way = route(proxy, reply.destination or 0, family=reply.family, protocol=17)
+    return reply.with_(source=way.source) if way.source is not None else reply
+
+
+def _why(journey: Journey) -> str:
+    if journey.lost is not None:
+        return f"{journey.host}: {journey.lost}"
+    return f"at {journey.host}: {journey.outcome.sentence}"
+
+
+def _remedy_rule(there: Journey) -> str | None:
+    by = there.outcome.by
+    if there.outcome.reason == "rule" and by is not None:
+        return f"a rule before {by} at {there.host} that lets it through"
+    if there.outcome.reason == "policy":
+        return f"a rule in {there.outcome.hook} at {there.host} that lets it through"
+    return None
+
+
+def _remedy_route(host: Host, to: int, family: int) -> str:
+    return f"a route at {host.name} to {address_text(to, family)}"

@@ -1,0 +1,199 @@
+"""One packet's journey through a world: host after host, over veth pairs and bridges, until it ends."""
+
+import functools
+
+import msgspec
+
+from ruleflow.netfilter.conntrack import Connection, Ends
+from ruleflow.netfilter.frames import Bridged
+from ruleflow.netfilter.host import Host
+from ruleflow.netfilter.machine import Machine
+from ruleflow.netfilter.numbers import address_text
+from ruleflow.netfilter.packet import Packet
+from ruleflow.netfilter.steps import Outcome, Walk
+from ruleflow.netfilter.walk import Around, walk
+from ruleflow.netfilter.world import End, World
+
+HOPS = 32
+"""A packet that has not arrived after so many hosts goes in circles."""
+
+
+class Leg(msgspec.Struct, frozen=True):
+    """The walk through one host, and the host's name."""
+
+    host: str
+    walk: Walk
+
+
+class Journey(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a packet got to.
+
+    ``host`` is where it ended: delivered there (``outcome.local``), stopped, or sent where nobody is (``lost``
+    says so). ``quoted`` is, for an ICMP error, the packet inside as it stands at the end.
+    """
+
+    host: str
+    outcome: Outcome
+    legs: tuple[Leg, ...]
+    lost: str | None = None
+    quoted: Packet | None = None
+
+    @property
+    def arrived(self) -> bool:
+        """Whether it was delivered to a host."""
+        return self.lost is None and self.outcome.verdict == "ACCEPT" and self.outcome.local
+
+
+class Travel:
+    """Carries packets through a world and remembers the connections each host has seen."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.connections: dict[str, tuple[Connection, ...]] = {}
+
+    @functools.cached_property
+    def _machines(self) -> dict[tuple[str, int], Machine]:
+        return {}
+
+    def machine(self, host: str, family: int) -> Machine:
+        """A host made ready for walking, once."""
+        key = host, family
+        if key not in self._machines:
+            self._machines[key] = Machine.of(self.world.host(host), family)
+        return self._machines[key]
+
+    def send(
+        self, host: str, packet: Packet, *, quoted: Packet | None = None,
+        attached: tuple[Connection, int, int] | None = None,
+    ) -> Journey:  # fmt: skip
+        """Follow a packet that ``host`` sends; ``quoted`` is what it is about, if it is an ICMP error."""
+        legs: list[Leg] = []
+        at, bridged = host, None
+        for _ in range(HOPS):
+            around = Around(
+                connections=self.connections.get(at, ()), quoted=quoted, bridged=bridged, attached=attached
+            )
+            found = walk(self.machine(at, packet.family), packet, around)
+            attached = None
+            legs.append(Leg(at, found))
+            outcome = found.end
+            self._remember(at, outcome)
+            quoted = _inside(quoted, outcome)
+            if found.verdict != "ACCEPT" or outcome.local:
+                return Journey(host=at, outcome=outcome, legs=tuple(legs), quoted=quoted)
+            onward = self._onward(at, outcome, packet.family)
+            if isinstance(onward, str):
+                return Journey(host=at, outcome=outcome, legs=tuple(legs), lost=onward, quoted=quoted)
+            (at, interface), to_mac, from_mac = onward
+            packet, bridged = self._arriving(at, interface, outcome.packet, to_mac, from_mac)
+        return Journey(host=at, outcome=outcome, legs=tuple(legs), lost="it goes in circles", quoted=quoted)
+
+    def _remember(self, host: str, outcome: Outcome) -> None:
+        made = outcome.connection
+        if made is None:
+            return
+        others = (one for one in self.connections.get(host, ()) if one.original != made.original or one.protocol != made.protocol)
+        self.connections[host] = (made, *others)
+
+    # -- from host to host --------------------------------------------------------------------------------
+
+    def _onward(self, host: str, outcome: Outcome, family: int) -> "tuple[End, int | None, int | None] | str":
+        """Where the frame comes in next, whom it is for and from; or why it gets nowhere."""
+        out = outcome.port or outcome.out_interface
+        if out is None:
+            return "by which interface it leaves is not known"
+        to = outcome.to
+        if to is None:
+            return "whom it is sent to is not known"
+        target = self._owner(host, outcome.out_interface or out, to, family)
+        if target is None:
+            return f"nobody answers for {address_text(to, family)} on {outcome.out_interface}"
+        port = outcome.port or self._port(host, out, target)
+        over = self.world.across(host, port)
+        if over is None:
+            return f"what is at the other end of {port} is not known"
+        link = self.world.host(target[0]).interface(target[1])
+        own = self.world.host(host).interface(outcome.out_interface)
+        return over, link.mac if link else None, own.mac if own else None
+
+    def _owner(self, host: str, out: str, address: int, family: int) -> End | None:
+        """Who answers for an address on the segment: a host that has it, best on that very interface."""
+        ends = self.world.segment(host, out)
+        for end in ends:
+            link = self.world.host(end[0]).interface(end[1])
+            if link and any(one.address == address and one.family == family for one in link.addresses):
+                return end
+        if family == 4:  # a Linux host answers ARP for every address it has (arp_ignore 0)
+            return next((end for end in ends if self.world.host(end[0]).owns(address, 4)), None)
+        return None
+
+    def _port(self, host: str, out: str, target: End) -> str:
+        """The interface itself, or where it is a bridge, the port behind which the target is."""
+        ports = self.world.host(host).plugged_into(out)
+        for port in ports:
+            if target in self._behind(host, port.interface):
+                return port.interface
+        return out
+
+    def _behind(self, host: str, port: str) -> tuple[End, ...]:
+        """What is reached by a port: its other end, or where that is a bridge's port, all behind that bridge."""
+        over = self.world.across(host, port)
+        if over is None:
+            return ()
+        there = self.world.host(over[0])
+        plug = there.port(over[1])
+        if plug is None:
+            return (over,)
+        found: list[End] = [(there.name, plug.bridge)]
+        for other in there.plugged_into(plug.bridge):
+            if other.interface != over[1]:
+                found += self._behind(there.name, other.interface)
+        return tuple(found)
+
+    def _arriving(
+        self, host: str, interface: str, packet: Packet, to_mac: int | None, from_mac: int | None
+    ) -> tuple[Packet, Bridged | None]:
+        """The packet as it comes in at an interface: what belonged to the host before is left behind."""
+        here = self.world.host(host)
+        port = here.port(interface)
+        clean = Packet(
+            in_interface=port.bridge if port else interface, physdev_in=interface if port else None, mac=from_mac,
+            **{name: getattr(packet, name) for name in _CARRIED},
+        )  # fmt: skip
+        if port is None:
+            return clean, None
+
+        def behind(bridge: str, mac: int | None, address: int | None) -> str | None:
+            return self._find_port(here, bridge, mac, address, packet.family)
+
+        return clean, Bridged(to_mac, behind)
+
+    def _find_port(self, host: Host, bridge: str, mac: int | None, address: int | None, family: int) -> str | None:
+        for port in host.plugged_into(bridge):
+            for name, interface in self._behind(host.name, port.interface):
+                link = self.world.host(name).interface(interface)
+                if link is None:
+                    continue
+                own = any(one.address == address and one.family == family for one in link.addresses)
+                if (mac is not None and link.mac == mac) or (mac is None and own):
+                    return port.interface
+        return None
+
+
+_CARRIED = (
+    "family", "protocol", "source", "destination", "source_port", "destination_port", "icmp_type", "icmp_code",
+    "tcp_flags", "tcp_options", "mss", "ttl", "tos", "length", "fragment", "extension_headers", "spi", "dccp_type",
+    "sctp_chunks", "mh_type", "payload",
+)  # fmt: skip
+"""The facts of a packet that travel over a wire."""
+
+
+def _inside(quoted: Packet | None, outcome: Outcome) -> Packet | None:
+    """The packet inside an ICMP error is translated like the error (nf_nat_icmp_reply_translation)."""
+    if quoted is None or outcome.connection is None:
+        return quoted
+    ends: Ends = outcome.connection.original if outcome.direction == 1 else outcome.connection.reply
+    return quoted.with_(
+        source=ends.source, destination=ends.destination, source_port=ends.source_port,
+        destination_port=ends.destination_port,
+    )  # fmt: skip
