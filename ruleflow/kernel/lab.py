@@ -131,7 +131,7 @@ class Lab:
         text = WATCHERS.replace("TRACE", "1" if self.trace else "0").replace(
             "TAKE", "" if self.spec.answering else "drop"
         )
-        self._must(["nft", "-f", "-"], text)
+        self._must(("nft", "-f", "-"), text)
         with self._router.inside():
             self._events, self._control = Netlink(), Netlink()
             self._open += [self._events, self._control]
@@ -143,12 +143,12 @@ class Lab:
         if self.trace and self.backend == "nft":
             self._events.listen_to_traces()
 
-    def _must(self, argv: list[str], text: str) -> None:
+    def _must(self, command: tuple[str, ...], text: str) -> None:
         with self._router.inside():
-            result = run(argv, input=text)
-        if result.returncode:
+            result = run(command, text=text)
+        if not result.ok:
             raise LabUnavailableError(
-                f"{argv[0]} fails in the lab: {result.stderr.strip()}",
+                f"{command[0]} fails in the lab: {result.errors.strip()}",
                 help="install nftables and iptables, and load their kernel modules",
             )
 
@@ -177,18 +177,18 @@ class Lab:
     def _restore(self, text: str, family: int) -> None:
         tool = f"{'iptables' if family == 4 else 'ip6tables'}-{self.backend}-restore"
         with self._router.inside():
-            result = run(["env", "XTABLES_LOCKFILE=/proc/self/fd/2", tool], input=text)
-        if result.returncode:
+            result = run((tool,), text=text, environment={"XTABLES_LOCKFILE": "/proc/self/fd/2"})
+        if not result.ok:
             raise LoadRefusedError(
-                f"{tool} refuses the rules: {result.stderr.strip()}",
-                where=_refused_line(result.stderr, text),
+                f"{tool} refuses the rules: {result.errors.strip()}",
+                where=_refused_line(result.errors, text),
                 help="the same text fails on a real host, too; if a set is missing, give its members",
             )
 
     def _remove(self, family: int, tables: Sequence[str]) -> None:
         if tables and self.backend == "nft":
             name = "ip" if family == 4 else "ip6"
-            self._must(["nft", "-f", "-"], "".join(f"delete table {name} {table}\n" for table in tables))
+            self._must(("nft", "-f", "-"), "".join(f"delete table {name} {table}\n" for table in tables))
         elif tables:
             empty = "".join(f"*{table}\n{_CHAINS[table]}COMMIT\n" for table in tables)
             self._restore(empty, family)

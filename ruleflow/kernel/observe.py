@@ -1,10 +1,12 @@
 """What became of one packet in the lab, judged from the frames, logged packets and trace events seen meanwhile."""
 
+import contextlib
 import socket
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
+from ruleflow.errors import ReadError
 from ruleflow.kernel.ends import Frame
 from ruleflow.kernel.netlink import Logged, Traced
 from ruleflow.kernel.trace import Listing, TraceEvent, completed, parse_log_prefix
@@ -111,33 +113,53 @@ def paths(
             whose[event.trace] = mine if is_same(sent, header) else other if is_answer(sent, header) else None
             entered[event.trace] = event.packet
         path = whose.get(event.trace)
-        if path is None or (event.kind == "rule" and event.number is None and event.handle is None):
-            continue  # newer kernels tell the end of a chain as a rule without a handle
-        packet = entered.pop(event.trace, None)
-        path.append(event if event.packet or not packet else msgspec.structs.replace(event, packet=packet))
+        if path is not None and event.kind != "packet":
+            packet = event.packet or entered.get(event.trace)
+            entered.pop(event.trace, None)
+            path.append(event if event.packet is packet else msgspec.structs.replace(event, packet=packet))
     return tuple(completed(mine, listing)), tuple(completed(other, listing))
 
 
 def _told(event: Event, names: Mapping[int, str]) -> tuple[TraceEvent | None, Header | None]:
     """The trace event in a message of the kernel, and the packet's header where the message has it."""
-    if isinstance(event, Logged):
-        header = decode(event.payload) if event.prefix.startswith("TRACE: ") else None
-        if header is None:
-            return None, None
-        return parse_log_prefix(event.prefix, str(header.ident), _packet(header, event, names)), header
-    if event.table == "rf":
+    if isinstance(event, Traced):
+        return (None, None) if event.table == "rf" else trace_event(event, names)
+    header = decode(event.payload) if event.prefix.startswith("TRACE: ") else None
+    if header is None:
         return None, None
+    return parse_log_prefix(
+        event.prefix, str(header.ident), header.family, _packet(header, event, names)
+    ), header
+
+
+def trace_event(event: Traced, names: Mapping[int, str]) -> tuple[TraceEvent | None, Header | None]:
+    """The event in a netlink trace message, and the packet's header where the message has it.
+
+    Newer kernels tell the end of a chain as a rule without a handle; that is no event, or the packet's entrance.
+    """
     header = decode(event.header + event.transport) if event.header else None
-    family = 6 if event.family == socket.AF_INET6 else 4
-    return TraceEvent(
-        f"{event.trace:08x}", family, event.table, event.chain, event.kind, handle=event.handle, verdict=event.verdict,
-        target=event.target, packet=_packet(header, event, names) if header else None,
-    ), header  # fmt: skip
+    is_end = event.kind == "rule" and event.handle is None
+    if is_end and header is None:
+        return None, None
+    made = TraceEvent(
+        f"{event.trace:08x}",
+        6 if event.family == socket.AF_INET6 else 4,
+        event.table,
+        event.chain,
+        "packet" if is_end else event.kind,
+        handle=event.handle,
+        verdict="" if is_end else event.verdict,
+        target=event.target,
+        packet=_packet(header, event, names) if header else None,
+    )
+    return made, header
 
 
-def _packet(header: Header, event: Event, names: Mapping[int, str]) -> Packet:
+def _packet(header: Header, event: Event, names: Mapping[int, str]) -> Packet | None:
     ways = {"in_interface": names.get(event.in_index), "out_interface": names.get(event.out_index)}
-    return header.packet(**ways, mark=event.mark)
+    with contextlib.suppress(ReadError):  # a stranger's packet may be none that `Packet` allows
+        return header.packet(**ways, mark=event.mark)
+    return None
 
 
 def is_same(sent: Header, seen: Header) -> bool:

@@ -10,7 +10,7 @@ import msgspec
 
 from ruleflow.errors import RuleflowError
 from ruleflow.kernel.namespaces import LabUnavailableError, Namespace
-from ruleflow.kernel.run import run
+from ruleflow.kernel.run import run, run_checked
 
 NAME = re.compile(r"[^\s/\"'\\#-][^\s/\"'\\#]{0,14}")
 OPTION = re.compile(r"[^\n\"'\\#]+")
@@ -127,11 +127,11 @@ def build(spec: Spec, router: Namespace, outside: Namespace) -> dict[str, str]:
     if stations:
         _run(
             router,
-            ["bridge", "-batch", "-"],
+            ("bridge", "-batch", "-"),
             "".join(f"fdb replace {mac} dev {port} master static\n" for mac, port in sorted(stations)),
         )
     if spec.sets:
-        _run(router, ["ipset", "-exist", "restore"], spec.sets)
+        _run(router, ("ipset", "-exist", "restore"), spec.sets)
     return peers
 
 
@@ -140,16 +140,16 @@ def adopt(router: Namespace, neighbour: Neighbour) -> None:
     if neighbour.port:
         _run(
             router,
-            ["bridge", "-batch", "-"],
+            ("bridge", "-batch", "-"),
             f"fdb replace {neighbour.mac} dev {neighbour.port} master static\n",
         )
-    _run(router, ["ip", "-batch", "-"], _neighbour(neighbour) + "\n")
+    _run(router, ("ip", "-batch", "-"), _neighbour(neighbour) + "\n")
 
 
 def interface_macs(router: Namespace) -> dict[str, int]:
     """The hardware addresses of a router's interfaces, as numbers."""
     with router.inside():
-        links = json.loads(run(["ip", "-j", "link"]).stdout)
+        links = json.loads(run_checked(("ip", "-j", "link")))
     return {link["ifname"]: int(link.get("address", "0").replace(":", "") or "0", 16) for link in links}
 
 
@@ -231,15 +231,15 @@ def _ip(namespace: Namespace, lines: list[str], *, family_seen: bool = False) ->
     for family, part in (("", [line for line in lines if line not in six]), ("-6", six)):
         if part:
             text = "".join(re.sub(r"^-[46] ", "", line) + "\n" for line in part)
-            _run(namespace, ["ip", *([family] if family else []), "-batch", "-"], text)
+            _run(namespace, ("ip", *([family] if family else []), "-batch", "-"), text)
 
 
-def _run(namespace: Namespace, argv: list[str], text: str) -> None:
+def _run(namespace: Namespace, command: tuple[str, ...], text: str) -> None:
     with namespace.inside():
-        result = run(argv, input=text)
-    if result.returncode:
+        result = run(command, text=text)
+    if not result.ok:
         raise RouterRefusedError(
-            f"{argv[0]} refuses a part of the described router: {result.stderr.strip()}",
+            f"{command[0]} refuses a part of the described router: {result.errors.strip()}",
             help="correct the description of the host: interfaces, addresses, routes, rules, sets",
         )
 

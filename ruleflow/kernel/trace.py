@@ -213,13 +213,13 @@ _READERS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], TraceEvent]], .
 )  # fmt: skip
 
 
-def parse_log_prefix(prefix: str, trace: str, packet: Packet) -> TraceEvent | None:
+def parse_log_prefix(prefix: str, trace: str, family: int, packet: Packet | None) -> TraceEvent | None:
     """The event in the prefix (``TRACE: filter:INPUT:rule:2``) of a packet the legacy backend logged; None where it has none."""
     found = re.fullmatch(r"TRACE: ([^:]*):(.*):(rule|policy|return):(\d+) ?", prefix)
     if not found:
         return None
     kind = "end" if found[3] == "return" else found[3]
-    return TraceEvent(trace, packet.family, found[1], found[2], kind, int(found[4]), packet=packet)
+    return TraceEvent(trace, family, found[1], found[2], kind, int(found[4]), packet=packet)
 
 
 def _verdict(word: str) -> str:
@@ -322,19 +322,25 @@ def _address(text: str) -> int:
 # mending
 
 
-def completed(events: Iterable[TraceEvent], listing: Listing = NO_LISTING) -> Iterator[TraceEvent]:
+def completed(
+    events: Iterable[TraceEvent], listing: Listing | Mapping[int, Listing] = NO_LISTING
+) -> Iterator[TraceEvent]:
     """The events with handles turned into rule numbers and lines, chains' untold ends filled in, verdicts where known.
 
-    Events of several packets and tables may be mixed, as they come from a live trace; nothing is held back.
+    ``listing`` is one for all events, or one for each family. Events of several packets and tables may be mixed, as they
+    come from a live trace; nothing is held back.
     """
     stacks: dict[tuple[str, int, str], list[str]] = {}
     for event in events:
-        located = _located(event, listing)
+        known = listing if isinstance(listing, Listing) else listing.get(event.family, NO_LISTING)
+        located = _located(event, known)
         stack = stacks.setdefault((event.trace, event.family, event.table), [])
         for chain in _left(stack, located):
             yield TraceEvent(event.trace, event.family, event.table, chain, "end", verdict="RETURN")
         yield located
         _follow(stack, located)
+        if not stack:
+            del stacks[event.trace, event.family, event.table]
 
 
 def _located(event: TraceEvent, listing: Listing) -> TraceEvent:

@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import socket
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -12,12 +13,15 @@ from pathlib import Path
 
 import pytest
 
+from ruleflow.kernel.describe import describe
 from ruleflow.kernel.lab import Lab, LoadRefusedError, Shot
+from ruleflow.kernel.live import live_listing, live_trace
 from ruleflow.kernel.namespaces import Namespace
 from ruleflow.kernel.observe import Observation
 from ruleflow.kernel.router import FORWARDING, ROUTER, Interface, Neighbour, RouterRefusedError, Spec
 from ruleflow.kernel.run import run
 from ruleflow.netfilter.packet import Packet
+from ruleflow.netfilter.read_host import read_host
 
 pytestmark = pytest.mark.root
 
@@ -321,7 +325,9 @@ def test_without_root() -> None:
             4, 1
         )  # PR_SET_DUMPABLE, as it is for a user's own process: /proc/self is theirs
         with Lab(ROUTER) as lab:
-            lab.load(RULES.replace("-A OUTPUT -m owner --uid-owner 1234 -j DROP\n", ""))  # a user who does not exist there
+            lab.load(
+                RULES.replace("-A OUTPUT -m owner --uid-owner 1234 -j DROP\n", "")
+            )  # a user who does not exist there
             assert [o.verdict for o in lab.send(packets)] == ["rejected", "forwarded"]
 
     limit = Path("/proc/sys/user/max_user_namespaces")
@@ -345,11 +351,12 @@ def test_a_kill_leaves_nothing_behind() -> None:
         with Lab(ROUTER) as lab:
             there = f"/proc/{os.getpid()}/fd/{witness.fd}"
             with lab._router.inside():
-                run(["ip", "link", "add", "rfa", "type", "veth", "peer", "name", "rfb", "netns", there])
+                run(("ip", "link", "add", "rfa", "type", "veth", "peer", "name", "rfb", "netns", there))
             os.write(writer, b"x")
             time.sleep(60)
 
     child = _in_child(work)
+    os.close(writer)
     assert os.read(reader, 1) == b"x"
     assert cables() == ["rfb"]
     os.kill(child, signal.SIGKILL)
@@ -360,4 +367,50 @@ def test_a_kill_leaves_nothing_behind() -> None:
     assert cables() == []
     witness.close()
     os.close(reader)
-    os.close(writer)
+
+
+def test_the_live_trace() -> None:
+    packet = Packet.parse("udp 192.0.2.8:11 10.0.0.7:11 in eth0")
+    with Lab(ROUTER) as lab:
+        lab.load(RULES + NAT4)
+        with lab._router.inside():
+            listings = {4: live_listing(4, RULES + NAT4)}
+            sender = threading.Timer(0.2, lab.send, [[packet]])
+            sender.start()
+            events = list(live_trace(listings, seconds=0.5))
+            sender.join()
+    traces = {e.trace for e in events if e.packet and e.packet.source_port == 11}
+    seen = [e for e in events if e.trace in traces and e.table != "rf"]
+    assert [(e.table, e.chain, e.kind, e.number, e.line) for e in seen if e.kind != "packet"] == [
+        ("nat", "PREROUTING", "policy", None, None),
+        ("filter", "FORWARD", "rule", 4, 11),
+        ("filter", "U", "rule", 1, 15),
+        ("filter", "U", "end", None, None),
+        ("filter", "FORWARD", "policy", None, None),
+        ("nat", "POSTROUTING", "policy", None, None),
+    ]
+    assert seen[0].packet is not None
+    assert seen[0].packet.in_interface == "eth0"
+
+
+@pytest.mark.shared
+def test_real_hosts_are_built(shared: Path) -> None:
+    stage = shared / "truth" / "docker-20.10-userland-proxy-false" / "3-container-port-80"
+    host = read_host(stage, "host")
+    with Lab(describe(host)) as lab:
+        lab.load((stage / "iptables.save").read_text())
+        words = (
+            "tcp 192.0.2.1:5555 192.0.2.10:80 in eth0",
+            "tcp 172.17.0.4:5555 192.0.2.10:80 in docker0",
+            "tcp 172.17.0.4:5555 192.0.2.1:80 in docker0",
+            "tcp 127.0.0.1:4444 127.0.0.1:80",
+        )
+        seen = lab.send(map(Packet.parse, words))
+        assert [
+            (o.interface, str(o.after and o.after.packet(length=None, tos=None, ttl=None))) for o in seen
+        ] == [
+            ("docker0", "tcp 192.0.2.1:5555 172.17.0.4:80 syn"),
+            ("docker0", "tcp 172.17.0.1:5555 172.17.0.4:80 syn"),
+            ("eth0", "tcp 192.0.2.10:5555 192.0.2.1:80 syn"),
+            ("docker0", "tcp 172.17.0.1:4444 172.17.0.4:80 syn"),
+        ]
