@@ -7,7 +7,7 @@ import msgspec
 
 from ruleflow.ruleset.condition import Condition, Never, Undecided
 from ruleflow.ruleset.effect import Back, Stop
-from ruleflow.ruleset.ir import Chain, Goto, Jump, Opaque, Rule, RuleRef, Ruleset, Table
+from ruleflow.ruleset.ir import Chain, Goto, Jump, Opaque, Rule, RuleRef, Table
 
 PATH: tuple[tuple[str, str], ...] = (
     ("raw", "PREROUTING"), ("mangle", "PREROUTING"), ("nat", "PREROUTING"),

@@ -73,10 +73,9 @@ class _Teller:
 
     def chains(self) -> Iterator[ChainSaid]:
         """Every chain that has something to say, called chains behind the one that calls them first."""
-        known = [(t, c) for t, c in PATH if t in self.rules and c in self.rules[t]]
-        for table, chain in known:
-            if self._speaks(self.rules[table][chain]):
-                yield from self._from(self.rules[table], chain)
+        for name, hook in PATH:
+            if name in self.rules and hook in self.rules[name] and self._speaks(self.rules[name][hook]):
+                yield from self._from(self.rules[name], hook)
         for table in self.rules:
             for left in table:
                 if (table.name, left.name) not in self.told and left.rules:

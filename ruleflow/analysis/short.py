@@ -12,7 +12,7 @@ from ruleflow.analysis import chains, sentences
 from ruleflow.analysis.explanation import Summary
 from ruleflow.analysis.meet import Matches, meet
 from ruleflow.ruleset.effect import Back, Continue, Rewrite, Stop
-from ruleflow.ruleset.ir import Goto, Jump, Opaque, Rule, Ruleset, Table
+from ruleflow.ruleset.ir import Goto, Jump, Rule, Ruleset, Table
 
 _WHERE = {"INPUT": "Into this host", "FORWARD": "Through this host", "OUTPUT": "Out of this host"}
 _LIMIT = 400

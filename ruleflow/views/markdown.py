@@ -54,7 +54,7 @@ def _rule(rule: RuleSaid, reasons: Reasons) -> Iterator[str]:
     count = f", {rule.counters.packets:,} packets" if rule.counters is not None else ""
     yield f"{rule.ref.index}. {_plain(rule.who)}: **{_plain(rule.does)}**{place}{count}"
     for comment in rule.comments:
-        yield f"   \"{escape(comment)}\""
+        yield f'   "{escape(comment)}"'
     if rule.note:
         yield f"   *{_plain(rule.note)}*"
     if rule.why is not None:

@@ -98,7 +98,7 @@ class _Page:
     def _chain(self, chain: ChainSaid, indent: int, caller: RuleSaid | None) -> Iterator[str]:
         self.shown.add((chain.table, chain.name))
         yield from self._heading(chain, indent, caller)
-        rows = [self._row(chain, rule, indent) for rule in chain.rules]
+        rows = [self._row(chain, rule) for rule in chain.rules]
         columns = _columns(rows, self.paper.width, indent)
         for rule, row in zip(chain.rules, rows, strict=True):
             yield from self._set(row, columns, indent)
@@ -120,7 +120,7 @@ class _Page:
         yield first.replace(name, self.paper.paint(name, "bold"), 1)
         yield from rest
 
-    def _row(self, chain: ChainSaid, rule: RuleSaid, indent: int) -> "_Row":
+    def _row(self, chain: ChainSaid, rule: RuleSaid) -> "_Row":
         place = f"line {rule.ref.line}" if rule.ref.line is not None else ""
         count = ""
         if rule.counters is not None:

@@ -14,7 +14,7 @@ from ruleflow.analysis.explanation import Claim
 from ruleflow.analysis.idioms.shape import Shapes
 from ruleflow.ruleset.ir import Ruleset
 
-_MODULES = ("docker", "kubernetes", "portmap", "libvirt", "ufw", "firewalld", "fail2ban", "everybody")
+_MODULES = ("docker", "kubernetes", "portmap", "libvirt", "ufw", "firewalld", "fail2ban", "calico", "shorewall", "everybody")
 """Owners first: what they explain is not explained again by the general idioms."""
 
 

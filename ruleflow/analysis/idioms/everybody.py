@@ -111,7 +111,7 @@ def loopback(shapes: Shapes, one: Shape) -> Claim | None:  # noqa: ARG001
 _LOOPBACK = (Prefix(4, 127 << 24, mask_of(8, 4)), Prefix(6, 1, mask_of(128, 6)))
 
 
-def forged_loopback(shapes: Shapes, one: Shape) -> Claim | None:  # noqa: ARG001
+def forged_loopback(shapes: Shapes, one: Shape) -> Claim | None:
     """Loopback addresses anywhere but on lo."""
     if one.verdict not in ("DROP", "REJECT") or not set(one.facts) <= {"source", "destination", "in"}:
         return None
@@ -211,7 +211,7 @@ def guessing(shapes: Shapes, one: Shape) -> Claim | None:
     ]  # fmt: skip
     checks = [other for other in (one, *partners) if "recent.hitcount" in other.facts and "recent.seconds" in other.facts]
     notes = [other for other in (one, *partners) if "recent.set" in other.facts]
-    if not checks or not notes or not checks[0].verdict and not checks[0].calls:
+    if not checks or not notes or (not checks[0].verdict and not checks[0].calls):
         return None
     check = checks[0]
     reason = (
@@ -253,7 +253,7 @@ _PATH = (
     "they carry much data."
 )
 _ICMP = {
-    "3": ("unreachable", f"Senders learn from it that a host or port is not there. One kind of it says that a packet was too big for a link on the way; without that, connections hang as soon as they carry much data."),
+    "3": ("unreachable", "Senders learn from it that a host or port is not there. One kind of it says that a packet was too big for a link on the way; without that, connections hang as soon as they carry much data."),
     "11": ("exceeded", "Senders learn from it that a packet ran in a circle or took too long; traceroute lives on it."),
     "12": ("parameter", "Senders learn from it that a header was wrong."),
     "8": ("echo", "Who asks whether this host is there gets an answer."),

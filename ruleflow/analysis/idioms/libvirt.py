@@ -94,7 +94,7 @@ def outward(owner: Owner, one: Shape) -> Claim | None:
         return None
     bridge = one.get("in")
     if one.verdict == "REJECT" and one.asks("in"):
-        return owner.claim("close-out", one, f"What the rules above did not let out stays in: an isolated network has no such rule, and others only for their own addresses.", f"to close {bridge} to the outside")
+        return owner.claim("close-out", one, "What the rules above did not let out stays in: an isolated network has no such rule, and others only for their own addresses.", f"to close {bridge} to the outside")
     if one.verdict == "ACCEPT" and one.source is not None and set(one.facts) <= {"source", "in", "out"}:
         return owner.claim("out", one, f"Machines on {bridge} may open connections to elsewhere, if they use an address of their own network {network(one.source)}.", f"the way out for machines on {bridge}")
     return None

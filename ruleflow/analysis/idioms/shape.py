@@ -12,8 +12,8 @@ import msgspec
 
 from ruleflow.analysis.chains import callee
 from ruleflow.analysis.sentences import comments
-from ruleflow.ruleset.extension import Option
 from ruleflow.ruleset.effect import Rewrite
+from ruleflow.ruleset.extension import Option
 from ruleflow.ruleset.fields import DESTINATION_PORT, STATES
 from ruleflow.ruleset.ir import Goto, Jump, Opaque, Rule, RuleRef, Ruleset
 from ruleflow.ruleset.protocols import protocol_name

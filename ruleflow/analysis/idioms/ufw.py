@@ -101,7 +101,7 @@ def track(owner: Owner, one: Shape) -> Claim | None:
 
 
 def discovery(owner: Owner, one: Shape) -> Claim | None:
-    """mDNS and UPnP in ufw-before-input."""
+    """MDNS and UPnP in ufw-before-input."""
     if _part(one.ref.chain) != "before" or one.verdict != "ACCEPT" or one.port not in (5353, 1900) or one.destination is None:
         return None
     what = "mDNS, by which machines on a link find each other's names" if one.port == 5353 else "UPnP, by which devices on a link find each other"
