@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from ruleflow.ruleset.extension import UNSET, Extension, Match, Option, Target
-from ruleflow.ruleset.values import Not, Unreadable, ValueType
+from ruleflow.ruleset.values import Interface, Not, Unreadable, ValueType
 
-MEMO = 8192
+MEMO = 32768
 """How many values a memo holds; unbounded ones were slower (trial: bench_fmt)."""
 
 
@@ -181,11 +181,11 @@ def _pattern(line: str, words: tuple[str, ...], known: Callable[[str], str | Non
             parts.append(re.escape(word))
             taken = word
         elif rest.startswith(quoted) and "\\" not in word and word:
-            parts.append(r'"([^"\\]+)"')
+            parts.append(r'"([^"\\]++)"')
             places.append(place)
             taken = quoted
         elif rest.startswith(word):
-            parts.append(r'([^\s"!\[-][^\s"]*)')
+            parts.append(r'([^ \t"!\[-][^ \t"]*+)')
             places.append(place)
             taken = word
         else:
@@ -262,26 +262,31 @@ def printer(cls: type[Any]) -> Callable[[Any], str]:
     head = f"{'-m' if issubclass(cls, Match) else '-j'} {cls.name}" if cls.name else ""
     lines = [f"def show(x):\n    t = {head!r}\n"]
     names: dict[str, Any] = {}
+    names["Not"] = Not
     for row in cls.rows():
         if row.shown:
-            names[f"show_{row.attr}"] = _text_memo(row)
-            lines.append(f"    v = x.{row.attr}\n    if v is not None: t += show_{row.attr}[v]\n")
+            lines.append(_printed(row, names))
     lines.append("    return t\n" if cls.name else "    return t[1:]\n")
     exec("".join(lines), names)  # noqa: S102 - the source is attribute names and one literal
     return names["show"]  # type: ignore[no-any-return]
 
 
+def _printed(row: Option, names: dict[str, Any]) -> str:
+    """The lines of a printer for one row."""
+    names[f"show_{row.attr}"], names[f"hidden_{row.attr}"] = _text_memo(row.type), row.hidden
+    unless = "" if row.hidden is UNSET else f" and v != hidden_{row.attr}"
+    plain, negated = (f" {row.flag} ", f" ! {row.flag} ") if row.type.words else (f" {row.flag}", f" ! {row.flag}")
+    value, inner = (f" + show_{row.attr}[v]", f" + show_{row.attr}[v.value]") if row.type.words else ("", "")
+    if isinstance(row.type, Interface):  # a name is its own text
+        value, inner = " + v", " + v.value"
+    return (
+        f"    v = x.{row.attr}\n"
+        f"    if v is not None{unless}:\n"
+        f"        t += {negated!r}{inner} if type(v) is Not else {plain!r}{value}\n"
+    )
+
+
 @functools.cache
-def _text_memo(row: Option) -> Memo:
-    """A row's value to its text; the plain case skips `Option.show`."""
-    hidden, flag, show = row.hidden, row.flag, row.type.show
-
-    def text(value: Any) -> str:
-        if hidden is not UNSET and value == hidden:
-            return ""
-        if isinstance(value, Not):
-            return f" {row.show(value)}"
-        shown = show(value)
-        return f" {flag} {shown}" if shown else f" {flag}"
-
-    return Memo(text)
+def _text_memo(type_: ValueType[Any]) -> Memo:
+    """A value to its text, one memo for all options of a type."""
+    return Memo(type_.show)

@@ -76,5 +76,5 @@ PRIORITY = _field("priority", "priority", 32)
 
 STATES = {"INVALID": 1, "NEW": 2, "ESTABLISHED": 4, "RELATED": 8, "UNTRACKED": 16}
 """Connection states as bits; a packet has exactly one of them."""
-STATUSES = {"EXPECTED": 1, "SEEN_REPLY": 2, "ASSURED": 4, "CONFIRMED": 8, "SNAT": 32, "DNAT": 64}
+STATUSES = {"EXPECTED": 1, "SEEN_REPLY": 2, "ASSURED": 4, "CONFIRMED": 8, "SNAT": 16, "DNAT": 32}
 """Connection status bits as <linux/netfilter/nf_conntrack_common.h> (enum ip_conntrack_status) gives them."""

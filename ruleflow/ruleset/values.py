@@ -422,6 +422,7 @@ def _mask(text: str, family: int) -> int:
 
 
 _LENGTHS4 = {"": full_mask(4)} | {str(length): mask_of(length, 4) for length in range(33)}
+_ENDS4 = {mask_of(length, 4): f"/{length}" for length in range(33)}
 
 
 class Network(ValueType[Prefix]):
@@ -438,6 +439,11 @@ class Network(ValueType[Prefix]):
         if "," in word:
             raise CommaList
         return _prefix(word.strip(), family)
+
+    def show(self, value: Prefix) -> str:
+        if value.family == 4 and (end := _ENDS4.get(value.mask)) is not None:
+            return socket.inet_ntop(socket.AF_INET, value.address.to_bytes(4, "big")) + end
+        return str(value)
 
     def say(self, value: Prefix) -> str:
         full = full_mask(value.family)
