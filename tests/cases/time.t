@@ -29,3 +29,4 @@
 -m time --datestart 2039 ; ; FAIL
 -m time --utc --kerneltz ; ; FAIL
 -m time --kerneltz --localtz ; -m time --datestop 2038-01-19T03:14:07 --kerneltz ; OK
+-m time --monthdays 0x10 ; ; FAIL

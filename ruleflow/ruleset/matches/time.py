@@ -68,7 +68,7 @@ class Monthdays(ValueType[int]):
     def read_word(self, word: str, family: int) -> int:  # noqa: ARG002
         mask = 0
         for part in word.split(","):
-            mask |= 1 << number(part, 1, 31)
+            mask |= 1 << number(part[:2], 1, 31)  # the tool looks at two digits only
         return mask
 
     def show(self, value: int) -> str:
