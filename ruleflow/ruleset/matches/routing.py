@@ -128,8 +128,9 @@ _NEXT = option("--next", negatable=False)
 class Policy(Match, frozen=True, gc=False):
     """Whether IPsec carried the packet here or will carry it on (extensions/libxt_policy.c; net/netfilter/xt_policy.c).
 
-    Its condition is the derived fact ``policy`` with the arguments ``direction`` (``in``, ``out``), ``ipsec``
-    (false: no IPsec at all), ``strict`` and ``steps`` (a tuple of `Transform`; empty steps ask nothing).
+    Its condition is the derived fact ``policy``: IPsec handles the packet, with the arguments ``direction``
+    (``in``, ``out``), ``strict`` and ``steps`` (a tuple of `Transform`; () asks nothing of them). ``--pol none``
+    is the negation of that without steps.
     """
 
     name = "policy"
@@ -182,10 +183,9 @@ class Policy(Match, frozen=True, gc=False):
     def conditions(self) -> tuple[Condition, ...]:
         """One derived fact."""
         arguments = (
-            ("direction", "in" if self.direction == 1 else "out"), ("ipsec", self.policy == 0),
-            ("strict", bool(self.strict)), ("steps", self.steps),
+            ("direction", "in" if self.direction == 1 else "out"), ("strict", bool(self.strict)), ("steps", self.steps),
         )  # fmt: skip
-        return (Derived("policy", arguments, text=self._sentence()),)
+        return (Derived("policy", arguments, self.policy == 1, self._sentence()),)
 
 
 def _steps(given: Sequence[tuple[Option, bool, tuple[str, ...]]], family: int) -> tuple[Transform, ...]:
