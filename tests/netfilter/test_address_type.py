@@ -99,7 +99,7 @@ def test_addrtype_as_the_kernel(tmp_path: Path, family: int, seed: int) -> None:
     with namespaces("outer", "inner") as (outer, inner):
         host, mac = host_with(outer, inner, rng, family, tmp_path)
         limit = {None: "", "d0": " --limit-iface-in"}
-        rules = [f"-d {at} -i d0 -m addrtype --dst-type {','.join(kinds)}{limit[on]}" for at, kinds, on in asked]
+        rules = [f"-d {at} -i d0 -p udp -m addrtype --dst-type {','.join(kinds)}{limit[on]}" for at, kinds, on in asked]
         counted = counters(outer, inner, family, rules, [frame(mac, source, at) for at in wanted])
     wrong = [
         f"{at} {kinds} {on}: kernel {said}"
@@ -121,7 +121,7 @@ def test_rpfilter_as_the_kernel(tmp_path: Path, family: int, seed: int) -> None:
     asked = [(address, words) for address in sources for words in kinds]
     with namespaces("outer", "inner") as (outer, inner):
         host, mac = host_with(outer, inner, rng, family, tmp_path)
-        rules = [f"-s {at} -i d0 -m rpfilter{words}" for at, words in asked]
+        rules = [f"-s {at} -i d0 -p udp -m rpfilter{words}" for at, words in asked]
         counted = counters(outer, inner, family, rules, [frame(mac, at, to) for at in sources])
     end = read_address(to)[0]
     wrong = [

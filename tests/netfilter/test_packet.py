@@ -1,7 +1,9 @@
 """A packet said in words: read, printed canonically, refused with reasons; log lines, route text, captures."""
 
 import struct
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -130,7 +132,17 @@ number = st.one_of(st.none(), st.integers(0, 2**32 - 1))
     st.sampled_from([None, *STATES.values()]),
     st.data(),
 )
-def test_words_say_everything(ends, protocol, sport, dport, into, out, mark, state, data) -> None:
+def test_words_say_everything(
+    ends: Any,
+    protocol: int,
+    sport: Any,
+    dport: Any,
+    into: Any,
+    out: Any,
+    mark: Any,
+    state: Any,
+    data: st.DataObject,
+) -> None:
     family, source, destination = ends
     if source is None and destination is None:
         family = 4
@@ -263,7 +275,7 @@ EXPECTED = [
 
 
 @pytest.mark.parametrize("make", [classic, next_generation, lambda link, *f: classic(link, *f, order=">")])
-def test_each_flow_of_a_capture_once(tmp_path: Path, make) -> None:
+def test_each_flow_of_a_capture_once(tmp_path: Path, make: Callable[..., bytes]) -> None:
     path = tmp_path / "x.pcap"
     path.write_bytes(make(101, IP, UDP, IP, SIX, b"\x00", b""))
     told = [str(packet.with_(fragment=None, extension_headers=None)) for packet in read_capture(path, "eth0")]
