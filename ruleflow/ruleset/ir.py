@@ -101,6 +101,9 @@ class Rule(msgspec.Struct, frozen=True, eq=False, gc=False):
             return NotImplemented
         return self.chain == other.chain and self.target == other.target and self.matches == other.matches
 
+    def __ne__(self, other: object) -> bool:
+        return not self == other  # a Struct with eq=False would compare identities here
+
     def __hash__(self) -> int:
         return hash((self.chain, self.matches, self.target))
 
