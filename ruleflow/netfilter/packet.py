@@ -4,11 +4,8 @@ import msgspec
 
 from ruleflow.errors import ReadError
 from ruleflow.netfilter.numbers import ICMP, ICMPV6, PORT_PROTOCOLS, PROTOCOL_NAMES, V4_MAPPED
+from ruleflow.ruleset.fields import STATES
 
-STATES = {"INVALID": 1, "NEW": 2, "ESTABLISHED": 4, "RELATED": 8, "UNTRACKED": 16}
-"""Connection states as bits; a packet has exactly one of them (ruleset.fields has the same table)."""
-STATUSES = {"EXPECTED": 1, "SEEN_REPLY": 2, "ASSURED": 4, "CONFIRMED": 8, "SNAT": 32, "DNAT": 64}
-"""Bits of enum ip_conntrack_status, <linux/netfilter/nf_conntrack_common.h>."""
 FLAGS = {"fin": 1, "syn": 2, "rst": 4, "psh": 8, "ack": 16, "urg": 32, "ece": 64, "cwr": 128}
 """Bits of the TCP header's flag byte, RFC 9293 §3.1."""
 
@@ -144,8 +141,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "out_interface": ("out", "interface name"),
     "physdev_in": ("bridge port in", "interface name"),
     "physdev_out": ("bridge port out", "interface name"),
-    "state": ("connection", "one bit, see STATES"),
-    "ct_status": ("connection status", "bits, see STATUSES"),
+    "state": ("connection", "one bit, see ruleset.fields.STATES"),
+    "ct_status": ("connection status", "bits, see ruleset.fields.STATUSES"),
     "ct_direction": ("direction of the connection", "0 original, 1 reply"),
     "ct_protocol": ("protocol of the connection", "IANA number"),
     "ct_orig_source": ("original source", "address"),

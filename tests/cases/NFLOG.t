@@ -12,3 +12,4 @@
 -j NFLOG --nflog-size -1 ; ; FAIL
 -j NFLOG --nflog-size 1 --nflog-range 1 ; ; FAIL
 -j NFLOG --nflog-prefix "" ; ; FAIL
+-j NFLOG --nflog-prefix aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffggg ; = ; OK

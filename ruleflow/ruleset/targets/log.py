@@ -82,14 +82,15 @@ class LogPacket(Target, frozen=True, gc=False):
 class LogToGroup(Target, frozen=True, gc=False):
     """A program that listens on a netlink group gets the packet (NFLOG; net/netfilter/xt_NFLOG.c).
 
-    The two backends differ: nft keeps 127 bytes of the prefix and forgets ``--nflog-range``, which never
+    A prefix is cut after 63 bytes, as struct xt_nflog_info and the extension's own tests have it (nft
+    would keep 127). The two backends differ: nft forgets ``--nflog-range``, which never
     had an effect; legacy keeps 63 bytes. This follows nft but for the range, which is printed when given.
     """
 
     name = "NFLOG"
 
     prefix: Annotated[
-        str | None, option("--nflog-prefix", type=Prefix(127), negatable=False, says="with the prefix {}")
+        str | None, option("--nflog-prefix", type=Prefix(63), negatable=False, says="with the prefix {}")
     ] = None
     group: Annotated[
         int | None, option("--nflog-group", type=Number(0, 0xFFFF), negatable=False, says="on group {}")
