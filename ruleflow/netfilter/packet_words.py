@@ -21,7 +21,8 @@ from ruleflow.netfilter.numbers import (
     read_address,
     read_mac,
 )
-from ruleflow.netfilter.packet import FLAGS, STATES, STATUSES, Packet
+from ruleflow.netfilter.packet import FLAGS, Packet
+from ruleflow.ruleset.fields import STATES, STATUSES
 
 if TYPE_CHECKING:
     from lark import Lark, Token, Tree
