@@ -4,12 +4,14 @@ import os
 import random
 from pathlib import Path
 
+import msgspec
 import pytest
 from namespaces import namespaces, record, route_get, shell
 
-from ruleflow.netfilter.host import Host
+from ruleflow.netfilter.describe import parse_description
+from ruleflow.netfilter.host import Host, Nexthop, PolicyRule, Route, Sysctls
 from ruleflow.netfilter.numbers import address_text, read_address
-from ruleflow.netfilter.read_host import read_host
+from ruleflow.netfilter.read_host import default_rules, read_host
 from ruleflow.netfilter.routing import Decision, route
 
 ERRORS = {
@@ -214,3 +216,99 @@ def test_as_the_kernel_routes(tmp_path: Path, family: int, seed: int) -> None:
         host = read_host(record(name, tmp_path), "host")
         wrong = compare(host, name, rng, family, 60)
     assert not wrong, "\n".join(wrong)
+
+
+ROUTER = parse_description(
+    """
+interfaces:
+  eth0: [192.0.2.10/24, 2001:db8::10/64, fe80::1/64]
+  eth1: [10.0.0.1/24, 2001:db8:1::1/64]
+routes: [default via 192.0.2.1 dev eth0, "default via 2001:db8::1 dev eth0"]
+settings: {net.ipv4.ip_forward: 1, net.ipv6.conf.all.forwarding: 1, net.ipv4.conf.eth0.rp_filter: 1}
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("source", "to", "iif", "kind", "sentence"),
+    [
+        ("10.0.0.5", "198.51.100.7", "eth1", "unicast", "198.51.100.7 goes out by eth0 to 192.0.2.1"),
+        ("10.0.0.5", "192.0.2.10", "eth1", "local", "192.0.2.10 is this host"),
+        ("10.0.0.5", "198.51.100.7", "eth0", "martian-source", "the way back to 10.0.0.5 is eth1, not eth0"),
+        ("192.0.2.10", "10.0.0.5", "eth1", "martian-source", "192.0.2.10 is an address of this host"),
+        ("10.0.0.5", "127.0.0.1", "eth1", "martian-destination", "route_localnet is off there"),
+        ("127.0.0.1", "10.0.0.1", "eth1", "martian-source", "route_localnet is off there"),
+        ("224.0.0.1", "10.0.0.1", "eth1", "martian-source", "224.0.0.1 is no source address"),
+        ("0.0.0.0", "255.255.255.255", "eth1", "broadcast", "is a broadcast, for this host too"),
+        ("10.0.0.5", "10.0.0.255", "eth1", "broadcast", "is a broadcast, for this host too"),
+        ("10.0.0.5", "224.0.0.1", "eth1", "multicast", "every host"),
+        ("10.0.0.5", "239.1.1.1", "eth1", "unknown", "is not known"),
+        (
+            "2001:db8:1::5",
+            "2001:db8:9::1",
+            "eth1",
+            "unicast",
+            "2001:db8:9::1 goes out by eth0 to 2001:db8::1",
+        ),
+        ("2001:db8:1::5", "2001:db8::", "eth1", "anycast", "this host (anycast)"),
+        ("::1", "2001:db8::10", "eth1", "martian-source", "::1 never arrives over a wire"),
+        ("ff02::1", "2001:db8::10", "eth1", "martian-source", "a multicast address is no source"),
+        ("fe80::5", "2001:db8:9::1", "eth1", "unreachable", "a link-local source is not forwarded"),
+    ],
+)
+def test_packets_that_arrive(source: str, to: str, iif: str, kind: str, sentence: str) -> None:
+    (start, family), (end, _) = read_address(source), read_address(to)
+    decision = route(ROUTER, end, family=family, source=start, iif=iif)
+    assert decision.kind == kind
+    assert sentence in decision.sentence
+
+
+@pytest.mark.parametrize(("to", "family"), [("198.51.100.7", 4), ("2001:db8:9::1", 6)])
+def test_a_host_that_does_not_forward(to: str, family: int) -> None:
+    closed = msgspec.structs.replace(
+        ROUTER, sysctls=Sysctls.of({"net.ipv4.ip_forward": "0", "net.ipv6.conf.all.forwarding": "0"})
+    )
+    source = read_address("10.0.0.5" if family == 4 else "2001:db8:1::5")[0]
+    decision = route(closed, read_address(to)[0], family=family, source=source, iif="eth1")
+    assert (decision.kind, decision.error) == ("not-forwarding", "EHOSTUNREACH")
+
+
+def test_what_is_not_known_is_assumed_aloud() -> None:
+    rules = (PolicyRule(family=4, priority=5, table="9", uids=(1000, 1000)), *default_rules(4))
+    asked = msgspec.structs.replace(ROUTER, rules=rules, sysctls=None)
+    to, source = read_address("198.51.100.7")[0], read_address("10.0.0.5")[0]
+    assert route(asked, to, family=4).assumed == (
+        "ip rule 5 asks for the user, who is not given: taken as root",
+    )
+    assert route(asked, to, family=4, source=source, iif="eth1").assumed == (
+        "rp_filter of eth1 is not known: taken as 0",
+        "accept_local of eth1 is not known: taken as 0",
+        "whether packets are forwarded (ip_forward) is not known: taken as on",
+    )
+    unruled = msgspec.structs.replace(ROUTER, rules=None)
+    assert "the routing policy (ip rule) is not known" in route(unruled, to, family=4).assumed[0]
+
+
+def test_several_next_hops_are_all_named() -> None:
+    hops = tuple(Nexthop(interface="eth1", gateway=read_address(f"10.0.0.{at}")[0]) for at in (8, 9))
+    several = Route(family=4, destination=0xC6336400, length=24, nexthops=hops)
+    host = msgspec.structs.replace(ROUTER, routes=(*(ROUTER.routes or ()), several))
+    decision = route(host, 0xC6336407, family=4)
+    assert decision.alternatives == hops
+    assert (decision.kind, decision.gateway) == ("unicast", hops[0].gateway)
+
+
+@pytest.mark.parametrize(
+    ("source", "oif", "kind"),
+    [
+        ("192.0.2.99", None, "invalid"),
+        ("224.0.0.1", None, "invalid"),
+        ("127.0.0.1", None, "invalid"),
+        (None, "eth9", "no-route"),
+    ],
+)
+def test_packets_that_cannot_be_sent(source: str | None, oif: str | None, kind: str) -> None:
+    start = read_address(source)[0] if source else None
+    decision = route(ROUTER, read_address("198.51.100.7")[0], family=4, source=start, oif=oif)
+    assert decision.kind == kind
+    assert decision.error in ("EINVAL", "ENETUNREACH")
