@@ -3,9 +3,9 @@
 import socket
 from collections.abc import Mapping
 
-from ruleflow.errors import RuleflowError
 from ruleflow.kernel.namespaces import Namespace
 from ruleflow.kernel.router import BARRIER, Neighbour, Spec, adopt, interface_macs
+from ruleflow.kernel.wire import WireError
 from ruleflow.netfilter.numbers import address_text, mac_text, read_address, read_mac
 from ruleflow.netfilter.packet import Packet
 
@@ -48,17 +48,21 @@ class FarEnds:
     def put(self, packet: Packet, data: bytes, port: str, to_mac: int | None) -> None:
         """Put a packet's bytes on the wire at the far end of ``port`` (of a bridge: where its sender is plugged in).
 
-        Raises `RuleflowError` where the router has no such interface.
+        Raises `WireError` where the router has no such interface, or the packet is too long for it.
         """
         port = self._port(packet, port)
         to = self._next_station(packet, port) if to_mac is None else to_mac
         source = STRANGER if packet.mac is None else packet.mac
         kind = ETH_IP if packet.family == 4 else ETH_IP6
         frame = to.to_bytes(6, "big") + source.to_bytes(6, "big") + kind.to_bytes(2, "big") + data
-        if port == "lo":
-            self._loop.sendto(frame, (port, 0))
-        else:
-            self._wire.sendto(frame, (self._peers[port], 0))
+        wire, name = (self._loop, port) if port == "lo" else (self._wire, self._peers[port])
+        try:
+            wire.sendto(frame, (name, 0))
+        except OSError as error:
+            raise WireError(
+                f"a packet of {len(data)} bytes cannot be put on the wire at {port}: {error.strerror}",
+                help="the interface must be up, and the packet no longer than its mtu",
+            ) from error
 
     def _port(self, packet: Packet, port: str) -> str:
         if port in self._peers or port == "lo":
@@ -69,7 +73,7 @@ class FarEnds:
         for name, master in self._masters.items():
             if master == port:
                 return name
-        raise RuleflowError(
+        raise WireError(
             f"no packet can come in by {port}: it is no interface of the lab's router",
             help="describe the interface, or say the bridge port the frame comes from",
         )
@@ -86,7 +90,7 @@ class FarEnds:
     def frames(self) -> list[Frame]:
         """Wait until the kernel is done with what was sent; the frames that came out since the last call.
 
-        Raises TimeoutError where the kernel does not get on for two seconds.
+        Raises `WireError` where the kernel does not get on for two seconds.
         """
         frames: list[Frame] = []
         rounds = ROUNDS
@@ -102,7 +106,12 @@ class FarEnds:
         frames: list[Frame] = []
         self._wire.sendto(bytes(12) + ETH_BARRIER.to_bytes(2, "big") + bytes(46), (BARRIER[0], 0))
         while True:
-            data, address = self._wire.recvfrom(1 << 16)
+            try:
+                data, address = self._wire.recvfrom(1 << 16)
+            except TimeoutError as error:
+                raise WireError(
+                    "the lab's wire does not answer", help="try again; report it if it stays"
+                ) from error
             if address[0] == BARRIER[1]:
                 return frames
             frames.append((self._of_peer.get(address[0], address[0]), data))

@@ -32,7 +32,7 @@ from ruleflow.kernel.observe import Observation, judge, paths
 from ruleflow.kernel.router import Spec, build
 from ruleflow.kernel.run import run
 from ruleflow.kernel.trace import Listing, TraceEvent
-from ruleflow.kernel.wire import MAGIC, decode, encode
+from ruleflow.kernel.wire import MAGIC, WireError, decode, encode
 from ruleflow.netfilter.numbers import address_text
 from ruleflow.netfilter.packet import Packet
 from ruleflow.ruleset.ir import Ruleset
@@ -202,8 +202,8 @@ class Lab:
     def send(self, packets: Iterable[Packet | Shot]) -> list[Observation]:
         """Send packets one after another, each when the kernel is done with the one before; what became of each.
 
-        A connection's later packets and replies are further packets of the sequence. Raises BufferError where the
-        trace of one packet is larger than the socket's buffer.
+        A connection's later packets and replies are further packets of the sequence. Raises `WireError` for a packet that cannot be
+        sent at all, `EventsLostError` where the trace of one packet is larger than the socket's buffer.
         """
         before = os.sched_getaffinity(0)
         os.sched_setaffinity(0, {_current_cpu()})
@@ -305,7 +305,7 @@ def _fitting(shot: Shot, tag: bytes, ident: int) -> bytes:
                 ip_options=shot.ip_options,
                 quoted=quoted,
             )
-        except ValueError:
+        except WireError:
             if not payload or shot.packet.payload is not None:
                 raise
     raise AssertionError

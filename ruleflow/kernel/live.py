@@ -35,7 +35,7 @@ def live_trace(listings: Mapping[int, Listing], *, seconds: float | None = None)
     """The events of packets that a TRACE rule (or `nft … meta nftrace set 1`) marks, as they happen, completed.
 
     ``listings`` are by family (`live_listing`); it ends after ``seconds``, or never. Raises `TraceUnavailableError`
-    without the right to listen, BufferError where events come faster than they are taken.
+    without the right to listen, `EventsLostError` where events come faster than they are taken.
     """
     netlink = _open()
     try:

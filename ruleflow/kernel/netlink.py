@@ -12,6 +12,8 @@ from collections.abc import Iterator
 
 import msgspec
 
+from ruleflow.errors import RuleflowError
+
 NETLINK_NETFILTER = 12
 NETLINK_ADD_MEMBERSHIP = 1
 SOL_NETLINK = 270
@@ -28,6 +30,10 @@ VERDICTS = {-5: "RETURN", -4: "GOTO", -3: "JUMP", -2: "CONTINUE", -1: "CONTINUE"
     enumerate(("DROP", "ACCEPT", "STOLEN", "QUEUE", "REPEAT", "STOP"))
 )
 TRACE_KINDS = {1: "policy", 2: "return", 3: "rule"}
+
+
+class EventsLostError(RuleflowError):
+    """Events were lost, so what was seen is not the whole."""
 
 
 class Traced(msgspec.Struct, frozen=True):
@@ -115,7 +121,10 @@ class Netlink:
         self.ask(LOG_CONFIG, attribute(1, bytes([LOG_PF_BIND])), family=family)
 
     def events(self) -> Iterator[Traced | Logged]:
-        """All trace events and logged packets that wait, in the order in which they happened."""
+        """All trace events and logged packets that wait, in the order in which they happened.
+
+        Raises `EventsLostError` where some did not fit into the socket's buffer.
+        """
         while True:
             try:
                 data = self.socket.recv(1 << 16, socket.MSG_DONTWAIT)
@@ -124,7 +133,10 @@ class Netlink:
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
                     raise
-                raise BufferError("the kernel had more events than the socket could hold") from error
+                raise EventsLostError(
+                    "the kernel had more events than the socket could hold",
+                    help="as root the socket is larger; else try with fewer rules or packets",
+                ) from error
             for kind, _, body in messages(data):
                 if kind == NFT_TRACE:
                     yield traced(body[4:])

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from ruleflow.errors import RuleflowError
 from ruleflow.netfilter.packet import Packet
 
 ICMP, IGMP, TCP, UDP, DCCP, GRE, ESP, AH, ICMPV6, SCTP, UDPLITE = 1, 2, 6, 17, 33, 47, 50, 51, 58, 132, 136
@@ -19,6 +20,10 @@ SEQUENCE = 1000
 ECHO_ID = 0x5246
 MAGIC = b"rfLAB"
 ICMP_ERRORS = {4: (3, 4, 5, 11, 12), 6: (1, 2, 3, 4)}
+
+
+class WireError(RuleflowError):
+    """A packet that cannot be put into bytes, or not on the wire."""
 
 
 class Header(msgspec.Struct, frozen=True):
@@ -89,14 +94,17 @@ def encode(
 
     ``ident`` goes into the IPv4 identification (16 bits) or the IPv6 flow label (20 bits); ``quoted`` is the packet an ICMP
     error is about. A given ``packet.length`` pads the payload with zeros. Not given: TTL 64, a new TCP connection (SYN), an
-    echo request, ports 0, the unspecified address. Raises ValueError where ``length`` is too short for the headers.
+    echo request, ports 0, the unspecified address. Raises `WireError` where ``length`` is too short for the headers.
     """
     build = _encode4 if packet.family == 4 else _encode6
     extras = _Extras(ident, more_fragments, ip_options + b"\0" * (-len(ip_options) % 4), quoted)
     data = build(packet, payload, extras)
     missing = (packet.length or len(data)) - len(data)
     if missing < 0:
-        raise ValueError(f"a packet of {packet.length} bytes is shorter than its headers, {len(data)} bytes")
+        raise WireError(
+            f"a packet of {packet.length} bytes is shorter than its headers, {len(data)} bytes",
+            help="give a greater length, or none",
+        )
     return build(packet, payload + b"\0" * missing, extras) if missing else data
 
 
@@ -212,7 +220,9 @@ def _chunk(kind: int, payload: bytes) -> bytes:
     """A chunk with the payload in it: INIT must stand alone in its packet (RFC 9260 §6.10), so it has it as a parameter."""
     if kind in (1, 2):
         body = struct.pack(">IIHHI", 1, 65535, 1, 1, 1)
-        body += struct.pack(">HH", 0x8FFF, 4 + len(payload)) + payload if payload else b""  # 10…: unknown, to be skipped
+        body += (
+            struct.pack(">HH", 0x8FFF, 4 + len(payload)) + payload if payload else b""
+        )  # 10…: unknown, to be skipped
     else:
         body = struct.pack(">IIII", 1, 0, 0, 0) + payload
     head = struct.pack(">BBH", kind, 3 if kind == 0 else 0, 4 + len(body))

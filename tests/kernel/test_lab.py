@@ -20,6 +20,7 @@ from ruleflow.kernel.namespaces import Namespace
 from ruleflow.kernel.observe import Observation
 from ruleflow.kernel.router import FORWARDING, ROUTER, Interface, Neighbour, RouterRefusedError, Spec
 from ruleflow.kernel.run import run
+from ruleflow.kernel.wire import WireError
 from ruleflow.netfilter.packet import Packet
 from ruleflow.netfilter.read_host import read_host
 
@@ -284,6 +285,82 @@ def test_bridged_frames(call: str) -> None:
     with Lab(spec) as lab:
         lab.load(BRIDGE_RULES)
         assert [said(o) for o in lab.send(shots)] == BRIDGED[call]
+
+
+def test_marks_sets_and_policy_routing() -> None:
+    spec = Spec(
+        ROUTER.interfaces,
+        (*ROUTER.routes, "default via 198.51.100.254 dev eth1 table 77"),
+        rules=(
+            "-4 priority 100 fwmark 0x7/0x7 lookup 77",
+            "-4 priority 90 from 10.0.0.1 to 203.0.113.9 lookup 77",
+        ),
+        sets="create bad hash:ip family inet\nadd bad 203.0.113.66\n",
+    )
+    rules = """\
+*filter
+:FORWARD ACCEPT [0:0]
+:OUTPUT ACCEPT [0:0]
+-A OUTPUT -m mark --mark 0x9 -j DROP
+-A OUTPUT -m set --match-set bad dst -j REJECT --reject-with icmp-host-prohibited
+COMMIT
+*mangle
+:PREROUTING ACCEPT [0:0]
+-A PREROUTING -p udp -m udp --dport 7 -j MARK --set-xmark 0x7/0xffffffff
+COMMIT
+"""
+    wanted = {
+        "udp 10.0.0.9:5 203.0.113.9:7 in eth2": "forwarded eth1",
+        "udp 10.0.0.9:5 203.0.113.9:8 in eth2": "forwarded eth0",
+        "udp 10.0.0.1:5 203.0.113.9:8": "forwarded eth1",
+        "udp 10.0.0.1:5 203.0.113.8:8": "forwarded eth0",
+        "udp 10.0.0.1:5 203.0.113.8:8 mark 0x7": "forwarded eth1",
+        "udp 10.0.0.1:5 203.0.113.8:8 mark 0x9": "dropped None",
+        "udp 10.0.0.1:5 203.0.113.66:8": "rejected None",
+    }
+    with Lab(spec) as lab:
+        lab.load(rules)
+        seen = lab.send(map(Packet.parse, wanted))
+    assert dict(zip(wanted, (f"{o.verdict} {o.interface}" for o in seen), strict=True)) == wanted
+    assert seen[-1].answers[0].header.icmp_code == 10
+
+
+def test_a_router_may_answer_by_itself() -> None:
+    spec = Spec(ROUTER.interfaces, ROUTER.routes, answering=True)
+    with Lab(spec) as lab:
+        [closed, pinged] = lab.send(
+            map(
+                Packet.parse, ("tcp 192.0.2.9:5 192.0.2.1:80 in eth0", "udp 192.0.2.9:5 192.0.2.1:80 in eth0")
+            )
+        )
+    assert [(o.verdict, o.answers[0].header.protocol) for o in (closed, pinged)] == [
+        ("delivered", 6),
+        ("delivered", 1),
+    ]
+
+
+def test_what_cannot_be_sent_is_said(lab: Lab) -> None:
+    for words, why in (
+        ("udp 192.0.2.9:5 10.0.0.7:9 in wlan0", "no packet can come in"),
+        ("udp 192.0.2.9:5 10.0.0.7:9 in eth0 length 9000", "too long"),
+    ):
+        with pytest.raises(WireError, match=why):
+            lab.send([Packet.parse(words)])
+
+
+def test_no_route_is_said() -> None:
+    spec = Spec(ROUTER.interfaces, routes=("unreachable 203.0.113.0/24", "blackhole 233.252.0.0/24"))
+    wanted = {
+        "udp 10.0.0.1:5 203.0.113.1:9": ("unroutable", "EHOSTUNREACH", None),
+        "udp 10.0.0.1:5 203.0.114.1:9": ("unroutable", "ENETUNREACH", None),
+        "udp 10.0.0.9:5 203.0.113.1:9 in eth2": ("rejected", None, (3, 1)),
+        "udp 10.0.0.9:5 203.0.114.1:9 in eth2": ("rejected", None, (3, 0)),
+    }
+    with Lab(spec) as lab:
+        seen = lab.send(map(Packet.parse, wanted))
+    headers = [o.answers[0].header if o.answers else None for o in seen]
+    kinds = [h and (h.icmp_type, h.icmp_code) for h in headers]
+    assert [(o.verdict, o.error, kind) for o, kind in zip(seen, kinds, strict=True)] == list(wanted.values())
 
 
 def test_a_refused_rule_set_says_why(lab: Lab) -> None:

@@ -18,6 +18,7 @@ from ruleflow.kernel.wire import (
     TCP,
     UDP,
     UDPLITE,
+    WireError,
     checksum,
     crc32c,
     decode,
@@ -93,7 +94,7 @@ def test_known_checksums() -> None:
 def test_length_pads() -> None:
     packet = Packet.parse("udp 192.0.2.1:1 192.0.2.2:2 length 100")
     assert len(encode(packet, b"abc")) == 100
-    with pytest.raises(ValueError, match="shorter than its headers"):
+    with pytest.raises(WireError, match="shorter than its headers"):
         encode(packet.with_(length=20))
 
 
