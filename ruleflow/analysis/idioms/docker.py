@@ -35,7 +35,7 @@ class Docker:
         ]  # fmt: skip
         found += [
             one for one in self.shapes.called("filter", "DOCKER")
-            if one.ref.chain in ("FORWARD", "DOCKER-BRIDGE") and (one.asks("out") or one.asks("set.set"))
+            if one.ref.chain in ("FORWARD", "DOCKER-FORWARD", "DOCKER-BRIDGE") and (one.asks("out") or one.asks("set.lookup"))
         ]  # fmt: skip
         for chain in ("DOCKER-USER", "DOCKER-ISOLATION", "DOCKER-ISOLATION-STAGE-1", "DOCKER-FORWARD"):
             found += [
@@ -84,10 +84,10 @@ class Docker:
         chains = {name for table, name in self.shapes.chains if table == "filter"}
         if "DOCKER-INTERNAL" in chains:
             return "29 or later"
+        if any("set.lookup" in one.facts for one in self.shapes.called("filter", "DOCKER")):
+            return "28.0.0"
         if "DOCKER-FORWARD" in chains:
             return "28 (28.0.1 or later)"
-        if any("set.set" in one.facts for one in self.shapes.called("filter", "DOCKER")):
-            return "28.0.0"
         if "DOCKER-ISOLATION-STAGE-1" in chains:
             return "18.06 to 27"
         return "1.10 to 18.05"
@@ -300,9 +300,12 @@ def masquerade_this_host(docker: Docker, one: Shape) -> Claim | None:
     reason = (
         f"When this host opens its own published port at {loopback}, the packet reaches the container with {loopback} as "
         f"source, and the container would answer to itself. So what this host sends by {bridge} carries the bridge's "
-        "address, to which a container can answer; it sees that address even where the host used its real one. Docker "
-        "writes this where it runs without its userland proxy."
+        "address, to which a container can answer; it sees that address even where the host used its real one. "
     )
+    reason += (
+        "The userland proxy does that for single containers; the bridge of the swarm has none."
+        if docker.proxy else "Docker writes this where it runs without its userland proxy."
+    )  # fmt: skip
     return docker.claim("masquerade-local", one, reason, "this host as a client of published ports")
 
 
@@ -445,6 +448,8 @@ def to_ingress(docker: Docker, one: Shape) -> Claim | None:
 
 def publish_service(docker: Docker, one: Shape) -> Claim | None:
     """``DOCKER-INGRESS -p tcp --dport 8080 -j DNAT --to-destination 172.18.0.2:8080``."""
+    if one.verdict == "RETURN" and one.asks():
+        return docker.claim("ingress-end", one, "What is for no service goes on to the published ports of single containers.", "published ports")
     change = one.rewrites
     if change is None or change.what != "destination" or change.low is None or not one.asks("protocol", "dport"):
         return None

@@ -104,7 +104,7 @@ def replies(docker: Docker, one: Shape) -> Claim | None:
     """``-o br -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT`` in FORWARD or DOCKER-CT; 28.0.0 with an ipset."""
     if one.verdict != "ACCEPT" or one.states != _REPLIES:
         return None
-    if not (one.asks("out", "state") and one.get("out") in docker.bridges) and not one.asks("set.set", "state"):
+    if not (one.asks("out", "state") and one.get("out") in docker.bridges) and not one.asks("set.lookup", "state"):
         return None
     where = str(one.get("out")) if "out" in one.facts else "any of Docker's bridges"
     reason = (
@@ -116,7 +116,7 @@ def replies(docker: Docker, one: Shape) -> Claim | None:
 
 def to_docker(docker: Docker, one: Shape) -> Claim | None:
     """``-o br -j DOCKER`` in FORWARD or DOCKER-BRIDGE; 28.0.0 with an ipset."""
-    if one.calls != "DOCKER" or not (one.asks("out") or one.asks("set.set")):
+    if one.calls != "DOCKER" or not (one.asks("out") or one.asks("set.lookup")):
         return None
     where = f"a container on {one.get('out')}" if "out" in one.facts else "a container on any of Docker's bridges"
     reason = (
@@ -329,14 +329,14 @@ def ingress_port(docker: Docker, one: Shape) -> Claim | None:
 
 
 _FORWARD: tuple[Idiom, ...] = (
-    ask_the_administrator, to_part, to_isolation, replies, to_docker, way_out, neighbours, to_ingress,
+    ask_the_administrator, to_part, to_isolation, replies, to_docker, way_out, neighbours, to_ingress, all_from_bridge,
 )  # fmt: skip
 _ISOLATION: tuple[Idiom, ...] = (isolation_first, routed_network, internal_edge, isolation_end)
 
 PLACES: tuple[tuple[str, str, tuple[Idiom, ...]], ...] = (
     ("filter", "FORWARD", _FORWARD),
     ("filter", "DOCKER-USER", (nothing_of_your_own,)),
-    ("filter", "DOCKER-FORWARD", (*_FORWARD, all_from_bridge, accept_mark)),
+    ("filter", "DOCKER-FORWARD", (*_FORWARD, accept_mark)),
     ("filter", "DOCKER-CT", (replies,)),
     ("filter", "DOCKER-BRIDGE", (to_docker,)),
     ("filter", "DOCKER-INTERNAL", (internal_edge,)),
