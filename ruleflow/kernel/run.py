@@ -1,5 +1,6 @@
 """The one file that starts a process."""
 
+import os
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -47,7 +48,7 @@ def run(
     try:
         done = subprocess.run(  # noqa: S603 - a tuple of words, no shell
             command, input=text, capture_output=True, text=True, check=False, timeout=timeout,
-            encoding="utf-8", errors="surrogateescape", env={**_ENVIRONMENT, **(environment or {})},
+            encoding="utf-8", errors="surrogateescape", env=_environment(environment),
         )  # fmt: skip
     except FileNotFoundError:
         raise ProcessError(f"{command[0]} is not installed", advice=_where(command[0])) from None
@@ -72,10 +73,21 @@ def run_checked(command: tuple[str, ...], *, text: str = "", timeout: float = 60
 
 def installed(program: str) -> bool:
     """Whether ``program`` is on the path (the administrator's directories included)."""
-    return shutil.which(program, path=_ENVIRONMENT["PATH"]) is not None
+    return shutil.which(program, path=_environment(None)["PATH"]) is not None
 
 
-_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
+def _environment(more: Mapping[str, str] | None) -> dict[str, str]:
+    """Ours (DOCKER_HOST, HOME …), in the language whose messages we read, with the administrator's programs."""
+    path = os.environ.get("PATH", "")
+    return {
+        **os.environ,
+        "LC_ALL": "C",
+        "PATH": f"{path}:{_ADMINISTRATORS}" if path else _ADMINISTRATORS,
+        **(more or {}),
+    }
+
+
+_ADMINISTRATORS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 _PACKAGES = {
     "iptables-save": "iptables", "iptables-restore": "iptables", "iptables-nft-save": "iptables",

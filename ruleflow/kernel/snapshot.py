@@ -8,6 +8,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 import msgspec
@@ -18,6 +19,7 @@ from ruleflow.kernel.containers import Running, proxies, running
 from ruleflow.kernel.redact import redact_directory
 from ruleflow.kernel.run import ProcessError, installed, run
 from ruleflow.kernel.sockets import listening, processes
+from ruleflow.netfilter.world import World, read_world
 
 Result = TypeVar("Result")
 
@@ -55,6 +57,17 @@ def snapshot(
     if redact:
         redact_directory(directory)
     return tuple(notes.lines)
+
+
+def live_world(namespaces: tuple[str, ...] | None = None) -> World:
+    """This host and its namespaces as they are now; ``namespaces`` as for :func:`snapshot`.
+
+    :raises RuleflowError: where a namespace is not there or may not be entered.
+    """
+    with TemporaryDirectory(prefix="ruleflow-") as place:
+        notes = snapshot(Path(place), namespaces)
+        world = read_world(Path(place))
+    return msgspec.structs.replace(world, unknown=(*world.unknown, *notes))
 
 
 class _Notes:

@@ -10,7 +10,7 @@ from namespaces import namespaces, record, shell
 
 from ruleflow.errors import RuleflowError
 from ruleflow.kernel.redact import redact_text
-from ruleflow.kernel.snapshot import inside, snapshot
+from ruleflow.kernel.snapshot import inside, live_world, snapshot
 from ruleflow.netfilter.host import Host
 from ruleflow.netfilter.numbers import read_address
 from ruleflow.netfilter.read_host import read_host
@@ -155,3 +155,10 @@ def test_redaction_keeps_structure() -> None:
     assert one.split(".")[:2] == other.split(".")[:2]
     assert one != "1.2.3.4"
     assert six != "2606:4700::1111"
+
+
+def test_the_live_world_is_the_same(made: tuple[str, str], tmp_path: Path) -> None:
+    shot(made, tmp_path)
+    live = inside(Path("/run/netns") / made[0], lambda: live_world((made[1],)))
+    assert live.links == read_world(tmp_path).links
+    assert [host.name for host in live.hosts] == ["host", made[1]]
