@@ -223,10 +223,11 @@ class Lab:
         frames, events = self._ends.frames(), list(self._events.events())
         sent = decode(data)
         assert sent is not None
-        seen = judge(sent, frames, events, self._names, error)
+        local = _port(shot) is None
+        seen = judge(sent, frames, events, self._names, local=local, error=error)
         if not self.trace:
             return seen
-        steps, answer_steps = paths(sent, events, self._names, self._listings[sent.family])
+        steps, answer_steps = paths(sent, events, self._names, self._listings[sent.family], local=local)
         return msgspec.structs.replace(
             seen, steps=self._of_loaded(steps), answer_steps=self._of_loaded(answer_steps)
         )
@@ -236,7 +237,7 @@ class Lab:
         return tuple(step for step in steps if step.table in self._tables[step.family])
 
     def _put(self, shot: Shot, data: bytes) -> str | None:
-        port = shot.port or shot.packet.physdev_in or shot.packet.in_interface
+        port = _port(shot)
         if port is None:
             return self._send_from_router(shot.packet, data)
         self._ends.put(shot.packet, data, port, shot.to_mac)
@@ -278,6 +279,10 @@ _CHAINS = {
     "mangle": ":PREROUTING ACCEPT\n:INPUT ACCEPT\n:FORWARD ACCEPT\n:OUTPUT ACCEPT\n:POSTROUTING ACCEPT\n",
 }
 _libc = ctypes.CDLL(None)
+
+
+def _port(shot: Shot) -> str | None:
+    return shot.port or shot.packet.physdev_in or shot.packet.in_interface
 
 
 def _current_cpu() -> int:

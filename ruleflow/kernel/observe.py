@@ -34,8 +34,8 @@ class Observation(msgspec.Struct, frozen=True):
     """What became of one packet.
 
     ``verdict`` is ``forwarded`` (it left; also what the router sends), ``delivered``, ``rejected`` (an answer came: reset or ICMP
-    error), ``unroutable`` (the router's own send failed, ``error`` names why) or ``dropped``. ``left`` has each packet that left
-    (TEE makes copies), ``answers`` the refusals that reached their end or were delivered here, ``made`` all refusals the router
+    error), ``unroutable`` (the router's own send failed, ``error`` names why) or ``dropped``. ``left`` is the packet as it
+    left (several where it was fragmented or flooded), ``copies`` those TEE made, ``answers`` the refusals that reached their end or were delivered here, ``made`` all refusals the router
     made, before any rule could drop them. ``steps`` is the rule path of the packet, ``answer_steps`` that of its refusals.
     """
 
@@ -46,6 +46,7 @@ class Observation(msgspec.Struct, frozen=True):
     answers: tuple[Seen, ...] = ()
     made: tuple[Header, ...] = ()
     error: str | None = None
+    copies: tuple[Seen, ...] = ()
     steps: tuple[TraceEvent, ...] = ()
     answer_steps: tuple[TraceEvent, ...] = ()
 
@@ -66,42 +67,64 @@ def judge(
     frames: Sequence[Frame],
     events: Sequence[Event],
     names: Mapping[int, str],
+    *,
+    local: bool,
     error: str | None,
 ) -> Observation:
-    """What became of the packet ``sent``, without its steps; ``names`` are the router's interfaces by index."""
+    """What became of the packet ``sent`` (``local``: by the router), without its steps; ``names`` are interfaces by index."""
     logs = [
         (e, h)
         for e in events
         if isinstance(e, Logged) and e.prefix.startswith("rf:") and (h := decode(e.payload))
     ]
-    passed = [(e.mark, names.get(e.out_index)) for e, h in logs if e.prefix == "rf:left" and is_same(sent, h)]
-    left, answers = _frames(sent, frames, passed[0] if passed else (None, None))
+    mine = [e for e, h in logs if is_same(sent, h)]
+    left, answers = _frames(sent, frames, [e for e in mine if e.prefix == "rf:left"], names)
+    made_again = [names.get(e.out_index) for e in mine if e.prefix == "rf:made"][1 if local else 0 :]
+    copies = _take(left, made_again)
     here = [Seen(names.get(e.in_index, ""), h, e.mark) for e, h in logs if e.prefix == "rf:delivered"]
     delivered = next((seen for seen in here if is_same(sent, seen.header)), None)
     answers += [seen for seen in here if not is_same(sent, seen.header) and is_answer(sent, seen.header)]
     made = tuple(h for e, h in logs if e.prefix == "rf:made" and not is_same(sent, h) and is_answer(sent, h))
     verdict = _verdict(left, delivered, answers or made, error)
-    return Observation(sent, verdict, tuple(left), delivered, tuple(answers), made, error)
+    return Observation(sent, verdict, tuple(left), delivered, tuple(answers), made, error, copies)
 
 
 def _frames(
-    sent: Header, frames: Sequence[Frame], passed: tuple[int | None, str | None]
+    sent: Header, frames: Sequence[Frame], passed: Sequence[Logged], names: Mapping[int, str]
 ) -> tuple[list[Seen], list[Seen]]:
+    by_name = {names.get(log.out_index, ""): log for log in passed}
     left, answers = [], []
     for interface, data in frames:
         header = decode(data[14:]) if data[12:14] in (b"\x08\x00", b"\x86\xdd") else None
         to = int.from_bytes(data[:6], "big")
         if header and is_same(sent, header):
-            left.append(Seen(interface, header, passed[0], to, passed[1]))
+            log = by_name.get(interface, passed[-1] if passed else None)  # none has a bridge port's name
+            mark, through = (log.mark, names.get(log.out_index)) if log else (None, None)
+            left.append(Seen(interface, header, mark, to, through))
         elif header and is_answer(sent, header):
             answers.append(Seen(interface, header, None, to))
     return left, answers
 
 
+def _take(left: list[Seen], made_again: Iterable[str | None]) -> tuple[Seen, ...]:
+    """Take the copies out of what left: TEE sends them by OUTPUT, before the packet goes on (nf_dup_ipv4)."""
+    copies = []
+    for interface in made_again:
+        copy = next((seen for seen in left if interface in (seen.interface, seen.through)), None)
+        if copy:
+            left.remove(copy)
+            copies.append(copy)
+    return tuple(copies)
+
+
 def paths(
-    sent: Header, events: Iterable[Event], names: Mapping[int, str], listing: Listing
+    sent: Header, events: Iterable[Event], names: Mapping[int, str], listing: Listing, *, local: bool
 ) -> tuple[Steps, Steps]:
-    """The rule path of the packet ``sent``, and that of the refusals it caused."""
+    """The rule path of the packet ``sent`` (``local``: by the router), and that of the refusals it caused.
+
+    The path of a TEE's copy is left out (the legacy backend's trace does not tell the two apart).
+    """
+    own_outputs = 1 if local else 0
     mine: list[TraceEvent] = []
     other: list[TraceEvent] = []
     whose: dict[str, list[TraceEvent] | None] = {}
@@ -109,7 +132,15 @@ def paths(
     for event, header in (_told(each, names) for each in events):
         if event is None:
             continue
-        if header is not None:
+        if (
+            header is not None
+            and event.trace not in whose
+            and event.chain == "OUTPUT"
+            and is_same(sent, header)
+        ):
+            own_outputs -= 1
+            whose[event.trace] = mine if own_outputs >= 0 else None
+        elif header is not None and (event.trace not in whose or whose[event.trace] is not None):
             whose[event.trace] = mine if is_same(sent, header) else other if is_answer(sent, header) else None
             entered[event.trace] = event.packet
         path = whose.get(event.trace)

@@ -491,3 +491,24 @@ def test_real_hosts_are_built(shared: Path) -> None:
             ("eth0", "tcp 192.0.2.10:5555 192.0.2.1:80 syn"),
             ("docker0", "tcp 172.17.0.1:4444 172.17.0.4:80 syn"),
         ]
+
+
+def test_a_copy_is_not_the_packet() -> None:
+    rules = """\
+*filter
+:FORWARD ACCEPT [0:0]
+:OUTPUT ACCEPT [0:0]
+-A FORWARD -j TEE --gateway 198.51.100.9
+-A FORWARD -p udp -j DROP
+COMMIT
+"""
+    with Lab(ROUTER) as lab:
+        lab.load(rules)
+        seen = lab.send(
+            map(Packet.parse, ("tcp 192.0.2.9:5 10.0.0.7:2 in eth0", "udp 192.0.2.9:5 10.0.0.7:2 in eth0"))
+        )
+    assert [(o.verdict, o.interface, [c.interface for c in o.copies]) for o in seen] == [
+        ("forwarded", "eth2", ["eth1"]),
+        ("dropped", None, ["eth1"]),
+    ]
+    assert way(seen[1]) == ["filter FORWARD rule 1 CONTINUE", "filter FORWARD rule 2 DROP"]
