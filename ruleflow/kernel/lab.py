@@ -14,6 +14,7 @@ import re
 import socket
 import struct
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Self
 
@@ -111,6 +112,10 @@ class Lab:
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
         self.close()
+
+    def inside(self) -> AbstractContextManager[None]:
+        """Within the block the calling thread is in the router's namespace: to take a snapshot of it, or run a tool there."""
+        return self._router.inside()
 
     def close(self) -> None:
         """Take everything down; the kernel removes namespaces nobody holds."""

@@ -427,7 +427,7 @@ def test_a_kill_leaves_nothing_behind() -> None:
     def work() -> None:
         with Lab(ROUTER) as lab:
             there = f"/proc/{os.getpid()}/fd/{witness.fd}"
-            with lab._router.inside():
+            with lab.inside():
                 run(("ip", "link", "add", "rfa", "type", "veth", "peer", "name", "rfb", "netns", there))
             os.write(writer, b"x")
             time.sleep(60)
@@ -450,7 +450,7 @@ def test_the_live_trace() -> None:
     packet = Packet.parse("udp 192.0.2.8:11 10.0.0.7:11 in eth0")
     with Lab(ROUTER) as lab:
         lab.load(RULES + NAT4)
-        with lab._router.inside():
+        with lab.inside():
             listings = {4: live_listing(4, RULES + NAT4)}
             sender = threading.Timer(0.2, lab.send, [[packet]])
             sender.start()
