@@ -134,7 +134,15 @@ class Asker:
             key = None if condition.memory else (text, state.ends())
             return self.chooser.ask(text, key=key, ref=ref, probability=condition.probability)
         key = (_asked(condition), *self._about(condition))
-        return self.chooser.ask(text, key=key, negated=getattr(condition, "negated", False), ref=ref)
+        negated = getattr(condition, "negated", False)
+        default = self._is_for_here(condition) and not negated
+        return self.chooser.ask(text, key=key, negated=negated, ref=ref, default=default)
+
+    def _is_for_here(self, condition: Condition) -> bool:
+        """A packet that somebody says arrives is looked at first as one for this host."""
+        asked = dict(condition.arguments) if isinstance(condition, Derived) else {}
+        arriving = self.state.entry != "local"
+        return arriving and (asked.get("address"), asked.get("types")) == ("destination", ("LOCAL",))
 
     def _about(self, condition: Condition) -> tuple[object, ...]:
         """What of the packet a condition's answer hangs on: the same again gives the same answer."""

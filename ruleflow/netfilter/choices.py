@@ -1,7 +1,9 @@
 """What packet and host do not decide: a walk takes it one way, and is walked again the other way."""
 
 from collections.abc import Callable, Hashable
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
+
+import msgspec
 
 from ruleflow.netfilter.steps import Choice
 from ruleflow.ruleset.ir import RuleRef
@@ -53,15 +55,6 @@ class Chooser:
         taken = [choice.taken for choice in self.made]
         return [(*taken[:at], not taken[at]) for at in range(len(self.script), len(taken))]
 
-    def probability(self) -> float | None:
-        """How likely this way is; None where a choice's probability is not known."""
-        likely = 1.0
-        for choice in self.made:
-            if choice.probability is None:
-                return None
-            likely *= choice.probability if choice.taken else 1 - choice.probability
-        return likely
-
 
 T = TypeVar("T")
 
@@ -75,3 +68,65 @@ def explore(walk: Callable[[Chooser], T], assumed: Assumed = (), limit: int = LI
         found.append((walk(chooser), chooser))
         waiting += chooser.others()
     return found, not waiting
+
+
+Way = tuple[Choice, ...]
+
+
+def merged(ways: list[tuple[Way, Hashable]]) -> list[tuple[Way, Hashable]]:
+    """The ways without the choices that change nothing: each end with the conditions that lead to it.
+
+    A choice after which both sides go on alike is left out, from the last one back.
+    """
+    return _flat(_grown(ways, 0))
+
+
+class _Node(NamedTuple):
+    choice: Choice
+    no: "_Tree"
+    yes: "_Tree"
+
+
+_Tree = _Node | Hashable
+
+
+def _grown(ways: list[tuple[Way, Hashable]], depth: int) -> "_Tree":
+    """The tree of choices; where one side was not followed, the other stands for both."""
+    if len(ways) == 1 and len(ways[0][0]) <= depth:
+        return ("end", ways[0][1])
+    sides: dict[bool, list[tuple[Way, Hashable]]] = {False: [], True: []}
+    for way, end in ways:
+        if len(way) > depth:
+            sides[way[depth].taken].append((way, end))
+    if not sides[False] or not sides[True]:
+        both = sides[False] + sides[True]
+        return _grown(both, depth + 1) if both else ("end", ways[0][1])
+    no, yes = _grown(sides[False], depth + 1), _grown(sides[True], depth + 1)
+    if _shape(no) == _shape(yes):
+        return no
+    return _Node(sides[True][0][0][depth], no, yes)
+
+
+def _shape(tree: "_Tree") -> Hashable:
+    if isinstance(tree, _Node):
+        return tree.choice.text, tree.choice.ref, _shape(tree.no), _shape(tree.yes)
+    return tree
+
+
+def _flat(tree: "_Tree", before: Way = ()) -> list[tuple[Way, Hashable]]:
+    if not isinstance(tree, _Node):
+        assert isinstance(tree, tuple)
+        return [(before, tree[1])]
+    no = msgspec.structs.replace(tree.choice, taken=False)
+    yes = msgspec.structs.replace(tree.choice, taken=True)
+    return [*_flat(tree.no, (*before, no)), *_flat(tree.yes, (*before, yes))]
+
+
+def likelihood(way: Way) -> float | None:
+    """How likely a way is; None where a choice's probability is not known."""
+    likely = 1.0
+    for choice in way:
+        if choice.probability is None:
+            return None
+        likely *= choice.probability if choice.taken else 1 - choice.probability
+    return likely

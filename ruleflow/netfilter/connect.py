@@ -62,9 +62,13 @@ def connect(world: World, from_: str, to: str, port: int | None = None, protocol
     return msgspec.structs.replace(found, from_=from_, to=to, port=None if protocol in ("icmp", "ping") else port, walks=tuple(talk.legs))
 
 
-def connect_all(world: World, targets: tuple[tuple[str, int | None, str], ...]) -> Iterator[Connection]:
-    """Everybody to each target (address, port, protocol): the matrix."""
+def connect_all(
+    world: World, targets: tuple[tuple[str, int | None, str], ...], from_: str | None = None
+) -> Iterator[Connection]:
+    """Everybody (or only ``from_``) to each target (address, port, protocol): the matrix."""
     for host in world.hosts:
+        if from_ not in (None, host.name):
+            continue
         for to, port, protocol in targets:
             yield connect(world, host.name, to, port, protocol)
 

@@ -36,7 +36,17 @@ def _address_type(state: "State", asked: dict[str, Any]) -> Reply:
         return None, f"{'from' if side == 'source' else 'to'} is not known"
     limit = {"in": state.in_interface, "out": state.out_interface}.get(asked.get("interface") or "")
     holds = state.machine.has_type(address, asked["types"], limit or None)
+    if holds is None and side == "source" and not limit:
+        return _source_type(state, address, asked["types"])
     return holds, address_text(address, state.family)
+
+
+def _source_type(state: "State", address: int, types: tuple[str, ...]) -> Reply:
+    """Where a host's addresses are not known: it sends from its own, and others send from theirs."""
+    local = state.entry == "local"
+    text = address_text(address, state.family)
+    state.assumed[f"{text} is {'an' if local else 'no'} address of this host: the packet {'is sent' if local else 'comes from'} {'by it' if local else 'elsewhere'}"] = None
+    return ("LOCAL" if local else "UNICAST") in types, text
 
 
 def _reverse_path(state: "State", asked: dict[str, Any]) -> Reply:

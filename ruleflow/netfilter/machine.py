@@ -3,9 +3,13 @@
 import functools
 from typing import Any
 
+import msgspec
+
 from ruleflow.netfilter.address_type import is_of_type
 from ruleflow.netfilter.chains import Program
 from ruleflow.netfilter.host import Host, Interface
+from ruleflow.netfilter.infer import infer_host
+from ruleflow.netfilter.read_host import default_rules
 from ruleflow.netfilter.routing import Decision, route
 from ruleflow.ruleset.condition import Condition, In
 from ruleflow.ruleset.ir import Ruleset
@@ -18,8 +22,11 @@ class Machine:
     which the kernel asks them (nft before legacy, as the modules register where both are there).
     """
 
-    def __init__(self, host: Host, rulesets: tuple[Ruleset, ...], family: int) -> None:
+    def __init__(
+        self, host: Host, rulesets: tuple[Ruleset, ...], family: int, assumed: tuple[str, ...] | None = None
+    ) -> None:
         self.host, self.family, self.rulesets = host, family, rulesets
+        self.assumed, self.inferred = assumed or (), assumed is not None
         self.tables: dict[str, list[Program]] = {}
         for ruleset in rulesets:
             for table in ruleset.tables:
@@ -32,6 +39,36 @@ class Machine:
     def of(cls, host: Host, family: int) -> "Machine":
         """The machine of a host as it was read: its own dumps of that family."""
         return cls(host, tuple(ruleset for _, ruleset in host.rulesets(family)), family)
+
+    @classmethod
+    def inferred_from(
+        cls, ruleset: Ruleset, *, local: tuple[str, ...] = (), routes: tuple[tuple[str, str], ...] = ()
+    ) -> "Machine":
+        """The machine whose rules these may be: what is inferred stands in ``assumed``.
+
+        ``local`` are addresses known to be its own, ``routes`` networks and the interface each is behind. Whether
+        packets are forwarded is taken as yes, since somebody asks. Raises `ReadError` for what is no address.
+        """
+        plain = not local and not routes
+        kept = ruleset.__dict__.get("_machine") if plain else None
+        if isinstance(kept, cls):
+            return kept
+        host, assumed = infer_host(ruleset, local=local, routes=routes)
+        host = msgspec.structs.replace(host, sysctls=None, rules=(*default_rules(4), *default_rules(6)))
+        told = tuple(sentence for sentence in assumed if "forward" not in sentence and "all else" not in sentence)
+        made = cls(host, (ruleset,), ruleset.family, told)
+        if plain:
+            ruleset.__dict__["_machine"] = made
+        return made
+
+    def is_sure(self, address: int) -> bool:
+        """Whether it is known if ``address`` is this host's own: of an inferred host only part is known."""
+        if not self.inferred:
+            return True
+        if self.family == 4 and (address >> 28 == 14 or address in (0, 0xFFFFFFFF)):
+            return True
+        way = self.route(address).route
+        return way is not None and way.length > 0
 
     @functools.cached_property
     def tracks(self) -> bool:
@@ -48,6 +85,8 @@ class Machine:
     def has_type(self, address: int, types: tuple[str, ...], interface: str | None = None) -> bool | None:
         """`is_of_type` for this host, remembered; None where it is not known."""
         key = (address, types, interface)
+        if self.inferred and "LOCAL" in types and not self.is_sure(address):
+            return None
         if key not in self._types:
             if len(self._types) > _KEPT:
                 self._types.clear()

@@ -121,7 +121,7 @@ def ask(walker: "Walker", *, iif: str | None, source: int | None, again: bool = 
         tos=(state.tos or 0) & ~3, any_source=again,
     )  # fmt: skip
     walker.assumed.update(dict.fromkeys(way.assumed))
-    if way.kind == "unknown" or destination is None:
+    if way.kind == "unknown" or destination is None or not walker.machine.is_sure(destination):
         way = _unknown_way(walker, way, iif)
     if walker.recorder is not None:
         walker.recorder.add(RouteStep(way.kind, way.sentence, way.interface, way.gateway, again))
@@ -134,20 +134,21 @@ def _unknown_way(walker: "Walker", way: Decision, iif: str | None) -> Decision:
     to = state.destination
     where = "the destination" if to is None else address_text(to, state.family)
     out = walker.packet.out_interface
-    if out is None and _is_home(walker, where):
+    if out is None and way.kind == "unicast":
+        out = way.interface
+    if walker.packet.out_interface is None and _is_home(walker, where, default=iif is not None):
         what = f"{where} is taken for an address of this host"
-        return msgspec.structs.replace(way, kind="local", interface="lo", sentence=what)
+        return msgspec.structs.replace(way, kind="local", interface="lo", error=None, sentence=what)
     by = f", by {out}" if out else "; by which interface is not known"
     where = f"{where} is taken to be elsewhere{by}"
-    del iif
-    return msgspec.structs.replace(way, kind="unicast", interface=out, sentence=where)
+    return msgspec.structs.replace(way, kind="unicast", interface=out, error=None, sentence=where)
 
 
-def _is_home(walker: "Walker", where: str) -> bool:
+def _is_home(walker: "Walker", where: str, *, default: bool) -> bool:
     """Asked as ``-m addrtype --dst-type LOCAL`` asks it, so that both get the same answer."""
     asked = ("address_type", (("address", "destination"), ("types", ("LOCAL",)), ("interface", "")))
     key = (asked, walker.state.destination)
-    return walker.chooser.ask(f"{where} is an address of this host", key=key, default=True)
+    return walker.chooser.ask(f"{where} is an address of this host", key=key, default=default)
 
 
 PLACES: dict[str, Callable[["Walker"], str]] = {

@@ -102,6 +102,7 @@ class State:
         self.done: set[str] = set()
         self.ranges: dict[str, tuple[int, int]] = {}
         self.looked: dict[str, None] = {}
+        self.assumed: dict[str, None] = {}
         self.version = 0
 
     # -- Facts ------------------------------------------------------------------------------------------------

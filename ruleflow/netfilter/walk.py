@@ -11,10 +11,11 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from ruleflow.netfilter.choices import Assumed, Chooser, explore
+from ruleflow.netfilter.choices import Assumed, Chooser, explore, likelihood, merged
 from ruleflow.netfilter.conntrack import Connection
 from ruleflow.netfilter.frames import Bridged
 from ruleflow.netfilter.host import Host
+from ruleflow.netfilter.numbers import address_text
 from ruleflow.netfilter.machine import Machine
 from ruleflow.netfilter.packet import Packet
 from ruleflow.netfilter.recorder import Recorder
@@ -48,7 +49,7 @@ def machine(of: Ruleset | Host | Machine, family: int) -> Machine:
         return of
     if isinstance(of, Host):
         return Machine.of(of, family)
-    return Machine(Host(), (of,), of.family)
+    return Machine.inferred_from(of)
 
 
 def entry_of(packet: Packet) -> str:
@@ -71,9 +72,8 @@ def walk(of: Ruleset | Host | Machine, packet: Packet, around: Around = NOTHING)
         return outcome
 
     found, complete = explore(once, around.assumed)
-    outcomes = tuple(outcome for outcome, _ in found)
+    outcomes = _outcomes([outcome for outcome, _ in found])
     walker, recorder = first[0]
-    decided = {outcome.ends_as() for outcome in outcomes}
     verdicts = {outcome.verdict for outcome in outcomes}
     return Walk(
         packet=packet,
@@ -81,10 +81,43 @@ def walk(of: Ruleset | Host | Machine, packet: Packet, around: Around = NOTHING)
         outcomes=outcomes,
         steps=tuple(recorder.steps),
         assumptions=_assumptions([one for one, _ in first], [chooser for _, chooser in found]),
-        forks=_forks(outcomes) if len(decided) > 1 or not complete else (),
+        forks=_forks(outcomes),
         same_for=recorder.same_for(walker.state),
         complete=complete,
     )
+
+
+def with_reply(of: Ruleset | Host | Machine, forth: Walk, around: Around = NOTHING) -> Walk:
+    """The same walk with that of the first answer to the packet, where there is one.
+
+    The answer comes in where the packet went out, or is sent by this host where it was delivered here.
+    """
+    end = forth.end
+    if end.verdict != "ACCEPT" or end.connection is None and forth.packet.state is None:
+        return forth
+    known = (end.connection, *around.connections) if end.connection is not None else around.connections
+    answer = answer_to(end.packet, end)
+    elsewhere = forth.packet.source
+    assumed = around.assumed
+    if elsewhere is not None and forth.packet.in_interface is not None:
+        assumed = (*assumed, (f"{address_text(elsewhere, forth.packet.family)} is an address of this host", False))
+    back = walk(
+        of, answer, msgspec.structs.replace(around, connections=known, quoted=end.packet, attached=None, assumed=assumed)
+    )
+    return msgspec.structs.replace(forth, reply=back)
+
+
+def answer_to(packet: Packet, end: Outcome) -> Packet:
+    """The first answer to a packet that ended so: a SYN gets a SYN and ACK, a ping its echo."""
+    flags = 0x12 if packet.protocol == 6 and packet.tcp_flags in (None, 2) else 0x10 if packet.protocol == 6 else None
+    kind = {8: 0, 128: 129}.get(packet.icmp_type or (8 if packet.protocol == 1 else 128))
+    echo = packet.protocol in (1, 58)
+    return Packet(
+        family=packet.family, protocol=packet.protocol, source=packet.destination, destination=packet.source,
+        source_port=packet.destination_port, destination_port=packet.source_port, tcp_flags=flags,
+        icmp_type=kind if echo else None, icmp_code=0 if echo else None,
+        in_interface=None if end.local and packet.in_interface != "lo" else end.out_interface,
+    )  # fmt: skip
 
 
 def _walker(
@@ -94,6 +127,20 @@ def _walker(
         at, packet, entry_of(packet), chooser, recorder=recorder, connections=around.connections,
         quoted=around.quoted, attached=around.attached, bridged=around.bridged,
     )  # fmt: skip
+
+
+def _outcomes(found: list[Outcome]) -> tuple[Outcome, ...]:
+    """The ways the walk may end, that whose steps are shown first; choices that change nothing are left out."""
+    if len(found) == 1:
+        return (msgspec.structs.replace(found[0], choices=()),)
+    by_end = {outcome.ends_as(): outcome for outcome in reversed(found)}
+    ways = merged([(outcome.choices, outcome.ends_as()) for outcome in found])
+    told = [
+        msgspec.structs.replace(by_end[end], choices=way, probability=likelihood(way))  # type: ignore[index]
+        for way, end in ways
+    ]
+    shown = found[0].ends_as()
+    return tuple(sorted(told, key=lambda outcome: outcome.ends_as() != shown))
 
 
 def _forks(outcomes: tuple[Outcome, ...]) -> tuple[Choice, ...]:
@@ -110,6 +157,8 @@ def _assumptions(walkers: list[Walker], choosers: list[Chooser]) -> tuple[str, .
     for walker in walkers:
         told.update(dict.fromkeys(_defaults_taken(walker.state)))
         told.update(walker.assumed)
+        told.update(walker.state.assumed)
+        told.update(dict.fromkeys(walker.machine.assumed))
     for chooser in choosers:
         told.update(dict.fromkeys(chooser.missing))
         told.update({f"{'it holds' if says else 'it does not hold'}: {text}": None for text, says in chooser.told.items()})
@@ -161,9 +210,9 @@ def _quick(at: Machine, packet: Packet, around: Around) -> Verdict:
     if not chooser.made:
         return Verdict(outcome.verdict, outcome.by, outcome.packet, outcome.out_interface)
     found, complete = explore(lambda each: _walker(at, packet, around, each, None).run(), around.assumed)
-    outcomes = tuple(one for one, _ in found)
+    outcomes = _outcomes([one for one, _ in found])
     verdicts = {one.verdict for one in outcomes}
-    if len({one.ends_as() for one in outcomes}) == 1 and complete:
+    if len(outcomes) == 1 and complete:
         return Verdict(outcome.verdict, outcome.by, outcome.packet, outcome.out_interface)
     verdict = verdicts.pop() if len(verdicts) == 1 and complete else "UNKNOWN"
     return Verdict(verdict, outcome.by, outcome.packet, outcome.out_interface, outcomes)

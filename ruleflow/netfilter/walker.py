@@ -88,7 +88,7 @@ class Walker:
         packet = state.end()
         return Outcome(
             packet=packet, connection=state.connection, direction=state.direction,
-            choices=tuple(self.chooser.made), probability=self.chooser.probability(), **result,
+            choices=tuple(self.chooser.made), **result,
         )  # fmt: skip
 
     def _decider(self) -> RuleRef | None:
