@@ -60,7 +60,7 @@ def snapshot(
 
 
 def live_world(namespaces: tuple[str, ...] | None = None) -> World:
-    """This host and its namespaces as they are now; ``namespaces`` as for :func:`snapshot`.
+    """The host and its namespaces as they are now; ``namespaces`` as for :func:`snapshot`.
 
     :raises RuleflowError: where a namespace is not there or may not be entered.
     """

@@ -12,7 +12,7 @@ import msgspec
 
 from ruleflow.netfilter.host import Host, Nexthop, PolicyRule, Route
 from ruleflow.netfilter.numbers import within
-from ruleflow.netfilter.read_host import DEFAULT_RULES, default_rules
+from ruleflow.netfilter.read_host import default_rules
 
 
 class Flow(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,8 +85,7 @@ def _rules(host: Host, family: int) -> tuple[PolicyRule, ...]:
 
 
 def _are_defaults(rules: tuple[PolicyRule, ...]) -> bool:
-    plain = tuple(PolicyRule(family=4, priority=at, table=table) for at, table in DEFAULT_RULES[4])
-    return rules == plain
+    return rules == default_rules(4)
 
 
 MERGED = "local+main"

@@ -254,7 +254,13 @@ def _rules(files: _Files) -> tuple[PolicyRule, ...] | None:
 
 def default_rules(family: int) -> tuple[PolicyRule, ...]:
     """The rules every namespace begins with: table local, main and (IPv4) default."""
-    return tuple(PolicyRule(family=family, priority=at, table=table) for at, table in DEFAULT_RULES[family])
+    return _DEFAULTS[family]
+
+
+_DEFAULTS = {
+    family: tuple(PolicyRule(family=family, priority=at, table=table) for at, table in rows)
+    for family, rows in DEFAULT_RULES.items()
+}
 
 
 def _rule(row: Row, family: int) -> PolicyRule:

@@ -48,10 +48,7 @@ def counters(outer: str, inner: str, family: int, rules: list[str], frames: list
     )
     shell(outer, f"{tool}-nft-restore <<'END'\n{text}END")
     lines = "\n".join(frames)
-    shell(
-        inner,
-        f"cat > /dev/shm/rf-send.py <<'END'\n{SEND}END\npython3 /dev/shm/rf-send.py p0 <<'END'\n{lines}\nEND\nrm /dev/shm/rf-send.py; sleep 0.3",
-    )
+    shell(inner, f"python3 -c '{SEND}' p0 <<'END'\n{lines}\nEND\nsleep 0.3")
     saved = shell(outer, f"{tool}-nft-save -c -t raw")
     return [int(count) > 0 for count in re.findall(r"^\[(\d+):\d+\] -A PREROUTING", saved, re.MULTILINE)]
 
@@ -99,7 +96,10 @@ def test_addrtype_as_the_kernel(tmp_path: Path, family: int, seed: int) -> None:
     with namespaces("outer", "inner") as (outer, inner):
         host, mac = host_with(outer, inner, rng, family, tmp_path)
         limit = {None: "", "d0": " --limit-iface-in"}
-        rules = [f"-d {at} -i d0 -p udp -m addrtype --dst-type {','.join(kinds)}{limit[on]}" for at, kinds, on in asked]
+        rules = [
+            f"-d {at} -i d0 -p udp -m addrtype --dst-type {','.join(kinds)}{limit[on]}"
+            for at, kinds, on in asked
+        ]
         counted = counters(outer, inner, family, rules, [frame(mac, source, at) for at in wanted])
     wrong = [
         f"{at} {kinds} {on}: kernel {said}"

@@ -54,6 +54,7 @@ def test_every_file_is_read(shared: Path) -> None:
             assert host.sysctls is not None
             assert host.listeners is not None
         assert [(dump.family, dump.backend) for dump in world.main.dumps] == [(4, "nft"), (6, "nft")]
+        assert [(backend, rules.family) for backend, rules in world.main.rulesets(4)] == [("nft", 4)]
         lines = (stage / "listen.txt").read_text("utf-8").splitlines()
         assert len(world.main.listeners or ()) == len(lines)
         assert len(world.main.relays) == len((stage / "docker-proxy.txt").read_text("utf-8").splitlines())
