@@ -248,22 +248,34 @@ def table_lines(table: Table, *, counters: bool = True) -> Iterator[str]:
         yield str(chain) if counters else f":{chain.name} {chain.policy or '-'} [0:0]"
     texts: dict[int, str] = {}  # by identity: equal parts are one object, and the table keeps them alive
     for chain in table.chains:
-        head = f"-A {chain_word(chain.name)}"
-        for rule in chain.rules:
-            if rule.comments:
-                yield from rule.comments
-            text = head
-            for part in (*rule.matches, rule.target):
-                shown = texts.get(id(part))
-                if shown is None:
-                    shown = texts[id(part)] = f" {printer(type(part))(part)}" if part is not None else ""
-                text += shown
-            if len(texts) > 65536:
-                texts.clear()
-            yield f"{rule.counters} {text}" if counters and rule.counters is not None else text
+        yield from _rule_lines(chain, texts, counters)
+        if len(texts) > 65536:
+            texts.clear()
     yield from table.inside
     yield "COMMIT"
     yield from table.after
+
+
+def _rule_lines(chain: Chain, texts: dict[int, str], counters: bool) -> list[str]:  # noqa: FBT001
+    """The lines of a chain's rules; ``texts`` remembers what parts print."""
+    head = f"-A {chain_word(chain.name)}"
+    lines: list[str] = []
+    for rule in chain.rules:
+        text = head
+        for part in rule.matches:
+            shown = texts.get(id(part))
+            if shown is None:
+                shown = texts[id(part)] = " " + printer(type(part))(part)
+            text += shown
+        if (part := rule.target) is not None:
+            shown = texts.get(id(part))
+            if shown is None:
+                shown = texts[id(part)] = " " + printer(type(part))(part)
+            text += shown
+        if rule.comments:
+            lines.extend(rule.comments)
+        lines.append(f"{rule.counters} {text}" if counters and rule.counters is not None else text)
+    return lines
 
 
 SAVE_ORDER = ("raw", "mangle", "filter", "nat", "security")

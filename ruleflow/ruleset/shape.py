@@ -88,25 +88,54 @@ class Reader:
         """What the last line held that is not known: word index and message."""
         self.last: Plan | None = None
 
-    def rule(self, line: str, number: int | None = None) -> Rule | None:
-        """The rule of a line of a kind that repeats, or None where `read` must look at it. Raises `Unreadable`."""
+    def run(self, lines: Sequence[str], at: int, chains: dict[str, list[Rule]]) -> int:
+        """Read rules from ``lines[at]`` on into ``chains``; gives the index of the first line it leaves to `read`.
+
+        This is where a large dump spends its time. The plan of the line that came after the last line of
+        this kind is tried first: one regular expression says whether it holds, and gives the values.
+        """
         last = self.last
-        guess = last.following if last is not None else None
-        if guess is not None and guess.express is not None:
-            found = guess.express.match(line)
+        plan: Plan | None
+        count = len(lines)
+        while at < count:
+            line = lines[at]
+            plan = last.following if last is not None else None
+            way = plan.express if plan is not None else None
+            found = way.match(line) if way is not None else None
             if found is not None:
-                self.last = guess
-                return guess.express.build(found.groups(), number)  # type: ignore[no-any-return]
-        words = quoting.split(line)
-        plan = self.plans.get(tuple(map(self.kinds.get, words)))
-        if plan is None:
+                groups = found.groups()
+            else:
+                plan = self._find(line)
+                if plan is None:
+                    break
+                if last is not None:
+                    last.following = plan
+                way = plan.express
+                if way is None:
+                    last = plan
+                    break
+                words = quoting.split(line)
+                groups = tuple([words[i] for i in way.places])
+            at += 1
+            try:
+                rule = way.build(groups, at)  # type: ignore[union-attr]
+                chains[rule.chain].append(rule)
+            except (Unreadable, CommaList, KeyError):  # `read` says what is wrong, and where
+                at -= 1
+                break
+            last = plan
+        self.last = last
+        return at
+
+    def _find(self, line: str) -> Plan | None:
+        """The plan of a rule line of known kinds."""
+        if line[:2] != "-A" and line[:1] != "[":
             return None
-        if last is not None:
-            last.following = plan
-        self.last = plan
-        if plan.express is None:
+        try:
+            words = quoting.split(line)
+        except quoting.UnclosedQuoteError:
             return None
-        return plan.express.build(tuple([words[i] for i in plan.express.places]), number)  # type: ignore[no-any-return]
+        return self.plans.get(tuple(map(self.kinds.get, words)))
 
     def read(self, line: str, number: int | None = None) -> tuple[Line, ...]:
         """What a line says; several where its addresses are a list. Raises `Misplaced` and `UnclosedQuoteError`."""
