@@ -41,10 +41,15 @@ def explain_ruleset(
         source,
         rules.family,
         _counts(rules),
-        (*in_short(rules), *(Summary("Seems made by", text) for text in idioms.made(rules))) if whole else (),
+        (*in_short(rules), *_made_by(rules)) if whole else (),
         told,
         tuple(teller.notes()) if whole else (),
     )
+
+
+def _made_by(rules: Ruleset) -> tuple[Summary, ...]:
+    made = idioms.made(rules)
+    return (Summary("Seems made by", made),) if made else ()
 
 
 def _counts(rules: Ruleset) -> str:

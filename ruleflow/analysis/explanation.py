@@ -66,10 +66,10 @@ class ChainSaid(msgspec.Struct, frozen=True):
 
 
 class Summary(msgspec.Struct, frozen=True):
-    """A line of "In short": ``where`` (``Into this host``) and what happens there."""
+    """A part of "In short": ``where`` (``Into this host``), and line by line what happens there, in order."""
 
     where: str
-    text: str
+    lines: tuple[str, ...]
 
 
 class Explained(msgspec.Struct, frozen=True):

@@ -10,9 +10,10 @@ import msgspec
 
 from ruleflow.analysis import chains, sentences
 from ruleflow.analysis.explanation import Summary
+from ruleflow.analysis.idioms.shape import Shapes, is_host, network, place, port_words, shape
 from ruleflow.analysis.meet import Matches, meet
 from ruleflow.ruleset.effect import Back, Continue, Rewrite, Stop
-from ruleflow.ruleset.ir import Goto, Jump, Rule, Ruleset, Table
+from ruleflow.ruleset.ir import Goto, Jump, Rule, RuleRef, Ruleset, Table
 
 _WHERE = {"INPUT": "Into this host", "FORWARD": "Through this host", "OUTPUT": "Out of this host"}
 _LIMIT = 400
@@ -38,37 +39,27 @@ def in_short(rules: Ruleset) -> tuple[Summary, ...]:
     """A line for each hook of filter, for drops that come before it, and for translations."""
     lines = list(_early(rules))
     if "filter" in rules:
-        lines += [_hook(rules["filter"], hook) for hook in _WHERE if hook in rules["filter"]]
-    return (*lines, *_translations(rules))
+        lines += [_hook(rules, hook) for hook in _WHERE if hook in rules["filter"]]
+    odd = surprises(rules)
+    return (*lines, *_translations(rules), *((Summary("Surprise", odd),) if odd else ()))
 
 
-def _hook(table: Table, hook: str) -> Summary:
+def _hook(rules: Ruleset, hook: str) -> Summary:
+    table = rules["filter"]
     items, cut = _items(table, hook)
-    text = ". ".join(_capital(_segment(verdict, group, hook)) for verdict, group in _groups(items))
     policy = table[hook].policy
-    everything = chains.always_decides(table, hook)
-    if cut:
-        text += ". And more: see the chains below"
     if not items and not cut:
-        return Summary(_WHERE[hook], "everything." if policy != "DROP" else "nothing: all is dropped.")
-    if everything:
-        return Summary(_WHERE[hook], f"{_capital(text)}.")
-    rest = "All else is dropped." if policy == "DROP" else f"All else is {_passive('ACCEPT', hook)}."
+        return Summary(_WHERE[hook], ("everything" if policy != "DROP" else "nothing: all is dropped",))
+    lines = [line for verdict, group in _groups(items) for line in _segment(verdict, group, hook, Shapes(rules))]
     if cut:
-        rest = rest.replace("All else is", "What no rule decides is")
-    return Summary(_WHERE[hook], f"{_capital(text)}. {rest}")
+        lines.append("and more: see the chains below")
+    if not chains.always_decides(table, hook):
+        rest = "what no rule decides" if cut else "all else"
+        lines.append(f"{rest} is {'dropped' if policy == 'DROP' else _LET.get(hook, 'let pass')}")
+    return Summary(_WHERE[hook], tuple(lines))
 
 
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
-_DONE = {"ACCEPT": "let pass", "DROP": "dropped", "REJECT": "refused", "QUEUE": "left to a program", "?": "perhaps decided"}
 _LET = {"INPUT": "let in", "FORWARD": "let through", "OUTPUT": "let out"}
-
-
-def _passive(verdict: str, hook: str) -> str:
-    return _LET.get(hook, "let pass") if verdict == "ACCEPT" else _DONE.get(verdict, verdict.lower())
 
 
 def _groups(items: list[Item]) -> Iterator[tuple[str, list[Item]]]:
@@ -83,25 +74,38 @@ def _groups(items: list[Item]) -> Iterator[tuple[str, list[Item]]]:
         yield group[0].verdict, group
 
 
-def _segment(verdict: str, group: list[Item], hook: str = "") -> str:
-    said = list(dict.fromkeys(_say(item) for item in group))
-    shown = "; ".join(said[:_SHOWN])
-    more = f"; + {len(said) - _SHOWN} more" if len(said) > _SHOWN else ""
-    return f"{_verb(verdict, hook)}: {shown}{more}"
+def _segment(verdict: str, group: list[Item], hook: str, shapes: Shapes | None = None) -> Iterator[str]:
+    said = list(dict.fromkeys(_say(item) + _published(item, shapes) for item in group))
+    yield f"{_verb(verdict, hook)}:"
+    yield from (f"  {one}" for one in said[:_SHOWN])
+    if len(said) > _SHOWN:
+        yield f"  + {len(said) - _SHOWN} more"
 
 
 def _verb(verdict: str, hook: str) -> str:
     return {"ACCEPT": _LET.get(hook, "let pass"), "DROP": "drop", "REJECT": "refuse", "QUEUE": "ask a program about"}.get(
-        verdict, "approximately, for what ruleflow does not know may decide"
+        verdict, "approximately, for ruleflow does not know what decides about"
     )
+
+
+def _published(item: Item, shapes: Shapes | None) -> str:
+    """Which published port leads to the packets that a rule lets through."""
+    if shapes is None or item.rule is None or item.verdict != "ACCEPT":
+        return ""
+    one = shape(RuleRef("filter", item.rule.chain, 0), item.rule)
+    if one.destination is None or not is_host(one.destination) or one.port is None:
+        return ""
+    dnats = [dnat for dnat in shapes.dnats_to(one.destination.address, one.port) if dnat.get("protocol") in (None, one.get("protocol"))]
+    ports = dict.fromkeys(port_words(dnat) + (f" of {network(dnat.destination)}" if dnat.destination else "") for dnat in dnats[:3])
+    return f" (published as {' and '.join(ports)})" if ports else ""
 
 
 def _say(item: Item) -> str:
     if not item.but:
         return item.who
-    if len(item.but) > 2:
+    if len(item.but) > 3:
         return f"{item.who} (with {len(item.but)} exceptions)"
-    return f"{item.who} (except {' and '.join(item.but)})"
+    return f"{item.who} (except {', '.join(item.but)})"
 
 
 def _items(table: Table, hook: str) -> tuple[list[Item], bool]:
@@ -171,12 +175,13 @@ def _early(rules: Ruleset) -> Iterator[Summary]:
             continue
         items, cut = _items(rules[name], hook)
         drops = [item for item in items if item.verdict in ("DROP", "REJECT")]
-        policy = rules[name][hook].policy == "DROP"
-        if drops or policy:
-            text = _segment("DROP", drops) if drops else "drop: what no rule lets pass"
-            more = "; and more below" if cut else ""
-            also = "; and all that no rule lets pass" if policy and drops else ""
-            yield Summary(f"In {name} {hook}", f"{_capital(text)}{more}{also}.")
+        lines = list(_segment("DROP", drops, hook)) if drops else []
+        if rules[name][hook].policy == "DROP":
+            lines.append("all that no rule lets pass is dropped")
+        if cut and lines:
+            lines.append("and more: see the chain below")
+        if lines:
+            yield Summary(f"In {name} {hook}", tuple(lines))
 
 
 def _translations(rules: Ruleset) -> Iterator[Summary]:
@@ -188,9 +193,29 @@ def _translations(rules: Ruleset) -> Iterator[Summary]:
             if hook in rules["nat"]:
                 said |= dict.fromkeys(_rewrites(rules["nat"], hook, what))
         if said:
-            shown = "; ".join(list(said)[:_SHOWN])
-            more = f"; + {len(said) - _SHOWN} more" if len(said) > _SHOWN else ""
-            yield Summary(where, f"{_capital(shown)}{more}.")
+            more = (f"+ {len(said) - _SHOWN} more",) if len(said) > _SHOWN else ()
+            yield Summary(where, (*list(said)[:_SHOWN], *more))
+
+
+def surprises(rules: Ruleset) -> tuple[str, ...]:
+    """Published ports that INPUT seems to guard: their packets pass FORWARD, where it is not asked."""
+    if not {"filter", "nat"} <= {table.name for table in rules} or "INPUT" not in rules["filter"]:
+        return ()
+    shapes = Shapes(rules)
+    items, _ = _items(rules["filter"], "INPUT")
+    refused = [shape(RuleRef("filter", item.rule.chain, 0, item.rule.line), item.rule) for item in items if item.rule is not None and item.verdict in ("DROP", "REJECT")]
+    published = [one for mine in shapes.dnats.values() for one in mine if one.port is not None and one.ref.chain != "OUTPUT"]
+    found = [
+        f"the {'drop' if one.verdict == 'DROP' else 'refusal'} of {one.protocol} port {one.port} in INPUT ({place(one)}) does not close "
+        f"the published port {dnat.port} ({place(dnat)}): such packets are sent on and pass FORWARD, where INPUT is not asked"
+        for one in refused for dnat in published
+        if one.port is not None and one.port == dnat.port and one.get("protocol") == dnat.get("protocol")
+    ]  # fmt: skip
+    if not found and published and rules["filter"]["INPUT"].policy == "DROP":
+        ports = ", ".join(dict.fromkeys(str(one.port) for one in published[:_SHOWN]))
+        more = ", …" if len(published) > _SHOWN else ""
+        found = [f"INPUT drops by default, but is not asked about the published {'port' if len(published) == 1 else 'ports'} {ports}{more}: such packets are sent on and pass FORWARD"]
+    return tuple(found[:3])
 
 
 def _rewrites(table: Table, hook: str, what: str) -> Iterator[str]:
@@ -199,7 +224,8 @@ def _rewrites(table: Table, hook: str, what: str) -> Iterator[str]:
         if target is None or isinstance(target, Jump | Goto):
             continue
         if any(isinstance(change, Rewrite) and change.what == what for change in target.effects().changes):
-            yield f"{who}: {sentences.does(rule, table.name, frozenset({hook}))[0]}"
+            by = " (sent by this host)" if hook == "OUTPUT" else ""
+            yield f"{who}{by}: {sentences.does(rule, table.name, frozenset({hook}))[0]}"
 
 
 class _Rewrites:

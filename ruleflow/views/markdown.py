@@ -28,7 +28,9 @@ def _ruleset(told: Explained) -> Iterator[str]:
     yield from (f"# {escape(told.source)}", "", f"{told.counts}, IPv{told.family}", "")
     if told.short:
         yield from ("## In short", "")
-        yield from (f"- **{escape(line.where)}** {_plain(line.text)}" for line in told.short)
+        for part in told.short:
+            yield f"- **{escape(part.where)}**"
+            yield from (f"  - {_plain(line)}" for line in part.lines)
         yield ""
     reasons = Reasons()
     for chain in told.chains:

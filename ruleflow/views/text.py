@@ -42,7 +42,9 @@ class Paper(msgspec.Struct):
             yield " " * indent + text
             return
         room = max(24, self.width - indent)
-        lines = textwrap.wrap(text, room, subsequent_indent=" " * hang, break_on_hyphens=False) or [""]
+        lines = textwrap.wrap(
+            text, room, subsequent_indent=" " * hang, break_on_hyphens=False, drop_whitespace=True
+        ) or [""]
         yield from (" " * indent + line for line in lines)
 
 
@@ -70,8 +72,8 @@ class _Page:
         if told.short:
             yield ""
             yield self.paper.paint("In short", "bold")
-            for line in told.short:
-                yield from self._beside(visible(line.where), visible(line.text), 22)
+            for part in told.short:
+                yield from self._beside(visible(part.where), part.lines, 23)
         for key, chain in self.chains.items():
             if key not in self.shown and chain.policy is not None:
                 yield ""
@@ -86,12 +88,14 @@ class _Page:
             for note in told.notes:
                 yield from self.paper.wrap(visible(note), 2, 2)
 
-    def _beside(self, head: str, text: str, column: int) -> Iterator[str]:
-        """A head, and a text that hangs at ``column``."""
-        lead = f"  {head}".ljust(column) + "  " * (len(head) + 2 >= column)
-        first, *rest = self.paper.wrap(text, column)
-        yield lead + first[column:]
-        yield from rest
+    def _beside(self, head: str, lines: tuple[str, ...], column: int) -> Iterator[str]:
+        """A head, and lines that hang at ``column``."""
+        lead = f"  {head}".ljust(column - 1) + " "
+        for line in lines:
+            first, *rest = self.paper.wrap(visible(line), column, 2 + len(line) - len(line.lstrip()))
+            yield lead + first[column:]
+            yield from rest
+            lead = " " * column
 
     # -- chains -----------------------------------------------------------------------------------------
 
@@ -99,14 +103,13 @@ class _Page:
         self.shown.add((chain.table, chain.name))
         yield from self._heading(chain, indent, caller)
         rows = [self._row(chain, rule) for rule in chain.rules]
-        columns = _columns(rows, self.paper.width, indent)
+        rest = _rest(chain)
+        columns = _columns([*rows, *rest], self.paper.width, indent)
         for rule, row in zip(chain.rules, rows, strict=True):
             yield from self._set(row, columns, indent)
             yield from self._below(rule, indent)
-        if chain.rest:
-            place = f"policy, line {chain.line}" if chain.line else "policy"
-            rest = _Row("-", "everything else" if chain.rules else "everything", chain.rest, place)
-            yield from self._set(rest, columns if rows else _columns([rest], self.paper.width, indent), indent)
+        for row in rest:
+            yield from self._set(row, columns, indent)
 
     def _heading(self, chain: ChainSaid, indent: int, caller: RuleSaid | None) -> Iterator[str]:
         name = visible(f"{chain.table} {chain.name}")
@@ -193,6 +196,14 @@ class _Row(msgspec.Struct):
     count: str = ""
 
 
+def _rest(chain: ChainSaid) -> list[_Row]:
+    """The line for what no rule decides, where there is such."""
+    if not chain.rest:
+        return []
+    place = f"policy, line {chain.line}" if chain.line else "policy"
+    return [_Row("-", "everything else" if chain.rules else "everything", chain.rest, place)]
+
+
 def _columns(rows: list[_Row], width: int | None, indent: int) -> tuple[int, int, int]:
     """Widths of number, who and what: as wide as needed, but what is too long for the paper wraps."""
     number = max([3, *(len(row.number) + 1 for row in rows)])
@@ -202,7 +213,8 @@ def _columns(rows: list[_Row], width: int | None, indent: int) -> tuple[int, int
         return number, min(who, 56), min(does, 32)
     place = max((len(row.place) + len(row.count) + 4 for row in rows), default=10)
     room = max(30, width - indent - number - place - 3)
-    does = min(does, max(14, room * 2 // 5))
+    longest = max((len(word) for row in rows for word in row.does.split()), default=10)
+    does = min(does, max(14, room * 2 // 5, min(longest, room // 2)))
     return number, min(who, room - does), does
 
 

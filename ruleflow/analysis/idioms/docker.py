@@ -95,9 +95,9 @@ class Docker:
     def claim(self, code: str, one: Shape, reason: str, purpose: str = "", also: list[Shape] | None = None) -> Claim:
         """A claim about one rule, with the evidence: the shape of the rule, and what was looked at beside it."""
         seen = also or []
-        by = "by chain names and the shape of this rule" if self.known else "by the shape of this rule alone"
+        by = "by names and shape" if self.known else "by shape alone"
         if seen:
-            by += f" and of {places(seen)}"
+            by += f", with {places(seen)}"
         owner = "Docker" if self.known else ""
         words = purpose if purpose.startswith("to ") or not purpose else f"for {purpose}"
         return Claim(f"docker-{code}", (one.ref,), reason, by, owner, words, tuple(other.ref for other in seen))

@@ -31,7 +31,7 @@ class Owner:
 
     def claim(self, code: str, one: Shape, reason: str, purpose: str = "", also: tuple[Shape, ...] = ()) -> Claim:
         """A claim about one rule: the owner is a guess by names, the reason holds by the rule's shape."""
-        by = "by chain names and the shape of this rule" + "".join(f" and of {place(other)}" for other in also)
+        by = "by names and shape" + "".join(f", with {place(other)}" for other in also)
         words = purpose if purpose.startswith("to ") or not purpose else f"for {purpose}"
         code = f"{self.name.split()[0].lower()}-{code}"
         return Claim(code, (one.ref,), reason, by, self.name, words, tuple(other.ref for other in also))
