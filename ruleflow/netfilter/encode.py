@@ -1,0 +1,379 @@
+"""From conditions to diagrams: which level each field has, and which packets a condition holds for.
+
+Most conditions are a union of intervals of one field. Marks and other bit masks are one level for each bit
+that is looked at; interface names become numbers of *atoms*: the names that occur, and for each wildcard and
+for the whole "any other". What cannot be decided from a packet is a free variable with a level of its own,
+behind all fields, named by its text; where it remembers (limit, recent) also by its place.
+"""
+
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from ruleflow.netfilter.atoms import NONE, Atoms
+from ruleflow.netfilter.idd import EVERYTHING, NOTHING, Diagrams, Interval, common, joined, outside
+from ruleflow.ruleset import fields
+from ruleflow.ruleset.condition import (
+    AllOf,
+    AnyBit,
+    AnyOf,
+    Condition,
+    Derived,
+    In,
+    Intervals,
+    Masked,
+    Names,
+    Never,
+    Undecided,
+)
+from ruleflow.ruleset.fields import Field
+from ruleflow.ruleset.protocols import PORTED
+
+_FIRST = (
+    fields.OUT_INTERFACE, fields.DESTINATION, fields.PROTOCOL, fields.DESTINATION_PORT, fields.STATE,
+    fields.TCP_FLAGS, fields.IN_INTERFACE, fields.SOURCE, fields.MAC, fields.SOURCE_PORT, fields.ICMP_TYPE,
+    fields.ICMP_CODE,
+)  # fmt: skip
+"""The order that was measured to be best on real firewalls; free variables come last."""
+
+BITWISE = frozenset({"mark", "connmark", "ct_status", "tcp_options"})
+"""Fields that rules look at by masks: a level for each bit."""
+
+LEVELS: dict[str, int] = {
+    field.name: level
+    for level, field in enumerate((*_FIRST, *(f for f in fields.BY_NAME.values() if f not in _FIRST)))
+}
+BIT_BASE, FREE_BASE = 1 << 10, 1 << 20
+STATE_ORDER = tuple(fields.STATES.values())
+"""A connection's state is a number from 0 to 4 on its level, in the order of `fields.STATES`."""
+
+OUT, DST, PROTO, DPORT = (LEVELS[f.name] for f in _FIRST[:4])
+STATE, IN, SRC, SPORT = (LEVELS[_FIRST[i].name] for i in (4, 6, 7, 9))
+SOCKET = LEVELS["socket_exists"]
+
+_ENUMERATE = 4096
+"""How many intervals a mask with gaps may fall into before it becomes a free variable."""
+
+_HEADER_OF: dict[str, frozenset[int]] = {
+    "source_port": PORTED, "destination_port": PORTED, "tcp_flags": frozenset({6}), "tcp_options": frozenset({6}),
+    "mss": frozenset({6}), "icmp_type": frozenset({1, 58}), "icmp_code": frozenset({1, 58}),
+    "dccp_type": frozenset({33}), "mh_type": frozenset({135}), "spi": frozenset({50, 51}),
+}  # fmt: skip
+"""The protocols that have a field at all; for others every test of it fails."""
+
+_OF_CONNECTION = frozenset(name for name in LEVELS if name.startswith("ct_")) | {"connmark", "helper"}
+TRACKED: tuple[Interval, ...] = ((1, 3),)
+"""The states (as numbers of their level) of a packet that has a connection: NEW, ESTABLISHED, RELATED."""
+
+
+class Free(msgspec.Struct, frozen=True):
+    """A free variable: the condition it stands for (not negated), where (if it remembers), after which rewrites.
+
+    ``reads`` are the levels its answer depends on, as far as known.
+    """
+
+    text: str
+    condition: Condition | None = None
+    place: Hashable = None
+    after: tuple[tuple[int, object], ...] = ()
+    reads: frozenset[int] = frozenset()
+
+
+class Encoder:
+    """The levels and free variables of one or two rule sets of a family, and conditions as sets over them."""
+
+    def __init__(self, diagrams: Diagrams, family: int, names: Iterable[str] = ()) -> None:
+        self.diagrams = diagrams
+        self.family = family
+        self.atoms = Atoms({*names, "lo"})
+        self.free: dict[int, Free] = {}
+        self.read: frozenset[int] = frozenset()
+        """All levels that some free variable depends on."""
+        self.words: dict[str, str] = {}
+        """How a person says a computed condition, by the name of its free variable."""
+        self.uses_fragments = self.uses_connections = False
+        self._levels: dict[Free, int] = {}
+        for name, level in LEVELS.items():
+            diagrams.tops[level] = self._top(fields.BY_NAME[name])
+
+    def _top(self, field: Field) -> int:
+        if field.bits is None:
+            return max(len(self.atoms) - 1, 0)
+        if field is fields.STATE:
+            return len(STATE_ORDER) - 1
+        return (1 << (32 if field.bits == 128 and self.family == 4 else field.bits)) - 1
+
+    # -- free variables and bits ----------------------------------------------------------------------------
+
+    def free_level(self, free: Free, top: int = 1) -> int:
+        """The level of a free variable; new ones come behind all others."""
+        level = self._levels.get(free)
+        if level is None:
+            level = self._levels[free] = FREE_BASE + len(self._levels)
+            self.free[level] = free
+            self.read |= free.reads
+            self.diagrams.tops[level] = top
+        return level
+
+    def variable(self, free: Free) -> int:
+        """The set of packets for which a free variable is true."""
+        return self.diagrams.test(self.free_level(free), ((1, 1),))
+
+    def bit(self, field: Field, number: int) -> int:
+        """The level of one bit of a field."""
+        level = BIT_BASE + (LEVELS[field.name] << 8) + number
+        self.diagrams.tops.setdefault(level, 1)
+        return level
+
+    def settled(self, free: Free, after: object) -> bool | None:  # noqa: ARG002
+        """Whether a free variable's answer is known after changes; None where it is not."""
+        return None
+
+    # -- conditions -----------------------------------------------------------------------------------------
+
+    def conditions(self, conditions: Iterable[Condition], place: Hashable = None, inside: int = EVERYTHING) -> int:
+        """``inside`` for the packets that meet all of ``conditions``; ``place`` names the rule to what remembers."""
+        tests: dict[int, Sequence[Interval]] = {}
+        others: list[int] = []
+        for condition in conditions:
+            if type(condition) is In:
+                level = LEVELS[condition.field.name]
+                intervals = self._simple(condition, level)
+                if intervals is not None:
+                    old = tests.get(level)
+                    tests[level] = intervals if old is None else common(old, intervals)
+                    self._require_header(condition.field, tests)
+                    continue
+            others.append(self.one(condition, place))
+        found = self.diagrams.cube(tests.items(), inside)
+        for other in others:
+            found = self.diagrams.both(other, found)
+        return found
+
+    def _require_header(self, field: Field, tests: dict[int, Sequence[Interval]]) -> None:
+        """A packet without the field fails every test of it (`Facts.absent`): what it must have to have it."""
+        for level, wanted in self._needs(field.name):
+            old = tests.get(level)
+            tests[level] = wanted if old is None else common(old, wanted)
+
+    def _needs(self, name: str) -> Iterator[tuple[int, tuple[Interval, ...]]]:
+        if name in _OF_CONNECTION:
+            yield STATE, TRACKED
+        elif name in _HEADER_OF:
+            yield PROTO, tuple((p, p) for p in sorted(_HEADER_OF[name]))
+            if self.uses_fragments and name not in ("spi", "dccp_type", "mh_type"):
+                yield LEVELS["fragment"], ((0, 0),)
+        elif name == "mac":
+            yield IN, outside((self.atoms.range(NONE), self.atoms.range("lo")), self.diagrams.tops[IN])
+        elif name in ("uid", "gid"):
+            yield SOCKET, ((1, 1),)
+        elif name in ("physdev_in", "physdev_out"):
+            yield LEVELS[name], ((1, self.diagrams.tops[LEVELS[name]]),)
+
+    def one(self, condition: Condition, place: Hashable = None) -> int:
+        """The packets that meet one condition."""
+        match condition:
+            case In():
+                return self._in(condition)
+            case Never():
+                return NOTHING
+            case AllOf() | AnyOf():
+                return self._several(condition, place)
+            case Derived():
+                return self._negate_if(condition.negated, self.derived(condition, place))
+            case Undecided():
+                return self._undecided(condition, place)
+
+    def _several(self, condition: AllOf | AnyOf, place: Hashable) -> int:
+        parts = [self.one(part, (place, n)) for n, part in enumerate(condition.conditions)]
+        either = isinstance(condition, AnyOf)
+        found = NOTHING if either else EVERYTHING
+        for part in parts:
+            found = self.diagrams.either(found, part) if either else self.diagrams.both(found, part)
+        return self._negate_if(condition.negated, found)
+
+    def _negate_if(self, negated: bool, found: int) -> int:
+        return self.diagrams.complement(found) if negated else found
+
+    def _undecided(self, condition: Undecided, place: Hashable) -> int:
+        text = condition.text.removeprefix("! ") if condition.negated else condition.text
+        bare = Undecided(text, condition.memory, condition.probability)
+        free = Free(text, bare, place if condition.memory else None)
+        return self._negate_if(condition.negated, self.variable(free))
+
+    def derived(self, condition: Derived, place: Hashable) -> int:  # noqa: ARG002
+        """The packets for which a computed condition (not negated) holds."""
+        bare = Derived(condition.fact, condition.arguments)
+        free = Free(derived_text(condition), bare, None, (), reads_of(condition))
+        if condition.text and not condition.negated:
+            self.words.setdefault(free.text, condition.text)
+        if condition.fact == "address_type":
+            return self._address_type(free, dict(condition.arguments))
+        return self.variable(free)
+
+    def _address_type(self, free: Free, asked: dict[str, Any]) -> int:
+        """Some addresses show their type, for others it is the host's affair (`address_type.is_of_type`)."""
+        level, types = (SRC if asked["address"] == "source" else DST), asked["types"]
+        top = self.diagrams.tops[level]
+        if self.family == 6:
+            return self._address_type_six(free, level, frozenset(types))
+        broadcast, multicast = ((0, 0), (top, top)), ((0xE0000000, 0xEFFFFFFF),)
+        found = self.diagrams.both(self.diagrams.test(level, outside(joined(broadcast + multicast), top)), self.variable(free))
+        for kind, addresses in (("BROADCAST", broadcast), ("MULTICAST", multicast)):
+            if kind in types:
+                found = self.diagrams.either(found, self.diagrams.test(level, addresses))
+        return found
+
+    def _address_type_six(self, free: Free, level: int, types: frozenset[str]) -> int:
+        """match_type6: each of MULTICAST, UNICAST and UNSPEC that is asked for must hold, then one of the others."""
+        top = self.diagrams.tops[level]
+        multicast, mapped = (0xFF << 120, top), (0xFFFF << 32, (0x10000 << 32) - 1)
+        found = self.variable(free) if types & {"ANYCAST", "LOCAL", "UNREACHABLE"} else EVERYTHING
+        for kind, addresses in (
+            ("MULTICAST", (multicast,)),
+            ("UNICAST", outside(((0, 0), mapped, multicast), top)),
+            ("UNSPEC", ((0, 0),)),
+        ):
+            if kind in types:
+                found = self.diagrams.both(self.diagrams.test(level, addresses), found)
+        return found
+
+    def local(self) -> int:
+        """The packets whose destination is an address of this host, as ``-m addrtype --dst-type LOCAL`` asks it."""
+        arguments = (("address", "destination"), ("types", ("LOCAL",)), ("interface", ""))
+        return self.derived(Derived("address_type", arguments, text="to an address of this host"), None)
+
+    def _in(self, condition: In) -> int:
+        level = LEVELS[condition.field.name]
+        intervals = self._simple(condition, level)
+        if intervals is not None:
+            tests: dict[int, Sequence[Interval]] = {level: intervals}
+            self._require_header(condition.field, tests)
+            return self.diagrams.cube(tests.items())
+        if condition.field.name in BITWISE:
+            found = self._negate_if(condition.negated, self._bits(condition))
+            return self.diagrams.both(self._has_header(condition.field), found)
+        bare = In(condition.field, condition.values)
+        free = Free(f"{condition.field.words} in {condition.values}", bare, None, (), frozenset({level}))
+        if condition.text and not condition.negated:
+            self.words.setdefault(free.text, condition.text)
+        return self._negate_if(condition.negated, self.variable(free))
+
+    def _has_header(self, field: Field) -> int:
+        tests: dict[int, Sequence[Interval]] = {}
+        self._require_header(field, tests)
+        return self.diagrams.cube(tests.items())
+
+    def _simple(self, condition: In, level: int) -> tuple[Interval, ...] | None:
+        """The condition as intervals of its level; None where it is looked at bit by bit or has too many."""
+        field = condition.field
+        if field.name in BITWISE:
+            return None
+        found = self.intervals(field, condition.values)
+        if found is None or not condition.negated:
+            return found
+        return outside(found, self.diagrams.tops[level])
+
+    def intervals(self, field: Field, values: object) -> tuple[Interval, ...] | None:
+        """A set of values as disjoint rising intervals on the field's level; None where there are too many."""
+        match values:
+            case Names(patterns=patterns):
+                return joined(self.atoms.range(pattern) for pattern in patterns)
+            case Intervals(pairs=pairs):
+                if field is fields.STATE:
+                    return _states(sum(bit for bit in STATE_ORDER if bit in values))
+                return joined(pair for pair in pairs if pair[0] <= pair[1])
+            case AnyBit(mask=mask) | Masked(mask=mask) if field is fields.STATE:
+                return _states(sum(bit for bit in STATE_ORDER if bit in values))
+            case Masked(value=value, mask=mask):
+                return masked_intervals(value, mask, self.diagrams.tops[LEVELS[field.name]])
+            case AnyBit(mask=mask):
+                top = self.diagrams.tops[LEVELS[field.name]]
+                none = masked_intervals(0, mask, top)
+                return None if none is None else outside(none, top)
+        raise TypeError(f"{values!r} is no set of values")
+
+    def _bits(self, condition: In) -> int:
+        """A set of values of a field that has a level for each bit."""
+        field, values = condition.field, condition.values
+        width = field.bits or 0
+        match values:
+            case Masked(value=value, mask=mask):
+                chosen = [n for n in range(width) if mask >> n & 1]
+                if value & ~mask:
+                    return NOTHING
+                return self.diagrams.cube((self.bit(field, n), (((value >> n & 1,) * 2),)) for n in chosen)
+            case AnyBit(mask=mask):
+                chosen = [n for n in range(width) if mask >> n & 1]
+                none = self.diagrams.cube((self.bit(field, n), ((0, 0),)) for n in chosen)
+                return self.diagrams.complement(none)
+            case Intervals(pairs=pairs):
+                found = NOTHING
+                for low, high in pairs:
+                    found = self.diagrams.either(found, self._between(field, low, high))
+                return found
+        return NOTHING
+
+    def _between(self, field: Field, low: int, high: int) -> int:
+        """``low <= field <= high`` over the field's bits."""
+        return self.diagrams.both(self._bound(field, low, 1), self._bound(field, high, 0))
+
+    def _bound(self, field: Field, bound: int, above: int) -> int:
+        """The field is at least (``above`` 1) or at most (0) ``bound``; level order is from bit 0 upwards."""
+        found = EVERYTHING
+        for number in range(field.bits or 0):
+            level = self.bit(field, number)
+            is_set = self.diagrams.test(level, ((1, 1),))
+            if bound >> number & 1:
+                found = self.diagrams.both(is_set, found) if above else self.diagrams.either(_not(self, is_set), found)
+            else:
+                found = self.diagrams.either(is_set, found) if above else self.diagrams.both(_not(self, is_set), found)
+        return found
+
+
+def _not(encoder: Encoder, a: int) -> int:
+    return encoder.diagrams.complement(a)
+
+
+def _states(mask: int) -> tuple[Interval, ...]:
+    return joined((n, n) for n, bit in enumerate(STATE_ORDER) if bit & mask)
+
+
+def masked_intervals(value: int, mask: int, top: int) -> tuple[Interval, ...] | None:
+    """The numbers up to ``top`` (all ones) that have ``value`` under ``mask``; None where they are too scattered."""
+    mask &= top
+    if value & ~mask:
+        return ()
+    low_bits = (mask & -mask) - 1 if mask else top
+    gaps = [bit for bit in _bits_of(top & ~mask) if bit > low_bits]
+    if 1 << len(gaps) > _ENUMERATE:
+        return None
+    starts = [value]
+    for bit in gaps:
+        starts += [start | bit for start in starts]
+    return joined((start, start | low_bits) for start in starts)
+
+
+def _bits_of(mask: int) -> Iterator[int]:
+    while mask:
+        bit = mask & -mask
+        yield bit
+        mask ^= bit
+
+
+def derived_text(condition: Derived) -> str:
+    """A name for a computed condition, the same whether it is negated or not."""
+    return f"{condition.fact} {' '.join(f'{name}={value}' for name, value in condition.arguments)}".strip()
+
+
+_ALL_HEADER = frozenset({SRC, DST, SPORT, DPORT, PROTO})
+
+
+def reads_of(condition: Derived) -> frozenset[int]:
+    """The levels that a computed condition may depend on and that rewriting may change."""
+    if condition.fact == "address_type":
+        return frozenset({SRC if dict(condition.arguments)["address"] == "source" else DST})
+    if condition.fact in ("physdev", "sctp_chunks", "policy"):
+        return frozenset()
+    return _ALL_HEADER

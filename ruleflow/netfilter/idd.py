@@ -1,0 +1,535 @@
+"""Interval decision diagrams: functions of a packet's fields, hash-consed, in plain Python.
+
+A diagram is a whole number. It is a leaf, which has a value, or it asks one field (its *level*) and has a
+child for each interval of the field's numbers. Levels come in a fixed order on every path, neighbouring
+intervals have different children, and equal diagrams are the same number: two functions are equal exactly
+where their numbers are. A set of packets is a diagram with the leaves `NOTHING` (0) and `EVERYTHING` (1).
+Which order the levels have matters more than anything else for size and speed (`encode.LEVELS`).
+"""
+
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+
+NOTHING, EVERYTHING = 0, 1
+LEAF_LEVEL = 1 << 30
+Interval = tuple[int, int]
+Box = tuple[tuple[int, tuple[Interval, ...]], ...]
+"""A product of sets: for each level that matters, its intervals."""
+
+_MEMO_LIMIT = 400_000
+
+
+class Diagrams:
+    """A store of diagrams. ``tops`` gives each level's greatest number (all fields begin at 0)."""
+
+    def __init__(self) -> None:
+        self.tops: dict[int, int] = {}
+        self.level: list[int] = [LEAF_LEVEL, LEAF_LEVEL]
+        self.ends: list[tuple[int, ...]] = [(), ()]
+        """The last number of each interval of a diagram; the last one is the level's top."""
+        self.kids: list[tuple[int, ...]] = [(), ()]
+        self.values: dict[int, Hashable] = {NOTHING: False, EVERYTHING: True}
+        self._leaves: dict[Hashable, int] = {}
+        self._known: dict[tuple[int, tuple[int, ...], tuple[int, ...]], int] = {}
+        self._memos: dict[Hashable, dict[int, int]] = {}
+        self._disjoint: dict[int, bool] = {}
+
+    # -- making ---------------------------------------------------------------------------------------------
+
+    def leaf(self, value: Hashable) -> int:
+        """The leaf with this value. ``False`` and ``True`` are `NOTHING` and `EVERYTHING`."""
+        if value is False or value is True:
+            return int(value)
+        found = self._leaves.get(value)
+        if found is None:
+            found = self._leaves[value] = self._add(LEAF_LEVEL, (), ())
+            self.values[found] = value
+        return found
+
+    def _add(self, level: int, ends: tuple[int, ...], kids: tuple[int, ...]) -> int:
+        self.level.append(level)
+        self.ends.append(ends)
+        self.kids.append(kids)
+        return len(self.level) - 1
+
+    def make(self, level: int, ends: Sequence[int], kids: Sequence[int]) -> int:
+        """The diagram that asks ``level``; neighbours are different already and below the level."""
+        if len(kids) == 1:
+            return kids[0]
+        key = (level, tuple(ends), tuple(kids))
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = self._add(*key)
+        return found
+
+    def test(
+        self, level: int, intervals: Sequence[Interval], inside: int = EVERYTHING, outside: int = NOTHING
+    ) -> int:
+        """``inside`` where the level's number is in ``intervals`` (disjoint, rising), else ``outside``.
+
+        Both must ask lower levels only.
+        """
+        top = self.tops[level]
+        ends: list[int] = []
+        kids: list[int] = []
+        position = 0
+        for low, high in intervals:
+            if low > position:
+                ends.append(low - 1)
+                kids.append(outside)
+            if kids and kids[-1] == inside:
+                ends[-1] = high
+            else:
+                ends.append(high)
+                kids.append(inside)
+            position = high + 1
+        if position <= top:
+            ends.append(top)
+            kids.append(outside)
+        if inside == outside:
+            return inside
+        return self.make(level, ends, kids)
+
+    def cube(self, tests: Iterable[tuple[int, Sequence[Interval]]], inside: int = EVERYTHING) -> int:
+        """``inside`` where every test holds, else `NOTHING`; one test for a level, in any order."""
+        for level, intervals in sorted(tests, reverse=True):
+            inside = self.test(level, intervals, inside)
+        return inside
+
+    # -- combining ------------------------------------------------------------------------------------------
+
+    def memo(self, name: Hashable) -> dict[int, int]:
+        """The results known so far of an operation; bounded by forgetting all."""
+        memo = self._memos.get(name)
+        if memo is None or len(memo) > _MEMO_LIMIT:
+            memo = self._memos[name] = {}
+        return memo
+
+    def combine(self, a: int, b: int, short: Callable[[int, int], int | None], memo: dict[int, int]) -> int:
+        """The function ``short(a, b)``, asked at the leaves; it may answer above them, else gives None."""
+        level, all_ends, all_kids, make = self.level, self.ends, self.kids, self.make
+
+        def walk(a: int, b: int) -> int:
+            found = short(a, b)
+            if found is not None:
+                return found
+            key = a << 32 | b
+            found = memo.get(key)
+            if found is not None:
+                return found
+            at = level[a]
+            ends: list[int] = []
+            kids: list[int] = []
+            last = -1
+            if at == level[b]:
+                x_ends, y_ends, x_kids, y_kids = all_ends[a], all_ends[b], all_kids[a], all_kids[b]
+                i = j = 0
+                x, y = x_ends[0], y_ends[0]
+                count_x, count_y = len(x_ends), len(y_ends)
+                while True:
+                    kid = walk(x_kids[i], y_kids[j])
+                    end = min(y, x)
+                    if kid == last:
+                        ends[-1] = end
+                    else:
+                        ends.append(end)
+                        kids.append(kid)
+                        last = kid
+                    if x == end:
+                        i += 1
+                        if i == count_x:
+                            break
+                        if y == end:
+                            j += 1
+                            y = y_ends[j]
+                        x = x_ends[i]
+                    else:
+                        j += 1
+                        if j == count_y:
+                            break
+                        y = y_ends[j]
+            elif at < level[b]:
+                for end, kid in zip(all_ends[a], all_kids[a], strict=True):
+                    below = walk(kid, b)
+                    if below == last:
+                        ends[-1] = end
+                    else:
+                        ends.append(end)
+                        kids.append(below)
+                        last = below
+            else:
+                at = level[b]
+                for end, kid in zip(all_ends[b], all_kids[b], strict=True):
+                    below = walk(a, kid)
+                    if below == last:
+                        ends[-1] = end
+                    else:
+                        ends.append(end)
+                        kids.append(below)
+                        last = below
+            found = memo[key] = make(at, ends, kids)
+            return found
+
+        return walk(a, b)
+
+    def both(self, a: int, b: int) -> int:
+        """The packets in both sets; or the leaves of ``b`` within the set ``a``."""
+        return self.combine(a, b, _both, self.memo("both"))
+
+    def either(self, a: int, b: int) -> int:
+        """The packets in one set or the other; or, with other leaves, ``a`` where it is not `NOTHING`, else ``b``.
+
+        Chains are folded with it, so it is `combine` written out, with the answers at the leaves inside.
+        """
+        level, all_ends, all_kids, make = self.level, self.ends, self.kids, self.make
+        memo = self.memo("either")
+        if a == NOTHING or a == b:
+            return b
+        if b == NOTHING or level[a] == LEAF_LEVEL:
+            return a
+
+        def walk(a: int, b: int) -> int:
+            key = a << 32 | b
+            found = memo.get(key)
+            if found is not None:
+                return found
+            at, bt = level[a], level[b]
+            ends: list[int] = []
+            kids: list[int] = []
+            last = -1
+            if at == bt:
+                x_ends, y_ends, x_kids, y_kids = all_ends[a], all_ends[b], all_kids[a], all_kids[b]
+                i = j = 0
+                x, y = x_ends[0], y_ends[0]
+                top = x_ends[-1]
+                while True:
+                    one, two = x_kids[i], y_kids[j]
+                    if one == NOTHING or one == two:
+                        kid = two
+                    elif two == NOTHING or level[one] == LEAF_LEVEL:
+                        kid = one
+                    else:
+                        kid = walk(one, two)
+                    end = min(y, x)
+                    if kid == last:
+                        ends[-1] = end
+                    else:
+                        ends.append(end)
+                        kids.append(kid)
+                        last = kid
+                    if end == top:
+                        break
+                    if x == end:
+                        i += 1
+                        x = x_ends[i]
+                    if y == end:
+                        j += 1
+                        y = y_ends[j]
+            elif at < bt:
+                for end, one in zip(all_ends[a], all_kids[a]):  # noqa: B905 - hot, and the same length by construction
+                    if one == NOTHING or one == b:
+                        kid = b
+                    else:
+                        kid = one if level[one] == LEAF_LEVEL else walk(one, b)
+                    if kid == last:
+                        ends[-1] = end
+                    else:
+                        ends.append(end)
+                        kids.append(kid)
+                        last = kid
+            else:
+                at = bt
+                for end, two in zip(all_ends[b], all_kids[b]):  # noqa: B905 - as above
+                    kid = a if two in (NOTHING, a) else walk(a, two)
+                    if kid == last:
+                        ends[-1] = end
+                    else:
+                        ends.append(end)
+                        kids.append(kid)
+                        last = kid
+            found = memo[key] = make(at, ends, kids)
+            return found
+
+        return walk(a, b)
+
+    def without(self, a: int, b: int) -> int:
+        """``a`` (a set or any diagram) outside the set ``b``."""
+        return self.combine(a, b, _without, self.memo("without"))
+
+    def complement(self, a: int) -> int:
+        """All packets that are not in the set."""
+        return self.without(EVERYTHING, a)
+
+    def choose(self, condition: int, yes: int, no: int) -> int:
+        """``yes`` inside the set ``condition``, ``no`` outside; all may ask any level."""
+        if condition == EVERYTHING:
+            return yes
+        if condition == NOTHING or yes == no:
+            return no
+        tagged = self._replace_leaf(condition, EVERYTHING, self.leaf(_YES))
+        return self._graft(self._graft(tagged, NOTHING, no), self._leaves[_YES], yes)
+
+    def _graft(self, a: int, leaf: int, b: int) -> int:
+        """``a``, with ``b`` in the place of one of its leaves."""
+        level = self.level
+
+        def short(a: int, b: int) -> int | None:
+            if a == leaf:
+                return b
+            return a if level[a] == LEAF_LEVEL else None
+
+        return self.combine(a, b, short, self.memo(("graft", leaf)))
+
+    def graft(self, a: int, leaf: int, b: int) -> int:
+        """``a``, with ``b`` in the place of its leaf ``leaf``."""
+        return self._graft(a, leaf, b)
+
+    def _replace_leaf(self, a: int, old: int, new: int) -> int:
+        return self.map_leaves(a, lambda leaf: new if leaf == old else leaf, ("leaf", old, new))
+
+    def map_leaves(self, a: int, change: Callable[[int], int], name: Hashable) -> int:
+        """``a`` with each leaf changed; ``name`` tells this change from all others."""
+        level, all_ends, all_kids, memo = self.level, self.ends, self.kids, self.memo(name)
+
+        def walk(a: int) -> int:
+            if level[a] == LEAF_LEVEL:
+                return change(a)
+            found = memo.get(a)
+            if found is None:
+                found = memo[a] = self.rejoin(level[a], all_ends[a], [walk(kid) for kid in all_kids[a]])
+            return found
+
+        return walk(a)
+
+    def rejoin(self, level: int, ends: Sequence[int], kids: Sequence[int]) -> int:
+        """Like `make`, but neighbours may be equal."""
+        new_ends: list[int] = []
+        new_kids: list[int] = []
+        for end, kid in zip(ends, kids, strict=True):
+            if new_kids and new_kids[-1] == kid:
+                new_ends[-1] = end
+            else:
+                new_ends.append(end)
+                new_kids.append(kid)
+        return self.make(level, new_ends, new_kids)
+
+    def rebuild(self, level: int, ends: Sequence[int], kids: Sequence[int]) -> int:
+        """Like `rejoin`, but the children may ask any level."""
+        if all(self.level[kid] > level for kid in kids):
+            return self.rejoin(level, ends, kids)
+        built, low = NOTHING, 0
+        by_kid: dict[int, list[Interval]] = {}
+        for end, kid in zip(ends, kids, strict=True):
+            by_kid.setdefault(kid, []).append((low, end))
+            low = end + 1
+        for kid, intervals in by_kid.items():
+            built = self.choose(self.test(level, joined(intervals)), kid, built)
+        return built
+
+    # -- asking ---------------------------------------------------------------------------------------------
+
+    def meets(self, a: int, b: int) -> bool:
+        """Whether two sets (or diagrams: outside `NOTHING`) have a packet in common; stops at the first."""
+        level, all_ends, all_kids, disjoint = self.level, self.ends, self.kids, self._disjoint
+        if len(disjoint) > _MEMO_LIMIT:
+            disjoint.clear()
+
+        def walk(a: int, b: int) -> bool:
+            if a == NOTHING or b == NOTHING:
+                return False
+            at, bt = level[a], level[b]
+            if at == LEAF_LEVEL or bt == LEAF_LEVEL or a == b:
+                return True
+            key = a << 32 | b
+            if key in disjoint:
+                return False
+            if at < bt:
+                found = any(walk(kid, b) for kid in all_kids[a])
+            elif bt < at:
+                found = any(walk(a, kid) for kid in all_kids[b])
+            else:
+                found = merged(all_ends[a], all_kids[a], all_ends[b], all_kids[b])
+            if not found:
+                disjoint[key] = True
+            return found
+
+        def merged(
+            x_ends: tuple[int, ...], x_kids: tuple[int, ...], y_ends: tuple[int, ...], y_kids: tuple[int, ...]
+        ) -> bool:
+            i = j = 0
+            while i < len(x_ends) and j < len(y_ends):
+                if x_kids[i] and y_kids[j] and walk(x_kids[i], y_kids[j]):
+                    return True
+                x, y = x_ends[i], y_ends[j]
+                i += x <= y
+                j += y <= x
+            return False
+
+        return walk(a, b)
+
+    def restrict(self, a: int, level: int, value: int) -> int:
+        """``a`` for the packets whose number at ``level`` is ``value``, as a function of the other fields."""
+        memo, levels = self.memo(("restrict", level, value)), self.level
+
+        def walk(a: int) -> int:
+            if levels[a] > level:
+                return a
+            if levels[a] == level:
+                return self.child(a, value)
+            found = memo.get(a)
+            if found is None:
+                kids = [walk(kid) for kid in self.kids[a]]
+                found = memo[a] = self.rejoin(levels[a], self.ends[a], kids)
+            return found
+
+        return walk(a)
+
+    def exists(self, a: int, level: int) -> int:
+        """The set of packets that are in ``a`` with some number at ``level``."""
+        memo, levels = self.memo(("exists", level)), self.level
+
+        def walk(a: int) -> int:
+            if levels[a] > level:
+                return a
+            found = memo.get(a)
+            if found is None:
+                kids = self.kids[a]
+                if levels[a] == level:
+                    found = NOTHING
+                    for kid in sorted(set(kids)):
+                        found = self.either(found, kid)
+                else:
+                    found = self.rejoin(levels[a], self.ends[a], [walk(kid) for kid in kids])
+                memo[a] = found
+            return found
+
+        return walk(a)
+
+    def child(self, a: int, value: int) -> int:
+        """The child of ``a`` for a number of its own level."""
+        for end, kid in zip(self.ends[a], self.kids[a], strict=True):
+            if value <= end:
+                return kid
+        raise ValueError(f"{value} is beyond the level's top")
+
+    def at(self, a: int, packet: Mapping[int, int]) -> Hashable:
+        """The value of the leaf that a packet, numbers by level, ends in. Raises KeyError for a level not given."""
+        while self.level[a] != LEAF_LEVEL:
+            a = self.child(a, packet[self.level[a]])
+        return self.values[a]
+
+    def leaves(self, a: int) -> frozenset[int]:
+        """The leaves that ``a`` can end in."""
+        return frozenset(node for node in self._below(a) if self.level[node] == LEAF_LEVEL)
+
+    def support(self, a: int) -> frozenset[int]:
+        """The levels that ``a`` depends on."""
+        return frozenset(self.level[node] for node in self._below(a)) - {LEAF_LEVEL}
+
+    def _below(self, a: int) -> set[int]:
+        seen, stack = {a}, [a]
+        while stack:
+            for kid in self.kids[stack.pop()]:
+                if kid not in seen:
+                    seen.add(kid)
+                    stack.append(kid)
+        return seen
+
+    def shadow(self, a: int, level: int) -> tuple[Interval, ...]:
+        """The numbers at ``level`` that some packet of the set ``a`` has."""
+        memo: dict[int, tuple[Interval, ...]] = {NOTHING: ()}
+
+        def walk(a: int) -> tuple[Interval, ...]:
+            found = memo.get(a)
+            if found is None:
+                if self.level[a] > level:
+                    found = ((0, self.tops[level]),)
+                elif self.level[a] == level:
+                    found = joined(part for part, kid in self.parts(a) if kid != NOTHING)
+                else:
+                    found = joined(part for kid in set(self.kids[a]) for part in walk(kid))
+                memo[a] = found
+            return found
+
+        return walk(a)
+
+    def parts(self, a: int) -> Iterator[tuple[Interval, int]]:
+        """The intervals that ``a`` tells apart at its own level, each with its child."""
+        low = 0
+        for end, kid in zip(self.ends[a], self.kids[a], strict=True):
+            yield (low, end), kid
+            low = end + 1
+
+    def boxes(self, a: int) -> Iterator[Box]:
+        """The set ``a`` as disjoint boxes; one for each way to the leaf `EVERYTHING`."""
+
+        def walk(a: int, above: Box) -> Iterator[Box]:
+            if a == NOTHING:
+                return
+            if self.level[a] == LEAF_LEVEL:
+                yield above
+                return
+            by_kid: dict[int, list[Interval]] = {}
+            for part, kid in self.parts(a):
+                by_kid.setdefault(kid, []).append(part)
+            for kid, intervals in by_kid.items():
+                yield from walk(kid, (*above, (self.level[a], tuple(intervals))))
+
+        return walk(a, ())
+
+
+class _Yes:
+    """The mark of a place where `Diagrams.choose` puts its first choice."""
+
+
+_YES = _Yes()
+
+
+def _both(a: int, b: int) -> int | None:
+    if a == NOTHING or b == NOTHING:
+        return NOTHING
+    if a == EVERYTHING or a == b:
+        return b
+    return a if b == EVERYTHING else None
+
+
+def _without(a: int, b: int) -> int | None:
+    if a == NOTHING or b == EVERYTHING or a == b:
+        return NOTHING
+    return a if b == NOTHING else None
+
+
+def joined(intervals: Iterable[Interval]) -> tuple[Interval, ...]:
+    """The union of intervals: disjoint, rising, neighbours made one."""
+    out: list[Interval] = []
+    for low, high in sorted(intervals):
+        if out and low <= out[-1][1] + 1:
+            out[-1] = out[-1][0], max(out[-1][1], high)
+        else:
+            out.append((low, high))
+    return tuple(out)
+
+
+def outside(intervals: Sequence[Interval], top: int) -> tuple[Interval, ...]:
+    """The numbers from 0 to ``top`` that are in none of the intervals (disjoint, rising)."""
+    out, position = [], 0
+    for low, high in intervals:
+        if low > position:
+            out.append((position, low - 1))
+        position = high + 1
+    if position <= top:
+        out.append((position, top))
+    return tuple(out)
+
+
+def common(one: Sequence[Interval], two: Sequence[Interval]) -> tuple[Interval, ...]:
+    """The numbers in both unions of intervals (disjoint, rising)."""
+    out, i, j = [], 0, 0
+    while i < len(one) and j < len(two):
+        low, high = max(one[i][0], two[j][0]), min(one[i][1], two[j][1])
+        if low <= high:
+            out.append((low, high))
+        if one[i][1] <= two[j][1]:
+            i += 1
+        else:
+            j += 1
+    return tuple(out)
