@@ -1,0 +1,1 @@
+"""Layouts: one module for each way in which somebody turns bridges and published ports into rules."""
