@@ -35,20 +35,20 @@ def explain_ruleset(
     rules: Ruleset, source: str = "<rules>", *, spans: Spans | None = None, whole: bool = True
 ) -> Explained:
     """One rule set in sentences. ``whole`` is false for loose commands, whose chains and policies are not all known."""
-    teller = _Teller(rules, idioms.recognise(rules), spans, whole=whole)
+    known = idioms.recognise(rules)
+    teller = _Teller(rules, known, spans, whole=whole)
     told = tuple(teller.chains())
     return Explained(
         source,
         rules.family,
         _counts(rules),
-        (*in_short(rules), *_made_by(rules)) if whole else (),
+        (*in_short(rules), *_made_by(known.made)) if whole else (),
         told,
         tuple(teller.notes()) if whole else (),
     )
 
 
-def _made_by(rules: Ruleset) -> tuple[Summary, ...]:
-    made = idioms.made(rules)
+def _made_by(made: tuple[str, ...]) -> tuple[Summary, ...]:
     return (Summary("Seems made by", made),) if made else ()
 
 
@@ -66,14 +66,14 @@ def _several(count: int, noun: str) -> str:
 class _Teller:
     """Tells the chains of one rule set."""
 
-    def __init__(self, rules: Ruleset, claims: tuple[Claim, ...], spans: Spans | None, *, whole: bool) -> None:
+    def __init__(self, rules: Ruleset, known: idioms.Recognised, spans: Spans | None, *, whole: bool) -> None:
         self.rules, self.spans, self.whole = rules, spans, whole
         self.calls: dict[str, Calls] = {table.name: chains.calls(table) for table in rules}
         self.why: dict[tuple[str, str, int], Claim] = {}
-        for claim in claims:
+        for claim in known.claims:
             for ref in claim.about:
                 self.why.setdefault((ref.table, ref.chain, ref.index), claim)
-        self.owners = idioms.owners(rules)
+        self.owners = known.owners
         self.told: set[tuple[str, str]] = set()
 
     def chains(self) -> Iterator[ChainSaid]:

@@ -22,6 +22,10 @@ _SHOWN = 6
 """What is listed of one kind before ``+ 4 more``."""
 
 
+_LINES = 24
+"""What a hook may take up in all."""
+
+
 class Item(msgspec.Struct, frozen=True):
     """Packets (in words, and as matches) with what happens to them; ``but``: those that a RETURN took out before."""
 
@@ -47,13 +51,20 @@ def in_short(rules: Ruleset) -> tuple[Summary, ...]:
 def _hook(rules: Ruleset, hook: str) -> Summary:
     table = rules["filter"]
     items, cut = _items(table, hook)
+    whole = next((n for n, item in enumerate(items, 1) if item.who == "everything" and not item.but and item.verdict != "?"), None)
+    items = items[:whole]
     policy = table[hook].policy
     if not items and not cut:
         return Summary(_WHERE[hook], ("everything" if policy != "DROP" else "nothing: all is dropped",))
-    lines = [line for verdict, group in _groups(items) for line in _segment(verdict, group, hook, Shapes(rules))]
+    shapes = Shapes(rules)
+    lines = [line for verdict, group in _groups(items) for line in _segment(verdict, group, hook, shapes)]
+    if len(lines) > _LINES:
+        lines, cut = lines[:_LINES], True
+        if lines[-1].endswith(":"):
+            lines.pop()
     if cut:
         lines.append("and more: see the chains below")
-    if not chains.always_decides(table, hook):
+    if whole is None and not chains.always_decides(table, hook):
         rest = "what no rule decides" if cut else "all else"
         lines.append(f"{rest} is {'dropped' if policy == 'DROP' else _LET.get(hook, 'let pass')}")
     return Summary(_WHERE[hook], tuple(lines))
@@ -146,7 +157,8 @@ class _Flat:
         """Adds what the rule decides; says whether it takes packets out of the chain without deciding."""
         if isinstance(rule.target, Jump | Goto):
             self.chain(rule.target.chain, both, but, depth + 1)
-            return isinstance(rule.target, Goto) and self._left(who, but, depth)
+            left = isinstance(rule.target, Goto) and not chains.always_decides(self.table, rule.target.chain)
+            return left and self._left(who, but, depth)
         if rule.target is None:
             return False
         then = rule.target.effects().then

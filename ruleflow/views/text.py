@@ -79,7 +79,7 @@ class _Page:
                 yield ""
                 yield from self._chain(chain, 0, None)
         for key, chain in self.chains.items():
-            if key not in self.shown:
+            if key not in self.shown and chain.rules:
                 yield ""
                 yield from self._chain(chain, 0, None)
         if told.notes:
@@ -129,7 +129,10 @@ class _Page:
         if rule.counters is not None:
             count = f"{rule.counters.packets:,} packet{'' if rule.counters.packets == 1 else 's'}"
         does = rule.does
-        if rule.calls is not None and (chain.table, rule.calls) in self.shown:
+        called = self.chains.get((chain.table, rule.calls)) if rule.calls is not None else None
+        if called is not None and not called.rules:
+            does += " (empty)"
+        elif called is not None and (called.table, called.name) in self.shown:
             does += " (see above)"
         return _Row(str(rule.ref.index), visible(rule.who), visible(does), place, count)
 
@@ -164,7 +167,9 @@ class _Page:
         if rule.why is not None:
             yield from self._why(rule.why, rule, inner)
         called = self.chains.get((rule.ref.table, rule.calls)) if rule.calls is not None else None
-        if called is not None and (called.table, called.name) not in self.shown and indent < _STEP * _DEEPEST:
+        if called is None or not called.rules:
+            return
+        if (called.table, called.name) not in self.shown and indent < _STEP * _DEEPEST:
             yield from self._chain(called, indent + _STEP, rule)
 
     def _why(self, claim: Claim, rule: RuleSaid, indent: int) -> Iterator[str]:

@@ -14,7 +14,7 @@ from ruleflow.ruleset.ir import Ruleset
 def told(rules: Ruleset) -> dict[str, Claim]:
     """The first claim about each rule, by the rule's text and table."""
     found: dict[str, Claim] = {}
-    for claim in idioms.recognise(rules):
+    for claim in idioms.recognise(rules).claims:
         for ref in claim.about:
             found.setdefault(f"{ref.table} {rules.rule(ref)}", claim)
     return found
@@ -49,7 +49,7 @@ def test_every_rule_of_every_docker_layout_has_its_reason(name: str) -> None:
     ],
 )
 def test_the_owner_is_a_guess_with_its_evidence(name: str, made: str) -> None:
-    (sentence,) = idioms.made(ruleflow.parse(LAYOUTS[name]))
+    (sentence,) = idioms.recognise(ruleflow.parse(LAYOUTS[name])).made
     assert sentence.startswith(f"{made}: a guess, by the names of its chains and the jumps to them (line")
 
 
@@ -114,8 +114,8 @@ def test_a_chain_named_docker_made_by_a_person() -> None:
         "-A DOCKER -s 10.0.0.0/8 -j ACCEPT\n-A DOCKER -j DROP\n-A DOCKER-USER -i eth0 -o br0 -j ACCEPT\nCOMMIT\n"
     )
     assert all(claim.owner != "Docker" for claim in told(rules).values())
-    assert idioms.made(rules) == ()
-    assert idioms.owners(rules) == {}
+    assert idioms.recognise(rules).made == ()
+    assert idioms.recognise(rules).owners == {}
 
 
 def test_rules_that_a_person_put_into_dockers_chains_get_no_reason_of_dockers() -> None:
@@ -248,7 +248,7 @@ def test_samples_of_tools_are_recognised(sample: str, owner: str, least: float) 
     rules = ruleflow.parse(find(sample).read_text())
     claims = told(rules)
     assert owner in {claim.owner for claim in claims.values()}
-    assert any(sentence.startswith(owner) for sentence in idioms.made(rules))
+    assert any(sentence.startswith(owner) for sentence in idioms.recognise(rules).made)
     count = sum(len(chain.rules) for table in rules for chain in table)
     assert sum(f"{ref.table} {rule}" in claims for ref, rule in rules.rules()) >= least * count
 
@@ -257,7 +257,7 @@ def test_samples_of_tools_are_recognised(sample: str, owner: str, least: float) 
 def test_no_owner_is_invented(sample: str) -> None:
     from ruleflow.data import sample as find
 
-    assert idioms.made(ruleflow.parse(find(sample).read_text())) == ()
+    assert idioms.recognise(ruleflow.parse(find(sample).read_text())).made == ()
 
 
 @pytest.mark.parametrize(
@@ -274,7 +274,7 @@ def test_no_owner_is_invented(sample: str) -> None:
 def test_names_alone_make_no_owner(rules: list[str]) -> None:
     chains = " ".join({rule.split()[1] for rule in rules} - {"INPUT", "FORWARD"})
     read = rule_set("filter", *rules, chains=chains)
-    assert idioms.made(read) == ()
+    assert idioms.recognise(read).made == ()
     assert {claim.owner for claim in told(read).values()} <= {""}
 
 

@@ -90,7 +90,14 @@ def part(owner: Owner, one: Shape) -> Claim | None:
         return None
     if not _ZONE.fullmatch(one.ref.chain):
         return None
-    return owner.claim(f"part-{found[2]}", one, f"A zone is asked in a fixed order: {_PARTS[found[2]]}.", f"the order in zone {found[1]}")
+    kind = _kind(owner, one.ref.table, one.ref.chain)
+    return owner.claim(f"part-{found[2]}", one, f"A zone or policy is asked in a fixed order: {_PARTS[found[2]]}.", f"the order in the {kind} {found[1]}")
+
+
+def _kind(owner: Owner, table: str, chain: str) -> str:
+    """Whether a chain is a zone's or a policy's, by who calls it."""
+    callers = owner.shapes.called(table, chain)
+    return "policy" if any("_POLICIES_" in one.ref.chain for one in callers) else "zone"
 
 
 def policy(owner: Owner, one: Shape) -> Claim | None:
@@ -105,10 +112,11 @@ def target(owner: Owner, one: Shape) -> Claim | None:
     found = _ZONE.fullmatch(one.ref.chain)
     if found is None or found[2] is not None or one.ref.table != "filter":
         return None
+    kind = f"the {_kind(owner, one.ref.table, one.ref.chain)} {found[1]}"
     if one.verdict == "ACCEPT" and one.asks("protocol") and one.protocol in ("icmp", "ipv6-icmp"):
-        return owner.claim("icmp", one, "ICMP may pass unless a block of its type was set: networks do not work well without it.", f"the zone {found[1]}")
+        return owner.claim("icmp", one, "ICMP may pass unless a block of its type was set: networks do not work well without it.", kind)
     if one.verdict in ("DROP", "REJECT", "ACCEPT") and one.asks():
-        return owner.claim("target", one, f"This is the target of the zone {found[1]}: what becomes of packets that nothing in the zone allowed or denied.", f"the zone {found[1]}")
+        return owner.claim("target", one, f"This is the target of {kind}: what becomes of packets that nothing in it allowed or denied.", kind)
     return None
 
 

@@ -53,10 +53,10 @@ def services(owner: Owner, one: Shape) -> Claim | None:
     if not (one.asks("in", "protocol", "dport") or one.asks("out", "protocol", "dport")):
         return None
     bridge = one.get("in") or one.get("out")
-    what = "names" if one.port == 53 else "addresses (DHCP)"
+    what, code = ("names", "dns") if one.port == 53 else ("addresses (DHCP)", "dhcp")
     if one.ref.chain == "LIBVIRT_OUT":
-        return owner.claim("answers", one, f"dnsmasq on this host gives {what} to the machines on {bridge}; its packets to them may leave.", f"machines on {bridge}")
-    return owner.claim("services", one, f"dnsmasq on this host gives {what} to the machines on {bridge}.", f"machines on {bridge}")
+        return owner.claim(f"{code}-answers", one, f"dnsmasq on this host gives {what} to the machines on {bridge}; its packets to them may leave.", f"machines on {bridge}")
+    return owner.claim(f"{code}-service", one, f"dnsmasq on this host gives {what} to the machines on {bridge}.", f"machines on {bridge}")
 
 
 def across(owner: Owner, one: Shape) -> Claim | None:
