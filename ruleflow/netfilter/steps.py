@@ -136,6 +136,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
     connection: Connection | None = None
     direction: int = 0
+    ranges: tuple[tuple[str, int, int], ...] = ()
+    """Fields of ``packet`` that are None because only their bounds are known: the kernel takes one in between."""
     choices: tuple[Choice, ...] = ()
     probability: float | None = None
 

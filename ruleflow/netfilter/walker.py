@@ -88,7 +88,8 @@ class Walker:
         packet = state.end()
         return Outcome(
             packet=packet, connection=state.connection, direction=state.direction,
-            choices=tuple(self.chooser.made), **result,
+            choices=tuple(self.chooser.made),
+            ranges=tuple((name, low, high) for name, (low, high) in state.ranges.items()), **result,
         )  # fmt: skip
 
     def _decider(self) -> RuleRef | None:
