@@ -57,6 +57,15 @@ class Flow:
         came = self.hook("PREROUTING", behind, ARRIVING)
         return self.outcomes.lens.through(came, self.socket(0))
 
+    def before_routing(self) -> int:
+        """What PREROUTING makes of packets that arrive; what goes on is `outcome.NEXT` with its changes."""
+        found = self._entries.get("before routing")
+        if found is None:
+            with deep():
+                came = self.hook("PREROUTING", NOTHING, ARRIVING)
+                found = self._entries["before routing"] = self.outcomes.lens.through(came, self.socket(0))
+        return found
+
     def socket(self, there: int) -> Alter:
         """Whether a local socket sends the packet, where rules ask."""
         return altered({SOCKET: Is(there)}) if self.side.space.used & {"uid", "gid", "socket_exists"} else UNCHANGED

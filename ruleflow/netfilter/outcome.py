@@ -4,7 +4,7 @@
 decide, and sees the packet as the first left it. It is associative, so chains are folded pairwise.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -179,6 +179,10 @@ class Outcomes:
     def indicator(self, a: int, leaves: frozenset[int]) -> int:
         """The set of packets for which ``a`` ends in one of the leaves."""
         return self.diagrams.map_leaves(a, lambda leaf: int(leaf in leaves), ("is", leaves))
+
+    def plain(self, a: int, change: Callable[[Outcome], Outcome]) -> int:
+        """``a`` with each outcome made plainer; ``change`` is known by its name."""
+        return self.diagrams.map_leaves(a, lambda leaf: self.leaf(change(self.value(leaf))), ("plain", change))
 
     def where(self, a: int, verdicts: Iterable[str]) -> int:
         """The set of packets whose outcome in ``a`` is one of the verdicts."""

@@ -1,0 +1,123 @@
+"""Two rule sets asked about all packets: which packets they treat differently, and how, with the deciding rules.
+
+Diagrams of whole paths find the packets quickly; then both sides' paths are gone step by step with these few
+(`trail.Trail`), which is what is answered. So a path that only one side takes (a new DNAT) needs no diagram.
+"""
+
+import msgspec
+
+from ruleflow.netfilter.alter import Alter, Is, Lens, New, Plus, Same, Xor
+from ruleflow.netfilter.encode import BIT_BASE, FREE_BASE, LEVELS
+from ruleflow.netfilter.flow import Flow
+from ruleflow.netfilter.idd import EVERYTHING, LEAF_LEVEL, NOTHING
+from ruleflow.netfilter.outcome import Outcome
+from ruleflow.netfilter.space import Space, deep
+from ruleflow.netfilter.trail import Part, Trail
+from ruleflow.ruleset.ir import Ruleset
+
+_SHOWN_BY_CONNTRACK = frozenset(level for name, level in LEVELS.items() if name.startswith("ct_"))
+_STATUS = BIT_BASE + (LEVELS["ct_status"] << 8)
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """Packets (``where``, over the packet as it comes to ``entry``) that fare differently before and after."""
+
+    entry: str
+    where: int
+    before: Part
+    after: Part
+
+
+class Comparison:
+    """Both sides of a comparison, in one space. ``before`` and ``after`` are of the same family."""
+
+    def __init__(self, before: Ruleset, after: Ruleset) -> None:
+        self.space = Space([before, after])
+        self.diagrams, self.outcomes = self.space.diagrams, self.space.outcomes
+        self.flows = tuple(Flow(self.space.side(ruleset)) for ruleset in (before, after))
+        self.lens = Lens(self.space.encoder)
+
+    def differences(self) -> list[Difference]:
+        """All differences: disjoint, and complete."""
+        with deep():
+            return [one for entry in ("arrive", "send") for one in self._at(entry)]
+
+    def _at(self, entry: str) -> list[Difference]:
+        where = self.candidates(entry)
+        if where == NOTHING:
+            return []
+        before, after = (Trail(flow).entry(entry, where) for flow in self.flows)
+        return [
+            difference
+            for one in before
+            for two in after
+            if (difference := self._difference(entry, one, two)) is not None
+        ]
+
+    def candidates(self, entry: str) -> int:
+        """Packets that may fare differently; every one that does is among them."""
+        if entry == "send":
+            found = self._unlike(*(flow.entry("send") for flow in self.flows))
+        else:
+            found = self._unlike(*(flow.before_routing() for flow in self.flows))
+            for forced in ("in", "through"):
+                found = self.diagrams.either(found, self._unlike(*(flow.entry(forced) for flow in self.flows)))
+        return self.diagrams.without(found, self.flows[0].lost("in"))
+
+    def _unlike(self, a: int, b: int) -> int:
+        """The packets whose outcomes differ in anything that somebody can see."""
+        a, b = self.outcomes.plain(a, _visible), self.outcomes.plain(b, _visible)
+        level = self.diagrams.level
+
+        def short(a: int, b: int) -> int | None:
+            if a == b:
+                return NOTHING
+            return EVERYTHING if level[a] == level[b] == LEAF_LEVEL else None
+
+        return self.diagrams.combine(a, b, short, self.diagrams.memo("unlike"))
+
+    def _difference(self, entry: str, one: Part, two: Part) -> Difference | None:
+        where = self.diagrams.both(one.where, two.where)
+        if where == NOTHING:
+            return None
+        first, second = (_visible(Outcome(part.then, part.alter, part.tags)) for part in (one, two))
+        if first == second:
+            return None
+        if (first.then, first.tags) == (second.then, second.tags):
+            where = self.diagrams.without(where, self._alike(first.alter, second.alter))
+            if where == NOTHING:
+                return None
+        return Difference(entry, where, one, two)
+
+    def _alike(self, one: Alter, two: Alter) -> int:
+        """The packets on which two changes have the same effect."""
+        same = EVERYTHING
+        for level in {level for level, _ in (*one.changes, *two.changes)}:
+            a, b = one.get(level), two.get(level)
+            if a != b:
+                same = self.diagrams.both(same, self._level_alike(level, a, b))
+        return same
+
+    def _level_alike(self, level: int, a: New | None, b: New | None) -> int:
+        if BIT_BASE <= level < FREE_BASE:
+            odd = [self.lens.odd(new if isinstance(new, Xor) else Xor((level,))) for new in (a, b)]
+            return self.diagrams.choose(odd[0], odd[1], self.diagrams.complement(odd[1]))
+        shift, constant = (a, b) if not isinstance(a, Is) else (b, a)
+        if isinstance(constant, Is) and (shift is None or isinstance(shift, Plus)):
+            value = constant.value - (shift.by if shift is not None else 0)
+            return self.diagrams.test(level, ((value, value),)) if 0 <= value <= self.diagrams.tops[level] else NOTHING
+        return NOTHING
+
+
+def _visible(outcome: Outcome) -> Outcome:
+    """What of an outcome anybody can see: a dropped packet's mark is gone with it."""
+    tags = tuple(sorted(set(outcome.tags)))
+    if outcome.then != "ACCEPT":
+        return Outcome(outcome.then, tags=tags)
+    kept = tuple(
+        (level, new)
+        for level, new in outcome.alter.changes
+        if level not in _SHOWN_BY_CONNTRACK and not _STATUS <= level < _STATUS + 256 and not isinstance(new, Same)
+    )
+    return Outcome("ACCEPT", Alter(kept), tags)
+
