@@ -14,6 +14,8 @@ from ruleflow import __version__
 from ruleflow.errors import RuleflowError
 
 if TYPE_CHECKING:
+    from ruleflow.analysis.explanation import Explanation
+    from ruleflow.analysis.spans import Spans
     from ruleflow.netfilter.machine import Machine
     from ruleflow.netfilter.packet import Packet
     from ruleflow.netfilter.steps import Walk
@@ -28,6 +30,7 @@ class Ordered(click.Group):
     """Commands in the order a reader meets them, errors as ours, no traceback without --debug."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """The commands as they stand in this file."""
         return list(self.commands)
 
 
@@ -105,24 +108,50 @@ def explain(dump: str | None, form: str, color: str, spans: bool, **how: Any) ->
 
     DUMP may also be one rule: ruleflow explain 'iptables -A INPUT -p tcp --dport 22 -j ACCEPT'
     """
-    from ruleflow.analysis.explain import explain as told
     from ruleflow.analysis.explain import narrowed
 
     only = {key: how.pop(key) for key in ("table", "chain", "depth")}
-    document = read_dump(dump, **how)
-    explanation = narrowed(told(document, spans=spans or form == "json"), **only)
+    told, sources = _told(dump, spans=spans or form == "json", how=how)
+    explanation = narrowed(told, **only)
     if form == "json":
         import msgspec
 
-        write(msgspec.json.format(msgspec.json.encode(explanation), indent=2).decode() + "\n")
+        _write_json([msgspec.to_builtins(explanation)])
         return
     from ruleflow.views import markdown, text
 
-    paper = text.Paper(*paper_for(color))
     lines = markdown.explanation(explanation) if form == "md" else (
-        text.explanation(explanation, paper, document.text if spans else None)
+        text.explanation(explanation, text.Paper(*paper_for(color)), sources if spans else None)
     )
     write("".join(f"{line}\n" for line in lines))
+
+
+def _told(dump: str | None, *, spans: bool, how: dict[str, Any]) -> "tuple[Explanation, dict[str, Spans]]":
+    """The explanation of a dump, a rule or a host's directory, and the texts it is about."""
+    from ruleflow.analysis.explain import explain as told
+    from ruleflow.analysis.spans import Spans
+
+    directory = directory_of(dump)
+    if directory is not None:
+        from ruleflow.analysis.explain_host import explain_host, sources
+        from ruleflow.netfilter.world import read_world
+
+        world = read_world(directory)
+        return explain_host(world, str(dump), family=how["family"], spans=spans), sources(world, str(dump))
+    document = read_dump(dump, **how)
+    return told(document, spans=spans), {document.source: Spans(document.text)}
+
+
+def directory_of(name: str | None) -> Path | None:
+    """The directory of a host's files that a name stands for, None where it stands for a dump."""
+    if name is None:
+        return None
+    path = Path(name)
+    if name.startswith("sample:"):
+        from ruleflow.data import sample
+
+        path = sample(name.removeprefix("sample:"))
+    return path if path.is_dir() else None
 
 
 def paper_for(color: str) -> tuple[int | None, bool]:

@@ -84,13 +84,29 @@ class Explained(msgspec.Struct, frozen=True):
     """What is true of the whole: chains that nothing uses, chains without rules."""
 
 
+class HostLine(msgspec.Struct, frozen=True):
+    """One thing of a host (an interface, a route), and what is said of it."""
+
+    what: str
+    says: str
+
+
+class HostPart(msgspec.Struct, frozen=True):
+    """A part of a host: its interfaces, its bridges, a table of routes."""
+
+    title: str
+    about: str
+    lines: tuple[HostLine, ...] = ()
+
+
 class Explanation(msgspec.Struct, frozen=True):
-    """The explanation of all rule sets found in one text."""
+    """The explanation of all rule sets found in one text, or of a host (``host``: what stands around its rules)."""
 
     schema: str
     ruleflow: str
     rulesets: tuple[Explained, ...] = ()
     warnings: tuple[str, ...] = ()
+    host: tuple[HostPart, ...] = ()
 
 
 class Reasons:

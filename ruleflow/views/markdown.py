@@ -20,6 +20,12 @@ def escape(text: str) -> str:
 
 def explanation(told: Explanation) -> Iterator[str]:
     """The lines of an explanation."""
+    for part in told.host:
+        yield from (f"## {escape(part.title)}", "")
+        yield from (_plain(part.about), "") if part.about else ()
+        for line in part.lines:
+            yield f"- **{escape(line.what.strip())}** {_plain(line.says)}" if line.what.strip() else f"- {_plain(line.says)}"
+        yield ""
     for one in told.rulesets:
         yield from _ruleset(one)
 

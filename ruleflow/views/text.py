@@ -9,7 +9,16 @@ from collections.abc import Iterator
 
 import msgspec
 
-from ruleflow.analysis.explanation import ChainSaid, Claim, Explained, Explanation, Phrase, Reasons, RuleSaid
+from ruleflow.analysis.explanation import (
+    ChainSaid,
+    Claim,
+    Explained,
+    Explanation,
+    HostPart,
+    Phrase,
+    Reasons,
+    RuleSaid,
+)
 from ruleflow.analysis.spans import Spans
 from ruleflow.errors import visible
 
@@ -48,13 +57,30 @@ class Paper(msgspec.Struct):
         yield from (" " * indent + line for line in lines)
 
 
-def explanation(told: Explanation, paper: Paper, source: str | None = None) -> Iterator[str]:
-    """The lines of an explanation. ``source``: the text it is about, if its lines are to be shown with the spans."""
-    spans = Spans(source) if source is not None else None
-    for index, one in enumerate(told.rulesets):
+def explanation(told: Explanation, paper: Paper, sources: dict[str, Spans] | None = None) -> Iterator[str]:
+    """The lines of an explanation. ``sources``: the texts it is about, by name, if their lines are to be shown too."""
+    parts = [list(_host_part(part, paper)) for part in told.host]
+    parts += [list(_Page(one, paper, (sources or {}).get(one.source)).lines()) for one in told.rulesets]
+    for index, lines in enumerate(parts):
         if index:
             yield ""
-        yield from _Page(one, paper, spans).lines()
+        yield from lines
+
+
+def _host_part(part: HostPart, paper: Paper) -> Iterator[str]:
+    about = f"   {visible(part.about)}" if part.about else ""
+    first, *rest = paper.wrap(visible(part.title) + about, 0, 4)
+    yield first.replace(part.title, paper.paint(part.title, "bold"), 1)
+    yield from rest
+    column = min(26, max((len(visible(line.what)) for line in part.lines), default=0) + 4)
+    for line in part.lines:
+        head = f"  {visible(line.what)}"
+        if len(head) >= column:
+            yield head
+            head = ""
+        first, *rest = paper.wrap(visible(line.says), column, 2)
+        yield head.ljust(column) + first[column:]
+        yield from rest
 
 
 class _Page:

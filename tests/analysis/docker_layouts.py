@@ -118,7 +118,7 @@ def forward_28(bridge: str) -> list[str]:
         "-A DOCKER-FORWARD -j DOCKER-BRIDGE",
         "-A DOCKER-FORWARD -i docker0 -j ACCEPT",
         f"-A DOCKER-FORWARD -i {bridge} -j ACCEPT",
-        f"-A DOCKER-ISOLATION-STAGE-1 -i docker0 ! -o docker0 -j DOCKER-ISOLATION-STAGE-2",
+        "-A DOCKER-ISOLATION-STAGE-1 -i docker0 ! -o docker0 -j DOCKER-ISOLATION-STAGE-2",
         f"-A DOCKER-ISOLATION-STAGE-1 -i {bridge} ! -o {bridge} -j DOCKER-ISOLATION-STAGE-2",
         f"-A DOCKER-ISOLATION-STAGE-2 -o {bridge} -j DROP",
         "-A DOCKER-ISOLATION-STAGE-2 -o docker0 -j DROP",

@@ -8,6 +8,7 @@ import pytest
 
 from ruleflow.analysis.explain import explain, narrowed
 from ruleflow.analysis.explanation import ChainSaid, Explained, RuleSaid
+from ruleflow.analysis.spans import Spans
 from ruleflow.data import sample
 from ruleflow.ruleset.parse import parse
 from ruleflow.views import markdown, text
@@ -62,7 +63,7 @@ def test_the_explanation_as_json(golden: Golden) -> None:
 
 def test_the_source_with_carets(golden: Golden) -> None:
     document = parse(sample("docker-port-80").read_text(), source="sample:docker-port-80")
-    lines = text.explanation(explain(document, spans=True), text.Paper(80), document.text)
+    lines = text.explanation(explain(document, spans=True), text.Paper(80), {document.source: Spans(document.text)})
     golden("explain/docker-port-80.spans.txt", "".join(f"{line}\n" for line in lines))
 
 
@@ -242,7 +243,7 @@ def test_spans_of_what_people_type() -> None:
 
 HOSTILE = filter_table(
     '-A INPUT -m comment --comment "[bold]x[/bold] \x1b[31mred <b>*z*\u202e" -j <i>&c\x1b',
-    "-A INPUT -j LOG --log-prefix \"`rm` |a|\x07\"",
+    '-A INPUT -j LOG --log-prefix "`rm` |a|\x07"',
     "-A <i>&c\x1b -j ACCEPT",
     heads=":INPUT DROP [0:0]\n:<i>&c\x1b - [0:0]\n",
 )

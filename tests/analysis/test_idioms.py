@@ -1,7 +1,14 @@
 """What rules are for: each idiom on its own rules, and no claim about rules that only look like it."""
 
 import pytest
-from docker_layouts import CLASSIC_NO_PROXY, CLASSIC_PROXY, DOCKER_29, DOCKER_29_LOOPBACK, DOCKER_29_NO_PROXY, LAYOUTS
+from docker_layouts import (
+    CLASSIC_NO_PROXY,
+    CLASSIC_PROXY,
+    DOCKER_29,
+    DOCKER_29_LOOPBACK,
+    DOCKER_29_NO_PROXY,
+    LAYOUTS,
+)
 
 import ruleflow
 from ruleflow.analysis import idioms
