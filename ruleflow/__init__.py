@@ -1,7 +1,7 @@
-"""ruleflow: what iptables rules do, why a packet does not arrive, and what a port mapping adds.
+r"""ruleflow: what iptables rules do, why a packet does not arrive, and what a port mapping adds.
 
 >>> import ruleflow
->>> rules = ruleflow.parse("*filter\\n:INPUT DROP [0:0]\\n-A INPUT -i lo -j ACCEPT\\nCOMMIT\\n")
+>>> rules = ruleflow.parse("*filter\n:INPUT DROP [0:0]\n-A INPUT -i lo -j ACCEPT\nCOMMIT\n")
 >>> print(rules["filter"]["INPUT"].rules[0])
 -A INPUT -i lo -j ACCEPT
 """

@@ -20,12 +20,11 @@ def cache_file(name: str) -> str | None:
     It lies in the user's own cache (XDG Base Directory Specification), never in a place others can write to:
     the tables are read back with pickle.
     """
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    folder = Path(base) / "ruleflow"
     try:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "ruleflow"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         safe = folder.stat().st_uid == os.geteuid() and os.access(folder, os.W_OK)
-    except OSError:
+    except (OSError, RuntimeError):  # no such place, or no home at all
         return None
     return str(folder / f"{name}-{__version__}") if safe else None
 

@@ -122,7 +122,7 @@ class _Source:
             arguments.append(self.value(row, negated, places))
         return f"{self.name(cls)}({', '.join(arguments)})"
 
-    def value(self, row: Option, negated: bool, places: tuple[int, ...]) -> str:  # noqa: FBT001
+    def value(self, row: Option, negated: bool, places: tuple[int, ...]) -> str:
         """An expression for an option's value."""
         memo = _value_memo(row, negated, self.family)
         if not any(place in self.groups for place in places):
@@ -225,7 +225,7 @@ def _blank(cls: type[Extension]) -> Extension | None:
 
 
 @functools.cache
-def _value_memo(row: Option, negated: bool, family: int) -> Memo:  # noqa: FBT001
+def _value_memo(row: Option, negated: bool, family: int) -> Memo:
     """A row's words (one as a text, several as a tuple) to its value; what is not printed becomes None."""
     single = row.type.words == 1
     if single and not negated and row.means is UNSET and row.hidden is UNSET:
@@ -261,11 +261,8 @@ def printer(cls: type[Any]) -> Callable[[Any], str]:
         return str
     head = f"{'-m' if issubclass(cls, Match) else '-j'} {cls.name}" if cls.name else ""
     lines = [f"def show(x):\n    t = {head!r}\n"]
-    names: dict[str, Any] = {}
-    names["Not"] = Not
-    for row in cls.rows():
-        if row.shown:
-            lines.append(_printed(row, names))
+    names: dict[str, Any] = {"Not": Not}
+    lines.extend(_printed(row, names) for row in cls.rows() if row.shown)
     lines.append("    return t\n" if cls.name else "    return t[1:]\n")
     exec("".join(lines), names)  # noqa: S102 - the source is attribute names and one literal
     return names["show"]  # type: ignore[no-any-return]

@@ -3,7 +3,7 @@
 How to add a match, say ``-m colour --hue N[:N]``: write one class in a module of `ruleflow.ruleset.matches`
 
     class Colour(Match):
-        \"""The colour of a packet.\"""
+        # and a docstring that says what it asks
         name = "colour"
         hue: Annotated[Maybe[Range], option("--hue", type=NumberRange(0, 359), says="of hue {}")] = None
 
@@ -12,6 +12,7 @@ and its cases in ``tests/cases/colour.t``. The module is found by itself; nothin
 
 import functools
 import importlib
+import inspect
 import pkgutil
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, TypeAlias, TypeVar
@@ -156,7 +157,7 @@ class Extension(msgspec.Struct, frozen=True, gc=False):
         """The option rows in the order of printing, each knowing its attribute."""
         rows: list[Option] = []
         for base in reversed(cls.__mro__):
-            for attr, annotation in base.__dict__.get("__annotations__", {}).items():
+            for attr, annotation in inspect.get_annotations(base).items():
                 for row in getattr(annotation, "__metadata__", ()):
                     if isinstance(row, Option):
                         row.attr = attr
@@ -286,7 +287,7 @@ class Registry:
         for cls in _classes(Match):
             if family in cls.families:
                 self.matches.update(dict.fromkeys((cls.name, *cls.aliases), cls))  # type: ignore[arg-type]
-                self.by_protocol.update(dict.fromkeys(cls.protocol, cls))  # type: ignore[attr-defined]
+                self.by_protocol.update(dict.fromkeys(cls.protocol, cls))  # type: ignore[attr-defined, arg-type]
         for cls in _classes(Target):
             if family in cls.families:
                 self.targets.update(dict.fromkeys((cls.name, *cls.aliases), cls))  # type: ignore[arg-type]

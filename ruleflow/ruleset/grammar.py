@@ -20,9 +20,9 @@ class Ready(LarkLexer):
 
     def __init__(self, conf: object) -> None: ...
 
-    def lex(self, data: Any) -> Iterator[Any]:
-        """The tokens themselves."""
-        yield from data
+    def lex(self, lexer_state: Any, parser_state: Any = None) -> Iterator[LarkToken]:  # noqa: ARG002
+        """The tokens themselves, which stand where a text would."""
+        yield from lexer_state
 
 
 @functools.cache
@@ -34,7 +34,7 @@ def check(tokens: Sequence[Token]) -> None:
     """Parse the kinds of a line's tokens. Raises `Misplaced` at the first that cannot stand where it does."""
     made = [LarkToken(token.kind, token.text, start_pos=token.index) for token in tokens]
     try:
-        _parser().parse(made)  # type: ignore[arg-type] - the lexer hands tokens on as they are
+        _parser().parse(made)
     except UnexpectedToken as error:
         if error.token.type == "$END":
             raise Misplaced("the line ends too early", max(0, len(tokens) - 1)) from None

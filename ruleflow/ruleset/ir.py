@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from ruleflow.ruleset.condition import Condition, Decision, Facts, Undecided, decide
 from ruleflow.ruleset.compiled import printer
+from ruleflow.ruleset.condition import Condition, Decision, Facts, Undecided, decide
 from ruleflow.ruleset.effect import CONTINUE, Effects, Fork
 from ruleflow.ruleset.extension import Match, Target
 
@@ -256,7 +256,7 @@ def table_lines(table: Table, *, counters: bool = True) -> Iterator[str]:
     yield from table.after
 
 
-def _rule_lines(chain: Chain, texts: dict[int, str], counters: bool) -> list[str]:  # noqa: FBT001
+def _rule_lines(chain: Chain, texts: dict[int, str], counters: bool) -> list[str]:
     """The lines of a chain's rules; ``texts`` remembers what parts print."""
     head = f"-A {chain_word(chain.name)}"
     lines: list[str] = []
@@ -267,10 +267,11 @@ def _rule_lines(chain: Chain, texts: dict[int, str], counters: bool) -> list[str
             if shown is None:
                 shown = texts[id(part)] = " " + printer(type(part))(part)
             text += shown
-        if (part := rule.target) is not None:
-            shown = texts.get(id(part))
+        target = rule.target
+        if target is not None:
+            shown = texts.get(id(target))
             if shown is None:
-                shown = texts[id(part)] = " " + printer(type(part))(part)
+                shown = texts[id(target)] = " " + printer(type(target))(target)
             text += shown
         if rule.comments:
             lines.extend(rule.comments)

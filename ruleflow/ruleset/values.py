@@ -94,7 +94,7 @@ class ValueType(Generic[V]):
         """The value in words."""
         return self.show(value)
 
-    def values(self, value: V) -> Values | None:
+    def values(self, value: V) -> Values | None:  # noqa: ARG002
         """The value as a set over the option's field; None where it is no set of one field."""
         return None
 

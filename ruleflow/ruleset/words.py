@@ -23,10 +23,10 @@ class Word(msgspec.Struct, frozen=True):
 
 
 def quote(text: str) -> str:
-    """``text`` as iptables-save writes a string.
+    r"""``text`` as iptables-save writes a string.
 
-    >>> quote("plain_1"), quote("two words"), quote('say "x"')
-    ('plain_1', '"two words"', '"say \\\\"x\\\\""')
+    >>> print(quote("plain_1"), quote("two words"), quote('say "x"'))
+    plain_1 "two words" "say \"x\""
     """
     if _PLAIN.fullmatch(text):
         return text

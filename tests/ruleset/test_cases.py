@@ -32,7 +32,8 @@ class Case(NamedTuple):
 
 def cases() -> Iterator[Case]:
     for path in sorted(CASES.glob("*.t")):
-        families, table, chain = (4, 6), "filter", "INPUT"
+        families: tuple[int, ...] = (4, 6)
+        table, chain = "filter", "INPUT"
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
             if not line.strip() or line.startswith("#"):
                 continue
