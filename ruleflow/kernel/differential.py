@@ -13,7 +13,7 @@ from ruleflow.kernel.random_rules import FEATURES, Made, make_rules
 from ruleflow.kernel.router import ROUTER
 from ruleflow.kernel.wire import Header
 from ruleflow.netfilter.connect import ICMP_CODES
-from ruleflow.netfilter.conntrack import Connection
+from ruleflow.netfilter.conntrack import CONFIRMED, Connection
 from ruleflow.netfilter.host import Host
 from ruleflow.netfilter.machine import Machine
 from ruleflow.netfilter.numbers import address_text
@@ -198,15 +198,18 @@ def _path_differs(end: Outcome, found: Walk, seen: Observation, traced: bool) ->
 
 
 def _remembered(known: tuple[Connection, ...], end: Outcome, seen: Observation) -> tuple[Connection, ...]:
-    """The connections the router knows after a packet: what was dropped, or taken away after INPUT, it does not."""
+    """The connections the router knows after a packet: not those of packets that were dropped."""
     made = end.connection
-    looped = end.local and end.packet.in_interface == "lo"
-    if made is None or end.verdict != "ACCEPT":
+    if made is None or not made.status & CONFIRMED:
         return known
-    others = tuple(one for one in known if one.original != made.original or one.protocol != made.protocol)
-    if end.local and not looped and len(others) == len(known):
-        return known
-    return (_completed(made, end, seen), *others)
+    made = _completed(made, end, seen)
+    if any(_is_same(one, made) for one in known):
+        return tuple(made if _is_same(one, made) else one for one in known)
+    return (made, *known)
+
+
+def _is_same(one: Connection, other: Connection) -> bool:
+    return (one.original, one.protocol, one.family) == (other.original, other.protocol, other.family)
 
 
 def _completed(made: Connection, end: Outcome, seen: Observation) -> Connection:

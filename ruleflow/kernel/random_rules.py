@@ -79,6 +79,7 @@ class _Maker:
     def __init__(self, dice: random.Random, universe: Universe) -> None:
         self.dice, self.universe, self.family = dice, universe, universe.family
         self.features: dict[tuple[str, str, int], frozenset[str]] = {}
+        self.protocol = ""
         self.icmp = "icmp" if self.family == 4 else "ipv6-icmp"
 
     def make(self) -> Made:
@@ -144,6 +145,7 @@ class _Maker:
     # -- matches ----------------------------------------------------------------------------------------------
 
     def match(self, table: str, hooks: set[str], protocol: str, used: set[str]) -> str:
+        self.protocol = protocol
         choices = ["source", "destination", "in", "out", "iprange", "addrtype", "mark", "ttl", "dscp"]
         if protocol in ("tcp", "udp"):
             choices += ["dport", "dport", "multiport", "multiport"]
@@ -219,7 +221,7 @@ class _Maker:
     def match_dport(self, _hooks: set[str], used: set[str]) -> str:
         side = self.dice.choice(("--dport", "--dport", "--sport"))
         low, high = sorted((self.dice.choice(PORTS), self.dice.choice(PORTS)))
-        return f"{self.bang(used)}{side} {low if self.dice.random() < 0.5 else f'{low}:{high}'}"
+        return f"-m {self.protocol} {self.bang(used)}{side} {low if self.dice.random() < 0.5 else f'{low}:{high}'}"
 
     def match_multiport(self, _hooks: set[str], used: set[str]) -> str:
         used.add("multiport")

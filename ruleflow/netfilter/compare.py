@@ -6,11 +6,12 @@ Diagrams of whole paths find the packets quickly; then both sides' paths are gon
 
 import msgspec
 
-from ruleflow.netfilter.alter import Alter, Is, Lens, New, Plus, Same, Xor
-from ruleflow.netfilter.encode import BIT_BASE, FREE_BASE, LEVELS
-from ruleflow.netfilter.flow import Flow
+from ruleflow.netfilter.alter import UNCHANGED, Alter, Is, Lens, New, Plus, Same, Xor, altered
+from ruleflow.netfilter.encode import BIT_BASE, FREE_BASE, IN, LEVELS, OUT
+from ruleflow.netfilter.flow import ARRIVING, SENDING, Flow
 from ruleflow.netfilter.idd import EVERYTHING, LEAF_LEVEL, NOTHING
 from ruleflow.netfilter.outcome import Outcome
+from ruleflow.netfilter.path import HOOKS
 from ruleflow.netfilter.space import Space, deep
 from ruleflow.netfilter.trail import Part, Trail
 from ruleflow.ruleset.ir import Ruleset
@@ -55,18 +56,17 @@ class Comparison:
         ]
 
     def candidates(self, entry: str) -> int:
-        """Packets that may fare differently; every one that does is among them."""
-        if entry == "send":
-            found = self._unlike(*(flow.entry("send") for flow in self.flows))
-        else:
-            found = self._unlike(*(flow.before_routing() for flow in self.flows))
-            for forced in ("in", "through"):
-                found = self.diagrams.either(found, self._unlike(*(flow.entry(forced) for flow in self.flows)))
-        return self.diagrams.without(found, self.flows[0].lost("in"))
+        """Packets that may fare differently; every one that does is among them.
 
-    def _unlike(self, a: int, b: int) -> int:
-        """The packets whose outcomes differ in anything that somebody can see."""
-        a, b = self.outcomes.plain(a, _visible), self.outcomes.plain(b, _visible)
+        From the end of the path backwards: those on which a stage differs, and those that the stage hands on
+        to where something behind differs.
+        """
+        behind = Behind(self)
+        found = behind.send() if entry == "send" else behind.arrive()
+        return self.diagrams.without(found, self.flows[0].lost("in")) if entry == "arrive" else found
+
+    def unlike(self, a: int, b: int) -> int:
+        """The packets whose outcomes differ."""
         level = self.diagrams.level
 
         def short(a: int, b: int) -> int | None:
@@ -107,6 +107,67 @@ class Comparison:
             value = constant.value - (shift.by if shift is not None else 0)
             return self.diagrams.test(level, ((value, value),)) if 0 <= value <= self.diagrams.tops[level] else NOTHING
         return NOTHING
+
+
+class Behind:
+    """The packets that differ behind each place, from the end to the beginning; sets over the packet as it is there."""
+
+    def __init__(self, comparison: Comparison) -> None:
+        self.comparison, self.diagrams = comparison, comparison.diagrams
+        self.before, self.after = comparison.flows
+        self.lens = comparison.lens
+
+    def arrive(self) -> int:
+        """For packets that come from a wire."""
+        home = self._hook("INPUT", NOTHING, ARRIVING)
+        away = self._hook("FORWARD", self._hook("POSTROUTING", NOTHING, UNCHANGED), UNCHANGED)
+        away = self._handed(self.before.hop(), away)
+        found = self._hook("PREROUTING", self.diagrams.either(home, away), ARRIVING)
+        return self.lens.through(found, self.before.socket(0))
+
+    def send(self) -> int:
+        """For packets that this host sends."""
+        lo = self.before.encoder.atoms.range("lo")
+        again = self._hook("INPUT", NOTHING, ARRIVING, looped=True)
+        again = self._hook("PREROUTING", again, ARRIVING, looped=True)
+        again = self.lens.through(again, altered({IN: Is(lo[0])}))
+        left = self.diagrams.both(self.diagrams.test(OUT, (lo,)), again)
+        found = self._hook("OUTPUT", self._hook("POSTROUTING", left, SENDING), SENDING)
+        return self.lens.through(found, self.before.socket(1))
+
+    def _hook(self, hook: str, behind: int, seen: Alter, *, looped: bool = False) -> int:
+        for stage in reversed(HOOKS[hook]):
+            match stage.kind:
+                case "table":
+                    behind = self._table(stage.name, hook, behind, seen, looped=looped)
+                case "nat" if not looped:
+                    behind = self._nat(hook, behind, seen)
+                case "track" | "defrag" if behind != NOTHING:
+                    behind = self.before.stage(stage, hook, behind, seen, looped=looped)
+        return behind
+
+    def _table(self, table: str, hook: str, behind: int, seen: Alter, *, looped: bool) -> int:
+        one, two = (flow.table(table, hook, seen, looped=looped) for flow in (self.before, self.after))
+        return self.diagrams.either(self.comparison.unlike(one, two), self._handed(one, behind))
+
+    def _nat(self, hook: str, behind: int, seen: Alter) -> int:
+        one, two = (flow.nat(hook, seen) for flow in (self.before, self.after))
+        return self.diagrams.either(self.comparison.unlike(one, two), self._handed(one, behind))
+
+    def _handed(self, stage: int, behind: int) -> int:
+        """The packets that a stage hands on, changed or not, into the set ``behind``."""
+        if behind == NOTHING or stage == NOTHING:
+            return behind
+        outcomes = self.comparison.outcomes
+        found = NOTHING
+        for leaf in sorted(self.diagrams.leaves(stage)):
+            outcome = outcomes.value(leaf)
+            if outcome.goes_on:
+                target = self.lens.through(behind, outcome.alter)
+                if target != NOTHING:
+                    whose = outcomes.indicator(stage, frozenset({leaf}))
+                    found = self.diagrams.either(found, self.diagrams.both(whose, target))
+        return found
 
 
 def _visible(outcome: Outcome) -> Outcome:

@@ -6,6 +6,7 @@ kernel (tcp_loose 1, tcp_be_liberal 0); sequence numbers and checksums are not p
 
 import msgspec
 
+from ruleflow.netfilter import tcp_states
 from ruleflow.ruleset.fields import STATES, STATUSES
 
 INVALID, NEW, ESTABLISHED = STATES["INVALID"], STATES["NEW"], STATES["ESTABLISHED"]
@@ -53,6 +54,8 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
     reply: Ends
     status: int = 0
     mark: int = 0
+    tcp: int = tcp_states.NONE
+    """The state of a tcp connection (`ruleflow.netfilter.tcp_states`)."""
 
     @property
     def is_translated(self) -> bool:
@@ -87,6 +90,17 @@ def find(
     return None
 
 
+def clashing(connections: tuple[Connection, ...], made: Connection) -> bool:
+    """Whether another connection already expects what would be the answers of ``made``."""
+    if made.reply.source is None or made.reply.destination is None or made.protocol in REQUESTS:
+        return False
+    return any(
+        made.reply in (other.original, other.reply)
+        for other in connections
+        if (other.family, other.protocol) == (made.family, made.protocol) and other.original != made.original
+    )
+
+
 def first_state(
     protocol: int | None, tcp_flags: int | None, icmp_type: int | None, dccp_type: int | None = None
 ) -> int:
@@ -106,11 +120,8 @@ def first_state(
 
 def _first_tcp(flags: int) -> int:
     """tcp_new: a SYN begins a connection; a lone ACK picks one up (nf_conntrack_tcp_loose)."""
-    if not well_formed(flags):
-        return INVALID
-    if flags & RST or (flags & SYN and flags & ACK) or flags & FIN:
-        return INVALID
-    return NEW
+    begins = well_formed(flags) and tcp_states.following(tcp_states.NONE, 0, flags) != tcp_states.REFUSED
+    return NEW if begins else INVALID
 
 
 def well_formed(flags: int) -> bool:

@@ -3,11 +3,14 @@
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from ruleflow.netfilter.conntrack import (
     ESTABLISHED,
     INVALID,
     NEW,
     RELATED,
+    REQUESTS,
     UNTRACKED,
     Connection,
     Ends,
@@ -147,7 +150,7 @@ class State:
         self.version += 1
         if connection is None:
             return
-        original, reply = connection.original, connection.reply
+        original, reply = self._shown(connection)
         given = self.packet
         values = {
             "ct_status": connection.status, "ct_direction": direction, "ct_protocol": connection.protocol,
@@ -158,6 +161,23 @@ class State:
             "connmark": connection.mark, "ct_expire": given.ct_expire, "helper": given.helper,
         }  # fmt: skip
         self.__dict__.update(values)
+
+    def _shown(self, connection: Connection) -> tuple[Ends, Ends]:
+        """The ends as -m conntrack reads them: of ICMP the id is the source port, type and code the other."""
+        original, reply = connection.original, connection.reply
+        if connection.protocol in PORTED or connection.protocol is None:
+            return original, reply
+        first, second = None, 0
+        if connection.protocol in REQUESTS:
+            asked, code = self.icmp_type or 0, self.icmp_code or 0
+            answers = REQUESTS[connection.protocol]
+            asked = asked if self.direction == 0 else next((a for a, b in answers.items() if b == asked), asked)
+            first, second = asked << 8 | code, answers.get(asked, 0) << 8 | code
+        identity = None if connection.protocol in (*REQUESTS, 47) else 0
+        return (
+            msgspec.structs.replace(original, source_port=identity, destination_port=first if first is not None else identity),
+            msgspec.structs.replace(reply, source_port=identity, destination_port=second if first is not None else identity),
+        )  # fmt: skip
 
     def is_first(self) -> bool:
         """Whether the packet begins its connection, so that the nat table is asked."""

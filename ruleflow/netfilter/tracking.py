@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ruleflow.netfilter import conntrack
+from ruleflow.netfilter import conntrack, tcp_states
 from ruleflow.netfilter.conntrack import ESTABLISHED, INVALID, NEW, RELATED, UNTRACKED, Connection, Ends, find
 from ruleflow.netfilter.state import State
 
@@ -33,19 +33,44 @@ def _known(state: State) -> bool:
     if found is None:
         return False
     connection, direction = found
+    seen = connection.status & conntrack.SEEN_REPLY
+    word = ESTABLISHED if direction == 1 or seen else NEW
+    if connection.protocol == 6:
+        after = _tcp_after(state, connection, direction)
+        if after is None:
+            return False
+        if after == tcp_states.REFUSED:
+            state.set_connection(None, INVALID)
+            return True
+        connection = msgspec.structs.replace(connection, tcp=after)
     if direction == 1:
         connection = msgspec.structs.replace(connection, status=connection.status | conntrack.SEEN_REPLY)
-    seen = connection.status & conntrack.SEEN_REPLY
-    state.set_connection(connection, ESTABLISHED if seen else NEW, direction)
+    state.set_connection(connection, word, direction)
     state.done |= BOTH_SIDES
     return True
 
 
+def _tcp_after(state: State, connection: Connection, direction: int) -> int | None:
+    """nf_conntrack_tcp_packet: the state after the packet; None where it begins the connection anew."""
+    flags = tcp_states.SYN if state.tcp_flags is None else state.tcp_flags
+    if not conntrack.well_formed(flags):
+        return tcp_states.REFUSED
+    before = connection.tcp
+    after = tcp_states.following(before, direction, flags)
+    if after == tcp_states.IGNORED:
+        return before
+    if after == tcp_states.SYN_SENT and before >= tcp_states.TIME_WAIT and before != tcp_states.SYN_SENT2:
+        return None
+    return after
+
+
 def _fresh(state: State) -> Connection:
     ends = state.ends()
+    flags = tcp_states.SYN if state.tcp_flags is None else state.tcp_flags
+    begun = tcp_states.following(tcp_states.NONE, 0, flags) if state.protocol == 6 else tcp_states.NONE
     return Connection(
         family=state.family, protocol=state.protocol, original=ends, reply=ends.turned(),
-        mark=state.packet.connmark or 0,
+        mark=state.packet.connmark or 0, tcp=begun,
     )  # fmt: skip
 
 
@@ -82,7 +107,7 @@ def _described(state: State, given: "Packet", direction: int) -> Connection:
     )  # fmt: skip
     return Connection(
         family=state.family, protocol=given.ct_protocol or state.protocol, original=original, reply=reply,
-        mark=given.connmark or 0,
+        mark=given.connmark or 0, tcp=tcp_states.ESTABLISHED,
     ).translated(reply)  # fmt: skip
 
 

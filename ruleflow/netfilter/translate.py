@@ -12,6 +12,7 @@ from ruleflow.netfilter.source_address import masquerade
 from ruleflow.netfilter.state import State
 from ruleflow.netfilter.steps import Change
 from ruleflow.ruleset.effect import Rewrite
+from ruleflow.ruleset.protocols import PORTED
 
 SIDE = {"PREROUTING": "destination", "OUTPUT": "destination", "POSTROUTING": "source", "INPUT": "source"}
 """What NAT may change at a hook (HOOK2MANIP, include/net/netfilter/nf_nat.h)."""
@@ -41,11 +42,40 @@ def rewrite(state: State, hook: str, what: Rewrite, nexthop: int | None, out: st
     side = SIDE[hook] if what.what == "hook" else what.what
     assert state.connection is not None
     address = _address(state, hook, side, what, nexthop, out)
-    port = _port(state, side, what, address)
+    kept = _kept(state, what, address) if side == "source" else None
+    address, port = kept if kept is not None else (address, _port(state, side, what, address))
     before = state.ends()
     changes = (*_put(state, side, address), *_put(state, f"{side}_port", port))
     state.connection = _connected(state.connection, side, before, state.ends())
     return changes
+
+
+def _kept(state: State, what: Rewrite, address: Span | None) -> tuple[Span, Span | None] | None:
+    """get_unique_tuple's first tries: the source as it is, or as another connection of it was translated."""
+    if what.random or what.fully_random or state.source is None or state.protocol not in PORTED:
+        return None
+    if _in_range(state.source, state.source_port, what, address):
+        if not _clashes(state, None, state.source_port):
+            return Span(state.source, state.source), None
+        return None
+    for other in state.connections:
+        known = other.original
+        if (other.protocol, known.source, known.source_port) != (state.protocol, state.source, state.source_port):
+            continue
+        source, port = other.reply.destination, other.reply.destination_port
+        if source is not None and _in_range(source, port, what, address):
+            span = Span(source, source)
+            return (span, Span(port, port)) if not _clashes(state, span, port) else None
+    return None
+
+
+def _in_range(source: int, port: int | None, what: Rewrite, address: Span | None) -> bool:
+    """nf_in_range."""
+    if address is not None and not (address.low is not None and address.high is not None and address.low <= source <= address.high):
+        return False
+    if what.port_low is None or what.port_high is None:
+        return True
+    return port is not None and what.port_low <= port <= what.port_high
 
 
 def _connected(connection: Connection, side: str, before: Ends, after: Ends) -> Connection:
@@ -138,10 +168,21 @@ def _port(state: State, side: str, what: Rewrite, address: Span | None) -> Span 
         new = low + (old - what.port_base) % 65536 % (high - low + 1)
         return Span(new, new)
     if old is not None and low <= old <= high and not chance and what.port_base is None:
-        return Span(old, old) if not (side == "source" and _clashes(state, address, old)) else Span(low, high)
+        if low == high or not _taken(state, side, address, old):
+            return Span(old, old)
     if side == "destination" and not chance:
-        return Span(low, low)
+        free = next((port for port in range(low, high + 1) if not _taken(state, side, address, port)), low)
+        return Span(free, free)
     return Span(low, high)
+
+
+def _taken(state: State, side: str, address: Span | None, port: int) -> bool:
+    """nf_nat_used_tuple: whether another connection has these answers already."""
+    if side == "source":
+        return _clashes(state, address, port)
+    to = state.destination if address is None else address.exact
+    answers = Ends(to, state.source, port, state.source_port)
+    return find(state.connections, state.family, state.protocol, answers) is not None
 
 
 def _group(port: int | None) -> Span:
@@ -156,6 +197,16 @@ def _clashes(state: State, address: Span | None, port: int | None) -> bool:
     source = state.source if address is None else address.exact
     answers = Ends(state.destination, source, state.destination_port, port)
     return find(state.connections, state.family, state.protocol, answers) is not None
+
+
+def make_unique(state: State) -> None:
+    """nf_nat_alloc_null_binding: no rule rewrote the source, but its port may be taken by another connection."""
+    if state.source_port is None or not _clashes(state, None, state.source_port):
+        return
+    assert state.connection is not None
+    before = state.ends()
+    _put(state, "source_port", _group(state.source_port))
+    state.connection = _connected(state.connection, "source", before, state.ends())
 
 
 def untranslate(state: State, hook: str) -> tuple[Change, ...]:

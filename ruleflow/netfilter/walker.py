@@ -9,7 +9,7 @@ from ruleflow.netfilter import conntrack
 from ruleflow.netfilter.apply import apply
 from ruleflow.netfilter.ask import Asker
 from ruleflow.netfilter.choices import Chooser
-from ruleflow.netfilter.conntrack import NEW, Connection
+from ruleflow.netfilter.conntrack import NEW, Connection, clashing
 from ruleflow.netfilter.frames import FRAMES, Bridged
 from ruleflow.netfilter.machine import Machine
 from ruleflow.netfilter.numbers import address_text
@@ -22,7 +22,7 @@ from ruleflow.netfilter.routing import Decision
 from ruleflow.netfilter.state import STATE_WORDS, State
 from ruleflow.netfilter.steps import Change, NatStep, NoteStep, Outcome, TrackStep
 from ruleflow.netfilter.tracking import look_up
-from ruleflow.netfilter.translate import SIDE, NoAddressError, rewrite, untranslate
+from ruleflow.netfilter.translate import SIDE, NoAddressError, make_unique, rewrite, untranslate
 from ruleflow.ruleset.effect import Change as Effect
 from ruleflow.ruleset.effect import Rewrite, Stop
 from ruleflow.ruleset.ir import RuleRef
@@ -58,6 +58,7 @@ class Walker:
         self.assumed: dict[str, None] = {}
         self.by: dict[str, RuleRef] = {}
         self.rewritten_by: dict[RuleRef, None] = {}
+        self.rewritten: set[str] = set()
         self.result: dict[str, Any] = {}
 
     def run(self) -> Outcome:
@@ -137,11 +138,14 @@ class Walker:
         return True
 
     def _confirm_stage(self, hook: str, stage: Stage) -> bool:  # noqa: ARG002
+        """__nf_conntrack_confirm: a new connection whose answers another one already expects is dropped."""
         connection = self.state.connection
-        if connection is not None and not connection.status & conntrack.CONFIRMED:
-            self.state.connection = msgspec.structs.replace(
-                connection, status=connection.status | conntrack.CONFIRMED
-            )
+        if connection is None or connection.status & conntrack.CONFIRMED or self.state.is_error():
+            return True
+        if clashing(self.state.connections, connection):
+            self.stop("DROP", "clash", "its answers could not be told from those of another connection", hook=hook)
+            return False
+        self.state.connection = msgspec.structs.replace(connection, status=connection.status | conntrack.CONFIRMED)
         return True
 
     def _table_stage(self, hook: str, stage: Stage) -> bool:
@@ -189,6 +193,7 @@ class Walker:
             changes = rewrite(state, hook, effect, self.way.nexthop if self.way else None, out)
         except NoAddressError:
             return (), "the interface has no address to give: the packet is dropped", Stop("DROP")
+        self.rewritten.add(SIDE[hook])
         if changes:
             self.rewritten_by[ref] = None
         return changes, None, None
@@ -218,8 +223,9 @@ class Walker:
             self._nat_hook = hook
             if not self._table_stage(hook, Stage("table", stage.priority, "nat")):
                 return False
-            connection = state.connection
-            state.set_connection(connection, state.state or NEW, state.direction)
+            if side == "source" and side not in self.rewritten:
+                make_unique(state)
+            state.set_connection(state.connection, state.state or NEW, state.direction)
         else:
             changes = untranslate(state, hook)
             if changes and self.recorder is not None:
