@@ -78,6 +78,7 @@ class Lexer:
         self.groups: list[Group] = [Group(header, [])]
         self.protocol: str | None = None
         self.negated_at: int | None = None
+        self.targeted = False
         self.unknown: list[tuple[int, str]] = []
         self.at = 0
 
@@ -217,8 +218,9 @@ class Lexer:
         name = self.words[self.at + 1]
         cls = self.registry.targets.get(name) if kind == "JUMP" else None
         group = Group(cls, [self.at, self.at + 1], [], name)
-        if any(token.kind in ("JUMP", "GOTO") for token in self.tokens):
+        if self.targeted:
             raise Misplaced("a rule has one target only", self.at)
+        self.targeted = True
         self.groups.append(group)
         self._emit(kind, len(self.groups) - 1)
         self._emit("NAME", len(self.groups) - 1)

@@ -1,5 +1,6 @@
 """No input of any kind gives a traceback, and each error says where."""
 
+import os
 import random
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from ruleflow.ruleset.parse import parse
 
 SAMPLES = sorted((Path(__file__).parent.parent.parent / "samples").glob("*.rules"))
 WORDS = sorted({*registry(4).flags, *registry(6).flags, *registry(4).matches, *registry(4).targets} - {""})
-CALM = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+CALM = settings(max_examples=int(os.environ.get("RULEFLOW_FUZZ", "300")), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def survives(data: bytes | str) -> None:
