@@ -113,7 +113,7 @@ class _Teller:
             for index, rule in enumerate(chain.rules, 1)
         )
         return ChainSaid(
-            table.name, chain.name, _about(table, chain, calls), said, self._rest(table, chain, unasked),
+            table.name, chain.name, _about(table, chain, calls), said, self._rest(table, chain),
             chain.policy, chain.line, callers, self.owners.get((table.name, chain.name), ""),
         )  # fmt: skip
 
@@ -131,7 +131,7 @@ class _Teller:
     def _phrases(self, rule: Rule, pieces: tuple[sentences.Piece, ...]) -> tuple[Phrase, ...]:
         return self.spans.phrases(rule, pieces) if self.spans is not None else ()
 
-    def _rest(self, table: Table, chain: Chain, unasked: dict[int, str]) -> str:
+    def _rest(self, table: Table, chain: Chain) -> str:
         """What happens to what no rule decides, where that can happen."""
         if chain.policy is None or not self.whole or chains.always_decides(table, chain.name):
             return ""

@@ -1,6 +1,7 @@
 """Where in the source a phrase stands: the words of a line are found again when somebody asks."""
 
 import functools
+import itertools
 from collections.abc import Iterator
 
 from ruleflow.analysis.explanation import Phrase, Span
@@ -78,7 +79,7 @@ def _named(part: Opaque, words: list[Word]) -> Iterator[tuple[int, int]]:
 
 
 def _module(name: str, words: list[Word]) -> Iterator[tuple[int, int]]:
-    for word, value in zip(words, words[1:], strict=False):
+    for word, value in itertools.pairwise(words):
         if word.text in ("-m", "--match") and value.text == name:
             yield word.column, value.end
             return

@@ -68,8 +68,8 @@ def test_the_self_masquerade(text: str, address: str) -> None:
     assert claim.code == "docker-self-masquerade"
     assert claim.purpose == "for the published port 8080"
     assert [rules.rule(ref) for ref in claim.seen] == [dnat]
-    assert f"line {dnat.line} sends the packet back to it" in claim.reason
-    for word in ("own address still as source", "martian", "loopback", "never pass this host", "comes back here"):
+    assert f"line {dnat.line} turns the packet round to {address}, port 80" in claim.reason
+    for word in ("still as its source", "martian", "loopback", "never pass this host", "comes back here"):
         assert word in claim.reason
     assert "spare" not in claim.reason
 

@@ -314,7 +314,7 @@ def internal_edge(docker: Docker, one: Shape) -> Claim | None:
 
 def to_ingress(docker: Docker, one: Shape) -> Claim | None:
     """Swarm: the chain comes first."""
-    from ruleflow.analysis.idioms.docker import to_ingress as ingress
+    from ruleflow.analysis.idioms.docker_nat import to_ingress as ingress
 
     return ingress(docker, one)
 

@@ -161,6 +161,17 @@ def reverse_path(shapes: Shapes, one: Shape) -> Claim | None:  # noqa: ARG001
     return claim("rpfilter", one, reason, "against forged addresses")
 
 
+def bound_address(shapes: Shapes, one: Shape) -> Claim | None:
+    """``-s X -m mac --mac-source Y -j RETURN`` (or ACCEPT), then ``-s X -j DROP``: an address belongs to a card."""
+    if one.verdict not in ("RETURN", "ACCEPT") or not one.asks("source", "mac") or isinstance(one.get("mac"), Not):
+        return None
+    after = next((other for other in shapes.chain(one.ref.table, one.ref.chain)[one.ref.index :] if other.source == one.source), None)
+    if one.source is None or after is None or after.verdict not in ("DROP", "REJECT") or not after.asks("source"):
+        return None
+    reason = f"{network(one.source)} belongs to one network card. Whoever uses it with another card is stopped by {place(after)}."
+    return claim("bound", one, reason, "against borrowed addresses", (after,))
+
+
 # -- floods and guessing ----------------------------------------------------------------------------------
 
 
@@ -195,7 +206,7 @@ def log_then_decide(shapes: Shapes, one: Shape) -> Claim | None:
 
 def limited_log(shapes: Shapes, one: Shape) -> Claim | None:  # noqa: ARG001
     """LOG with a limit."""
-    if not logs(one) or "limit.rate" not in one.facts:
+    if not logs(one) or not {"limit.rate", "hashlimit.upto"} & set(one.facts):
         return None
     return claim("log-limit", one, "The limit keeps a flood of packets from filling the log; logging decides nothing, the rules behind it go on.")
 
@@ -228,7 +239,8 @@ def flood(shapes: Shapes, one: Shape) -> Claim | None:
         return None
     rest = [other for other in shapes.chain(one.ref.table, one.ref.chain)[one.ref.index :] if other.verdict in ("DROP", "REJECT")]
     mine = {k: v for k, v in one.facts.items() if not k.startswith("limit.")}
-    caught = next((other for other in rest if unconditional(other.rule) or other.facts == mine), None)
+    after = following(shapes, one)
+    caught = next((other for other in rest if other.facts == mine or (other is after and unconditional(other.rule))), None)
     if caught is None:
         return None
     reason = f"What comes within the limit passes here, what exceeds it is left for {place(caught)}. So a flood costs little, and honest packets still get a share."
@@ -291,7 +303,7 @@ def ident(shapes: Shapes, one: Shape) -> Claim | None:  # noqa: ARG001
 
 
 _FILTER: tuple[Idiom, ...] = (
-    known_connections, invalid, new_without_syn, odd_flags, loopback, forged_loopback, forged_inside, reverse_path,
+    known_connections, invalid, new_without_syn, odd_flags, loopback, forged_loopback, forged_inside, reverse_path, bound_address,
     guessing, log_then_decide, limited_log, flood, ping, dhcp, ident,
 )  # fmt: skip
 _BY_TABLE: dict[str, tuple[Idiom, ...]] = {

@@ -116,8 +116,8 @@ def mark_outside(owner: Owner, one: Shape) -> Claim | None:
     pods = one.negated("source")
     if pods is not None and chain.startswith(("KUBE-SVC-", "KUBE-SERVICES")):
         reason = (
-            f"Clients outside of the pods' network {pods} are not known to be answered by way of this node. {_MARKED}"
-            " Pods are answered by way of their own node, so their address is kept."
+            f"A client outside of the pods' network {pods} would be answered by the pod's own node, past this one, which alone can "
+            f"translate the answer. {_MARKED} Pods keep their address: their own node translates for them."
         )
         return owner.claim("mark-outside", one, reason, "clients that are no pods")
     if one.get("src_type") == "LOCAL":

@@ -131,10 +131,9 @@ def shape(ref: RuleRef, rule: Rule) -> Shape:
     """The shape of a rule."""
     facts: dict[str, object] = {}
     for match in rule.matches:
-        for key, value in _facts(match):
-            while key in facts:  # the same question twice: the second has a name of its own, so no idiom fits
-                key += "'"
-            facts[key] = value
+        for name, value in _facts(match):
+            # the same question twice: the second has a name of its own, so no idiom fits
+            facts[name if name not in facts else f"{name} {len(facts)}"] = value
     return Shape(ref, rule, facts)
 
 
@@ -208,9 +207,14 @@ class Shapes:
         if exact:
             return exact
         kept = [one for one in self.dnats.get((address, None), []) if port is None or one.port in (None, port)]
-        return kept or [
-            one for (to, _), mine in self.dnats.items() if to == address for one in mine if _covers(one, port)
-        ]
+        return kept or [one for one in self._dnats_by_address.get(address, []) if _covers(one, port)]
+
+    @functools.cached_property
+    def _dnats_by_address(self) -> dict[int, list[Shape]]:
+        found: dict[int, list[Shape]] = defaultdict(list)
+        for (address, _), mine in self.dnats.items():
+            found[address] += mine
+        return found
 
 
 def _covers(one: Shape, port: int | None) -> bool:

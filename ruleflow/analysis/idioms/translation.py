@@ -69,15 +69,18 @@ def forward_port(shapes: Shapes, one: Shape) -> Claim | None:
     change = one.rewrites
     if change is None or change.what != "destination" or change.low is None or change.address_of_interface:
         return None
-    if "dport" not in one.facts or isinstance(one.get("dport"), Not):
+    if "dport" not in one.facts or isinstance(one.get("dport"), Not) or one.ref.chain == "OUTPUT":
         return None
     family = shapes.rules.family
+    if change.low >> (24 if family == 4 else 0) == (127 if family == 4 else 1):
+        return None
     to = address_text(change.low, family)
     if change.high != change.low and change.high is not None:
-        to += f" to {address_text(change.high, family)}"
+        to = f"one of {to} to {address_text(change.high, family)}"
+    at = f" of {network(one.destination)}" if one.destination else " of this host" if one.get("dst_type") == "LOCAL" else ", whatever address they are for,"
     reason = (
-        f"Who connects to {port_words(one)} here reaches {to} behind this host. It only changes the address: filter FORWARD must "
-        "let the packet through as well, and sees the new address by then."
+        f"Connections to {port_words(one)}{at} go to {to}. This only changes the address: filter FORWARD must let the packets "
+        "through as well, and sees the new address by then."
     )
     return _claim("forward-port", one, reason, f"to forward {port_words(one)}")
 
