@@ -20,7 +20,9 @@ from ruleflow.ruleset.condition import (
     No,
     Undecided,
     Unknown,
+    Yes,
     decide,
+    decide_one,
 )
 from ruleflow.ruleset.effect import Back, Fork, Stop, Then
 from ruleflow.ruleset.effect import Change as Effect
@@ -119,9 +121,18 @@ class Asker:
         return True
 
     def _choose(self, entry: Entry, decision: Unknown) -> bool:
-        """Every condition that is not decided must hold; each is its own choice."""
+        """Whether the rule is met, each part of its conditions that is not decided taken one way."""
         ref = entry.ref(self.table)
-        return all(self._choose_one(condition, decision.why, ref) for condition in decision.conditions)
+        return all(self._settle_condition(condition, decision.why, ref) for condition in entry.conditions)
+
+    def _settle_condition(self, condition: Condition, why: str, ref: RuleRef) -> bool:
+        decision = decide_one(condition, self.state)
+        if not isinstance(decision, Unknown):
+            return isinstance(decision, Yes)
+        if isinstance(condition, AnyOf | AllOf):
+            parts = (self._settle_condition(part, why, ref) for part in condition.conditions)
+            return (any(parts) if isinstance(condition, AnyOf) else all(parts)) != condition.negated
+        return self._choose_one(condition, why, ref)
 
     def _choose_one(self, condition: Condition, why: str, ref: RuleRef) -> bool:
         state = self.state

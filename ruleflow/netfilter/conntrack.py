@@ -54,8 +54,12 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
     reply: Ends
     status: int = 0
     mark: int = 0
-    tcp: int = tcp_states.NONE
-    """The state of a tcp connection (`ruleflow.netfilter.tcp_states`)."""
+    tcp: tcp_states.Tcp = tcp_states.UNBEGUN
+    """How far a tcp connection is."""
+    icmp: int | None = None
+    """The type of the ICMP request that began it: part of what tells connections apart."""
+    gone: bool = False
+    """A reset ended it before any answer came: the table forgets it."""
 
     @property
     def is_translated(self) -> bool:
@@ -81,13 +85,38 @@ def find(
     An ICMP question and its answer have no ports; their types tell the directions apart.
     """
     answers = icmp_type in _ANSWERS.get(protocol or 0, ())
+    asked = request_of(protocol, icmp_type)
     for connection in connections:
-        if connection.family == family and connection.protocol == protocol:
+        if connection.family == family and connection.protocol == protocol and connection.icmp in (None, asked):
             if connection.original == ends and not answers:
                 return connection, 0
             if connection.reply == ends and (icmp_type is None or answers):
                 return connection, 1
     return None
+
+
+def request_of(protocol: int | None, icmp_type: int | None) -> int | None:
+    """The ICMP request that a request or an answer belongs to; None for all else."""
+    pairs = REQUESTS.get(protocol or 0, {})
+    return icmp_type if icmp_type in pairs else next((ask for ask, told in pairs.items() if told == icmp_type), None)
+
+
+def remembered(known: tuple[Connection, ...], made: Connection | None) -> tuple[Connection, ...]:
+    """The table after a packet of ``made``: the newest first, and only what was confirmed."""
+    if made is None or not made.status & CONFIRMED:
+        return known
+    if made.gone:
+        return tuple(one for one in known if not is_same(one, made))
+    if any(is_same(one, made) for one in known):
+        return tuple(made if is_same(one, made) else one for one in known)
+    return (made, *known)
+
+
+def is_same(one: Connection, other: Connection) -> bool:
+    """Whether two values are the same entry of the table at different times."""
+    return (one.original, one.protocol, one.family, one.icmp) == (
+        other.original, other.protocol, other.family, other.icmp,
+    )  # fmt: skip
 
 
 def clashing(connections: tuple[Connection, ...], made: Connection) -> bool:
@@ -120,7 +149,7 @@ def first_state(
 
 def _first_tcp(flags: int) -> int:
     """tcp_new: a SYN begins a connection; a lone ACK picks one up (nf_conntrack_tcp_loose)."""
-    begins = well_formed(flags) and tcp_states.following(tcp_states.NONE, 0, flags) != tcp_states.REFUSED
+    begins = well_formed(flags) and tcp_states.UNBEGUN.after(0, flags) is not None
     return NEW if begins else INVALID
 
 

@@ -4,7 +4,7 @@ import functools
 
 import msgspec
 
-from ruleflow.netfilter.conntrack import Connection, Ends
+from ruleflow.netfilter.conntrack import Connection, Ends, remembered
 from ruleflow.netfilter.frames import Bridged
 from ruleflow.netfilter.host import Host
 from ruleflow.netfilter.machine import Machine
@@ -89,11 +89,7 @@ class Travel:
         return Journey(host=at, outcome=outcome, legs=tuple(legs), lost="it goes in circles", quoted=quoted)
 
     def _remember(self, host: str, outcome: Outcome) -> None:
-        made = outcome.connection
-        if made is None:
-            return
-        others = (one for one in self.connections.get(host, ()) if one.original != made.original or one.protocol != made.protocol)
-        self.connections[host] = (made, *others)
+        self.connections[host] = remembered(self.connections.get(host, ()), outcome.connection)
 
     # -- from host to host --------------------------------------------------------------------------------
 

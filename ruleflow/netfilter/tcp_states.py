@@ -4,6 +4,8 @@ The table is the kernel's ``tcp_conntracks``; sequence numbers and windows are n
 packets are taken to be inside the window (nf_conntrack_tcp_be_liberal).
 """
 
+import msgspec
+
 NONE, SYN_SENT, SYN_RECV, ESTABLISHED, FIN_WAIT, CLOSE_WAIT, LAST_ACK, TIME_WAIT, CLOSE, SYN_SENT2 = range(10)
 IGNORED, REFUSED = -1, -2
 """The packet changes nothing; the packet is INVALID."""
@@ -47,6 +49,32 @@ def kind_of(flags: int) -> str:
     return "fin" if flags & FIN else "ack" if flags & ACK else "none"
 
 
-def following(state: int, direction: int, flags: int) -> int:
-    """The state after a packet with these flags: IGNORED changes nothing, REFUSED makes the packet INVALID."""
-    return _NEXT[direction, kind_of(flags)][state]
+class Tcp(msgspec.Struct, frozen=True):
+    """How far a connection is: its state, whether a FIN began its end, and the last packet's direction and kind."""
+
+    state: int = NONE
+    closing: bool = False
+    last: tuple[int, str] | None = None
+
+    def after(self, direction: int, flags: int) -> "Tcp | None":
+        """After a packet with these flags; None where that makes the packet INVALID."""
+        kind = kind_of(flags)
+        following = _NEXT[direction, kind][self.state]
+        if following == REFUSED:
+            return None
+        if following == IGNORED or (following == SYN_SENT and self.state in _ENDED):
+            following = self.state
+        return Tcp(following, self.closing or following == FIN_WAIT, (direction, kind))
+
+    def begins_anew(self, direction: int, flags: int) -> bool:
+        """Whether a SYN may open the ended connection again: a FIN ended it, or a reset from the same side."""
+        if self.state not in _ENDED or _NEXT[direction, kind_of(flags)][self.state] != SYN_SENT:
+            return False
+        return self.closing or self.last == (direction, "rst")
+
+
+_ENDED = (TIME_WAIT, CLOSE, SYN_SENT2)
+UNBEGUN = Tcp()
+PICKED_UP = Tcp(ESTABLISHED)
+RESET = Tcp(CLOSE)
+"""What REJECT ``--reject-with tcp-reset`` leaves behind (nf_ct_set_closing)."""

@@ -36,13 +36,16 @@ def _known(state: State) -> bool:
     seen = connection.status & conntrack.SEEN_REPLY
     word = ESTABLISHED if direction == 1 or seen else NEW
     if connection.protocol == 6:
-        after = _tcp_after(state, connection, direction)
-        if after is None:
+        flags = _flags(state)
+        if connection.tcp.begins_anew(direction, flags):
+            state.connections = tuple(one for one in state.connections if one is not found[0])
             return False
-        if after == tcp_states.REFUSED:
+        after = connection.tcp.after(direction, flags) if conntrack.well_formed(flags) else None
+        if after is None:
             state.set_connection(None, INVALID)
             return True
-        connection = msgspec.structs.replace(connection, tcp=after)
+        ended = bool(flags & tcp_states.RST) and not seen
+        connection = msgspec.structs.replace(connection, tcp=after, gone=ended)
     if direction == 1:
         connection = msgspec.structs.replace(connection, status=connection.status | conntrack.SEEN_REPLY)
     state.set_connection(connection, word, direction)
@@ -50,27 +53,17 @@ def _known(state: State) -> bool:
     return True
 
 
-def _tcp_after(state: State, connection: Connection, direction: int) -> int | None:
-    """nf_conntrack_tcp_packet: the state after the packet; None where it begins the connection anew."""
-    flags = tcp_states.SYN if state.tcp_flags is None else state.tcp_flags
-    if not conntrack.well_formed(flags):
-        return tcp_states.REFUSED
-    before = connection.tcp
-    after = tcp_states.following(before, direction, flags)
-    if after == tcp_states.IGNORED:
-        return before
-    if after == tcp_states.SYN_SENT and before >= tcp_states.TIME_WAIT and before != tcp_states.SYN_SENT2:
-        return None
-    return after
+def _flags(state: State) -> int:
+    return tcp_states.SYN if state.tcp_flags is None else state.tcp_flags
 
 
 def _fresh(state: State) -> Connection:
     ends = state.ends()
-    flags = tcp_states.SYN if state.tcp_flags is None else state.tcp_flags
-    begun = tcp_states.following(tcp_states.NONE, 0, flags) if state.protocol == 6 else tcp_states.NONE
+    begun = tcp_states.UNBEGUN.after(0, _flags(state)) if state.protocol == 6 else None
     return Connection(
         family=state.family, protocol=state.protocol, original=ends, reply=ends.turned(),
-        mark=state.packet.connmark or 0, tcp=begun,
+        mark=state.packet.connmark or 0, tcp=begun or tcp_states.UNBEGUN,
+        icmp=conntrack.request_of(state.protocol, state.icmp_type),
     )  # fmt: skip
 
 
@@ -107,7 +100,7 @@ def _described(state: State, given: "Packet", direction: int) -> Connection:
     )  # fmt: skip
     return Connection(
         family=state.family, protocol=given.ct_protocol or state.protocol, original=original, reply=reply,
-        mark=given.connmark or 0, tcp=tcp_states.ESTABLISHED,
+        mark=given.connmark or 0, tcp=tcp_states.PICKED_UP,
     ).translated(reply)  # fmt: skip
 
 

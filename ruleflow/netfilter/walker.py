@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from ruleflow.netfilter import conntrack
+from ruleflow.netfilter import conntrack, tcp_states
 from ruleflow.netfilter.apply import apply
 from ruleflow.netfilter.ask import Asker
 from ruleflow.netfilter.choices import Chooser
@@ -175,6 +175,9 @@ class Walker:
             self.stop("DROP", "policy", f"the policy of {table} {hook} drops it", hook=hook, by=None)
         elif verdict.verdict == "REJECT":
             answer = refusal(verdict.reply or "", self.state, hook)
+            connection = self.state.connection
+            if answer is not None and answer.kind == "tcp-reset" and connection is not None:
+                self.state.connection = msgspec.structs.replace(connection, tcp=tcp_states.RESET)
             told = f"{answer.kind} is sent back" if answer else "nobody is told: such a packet gets no answer"
             self.stop("REJECT", "rule", f"{by} refuses it; {told}", hook=hook, by=by, answer=answer)
         else:
