@@ -56,12 +56,15 @@ class Box(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """One box's rules lead to another: ``kind`` jump or goto; ``when`` says for which packets; ``rules`` counts them."""
+    """One box's rules lead to another: ``kind`` jump or goto; ``when`` says for which packets, for each of the
+    first rules, whose ``numbers`` in their chain stand beside; ``rules`` counts all of them.
+    """
 
     caller: str
     callee: str
     kind: str
     when: tuple[str, ...] = ()
+    numbers: tuple[int, ...] = ()
     rules: int = 1
     packets: int | None = None
     mark: str = ""

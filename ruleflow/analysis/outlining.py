@@ -222,7 +222,8 @@ class _Drawing:
         counts = [entry.rule.counters.packets for entry, _ in entries if entry.rule.counters is not None]
         faded = (self.walk is not None and mark != "walked") or (self.compares and not mark)
         return Call(
-            caller=caller, callee=callee, kind=sort, when=tuple(dict.fromkeys(shown)), rules=len(entries), mark=mark,
+            caller=caller, callee=callee, kind=sort, when=tuple(shown), numbers=tuple(entry.ref.index for entry, _ in entries[:2]),
+            rules=len(entries), mark=mark,
             packets=sum(counts) if counts else None, faded=faded,
         )  # fmt: skip
 

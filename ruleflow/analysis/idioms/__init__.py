@@ -26,6 +26,7 @@ _MODULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("fail2ban", ()),
     ("calico", ("cali",)),
     ("shorewall", ("dynamic", "smurfs", "tcpflags")),
+    ("tailscale", ("ts-",)),
     ("everybody", ()),
 )
 """Modules, and how the chains begin without which a module need not be asked (it is then not even loaded).

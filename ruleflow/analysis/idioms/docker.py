@@ -5,11 +5,11 @@ why each rule exists was tried in a lab, one rule left out at a time (docs/how-c
 """
 
 import functools
+import re
 from collections.abc import Callable, Iterator
 
 from ruleflow.analysis.explanation import Claim
 from ruleflow.analysis.idioms.shape import Shape, Shapes, places
-from ruleflow.ruleset.values import Prefix
 
 CHAINS = frozenset(
     {
@@ -17,6 +17,10 @@ CHAINS = frozenset(
         "DOCKER-FORWARD", "DOCKER-CT", "DOCKER-BRIDGE", "DOCKER-INTERNAL", "DOCKER-INGRESS",
     }
 )  # fmt: skip
+
+
+_BRIDGE = re.compile(r"docker0|docker_gwbridge|br-[0-9a-f]{12}")
+"""How Docker names bridges itself; a user may give any name."""
 
 
 class Docker:
@@ -42,12 +46,16 @@ class Docker:
                 one for one in self.shapes.called("filter", chain)
                 if one.ref.chain in ("FORWARD", "DOCKER-FORWARD") and one.asks()
             ]  # fmt: skip
+        found += [
+            one for one in self.shapes.called("filter", "DOCKER-ISOLATION-STAGE-2")
+            if one.ref.chain == "DOCKER-ISOLATION-STAGE-1" and one.asks("in", "out") and one.get("in") == one.negated("out")
+        ]  # fmt: skip
         return found
 
     @functools.cached_property
     def known(self) -> bool:
-        """Whether Docker may be named: two such jumps to two chains, for one may be a person's."""
-        return len({(one.ref.table, one.calls) for one in self.signs}) >= 2
+        """Whether Docker may be named: two such jumps, for one may be a person's."""
+        return len({(one.ref.table, one.ref.chain, one.calls) for one in self.signs}) >= 2
 
     @functools.cached_property
     def bridges(self) -> frozenset[str]:
@@ -62,16 +70,13 @@ class Docker:
                     value = one.get(side)
                     if isinstance(value, str):
                         found.add(value)
+        for one in self.shapes.chain("nat", "DOCKER"):
+            value = one.negated("in") or one.get("in")
+            if isinstance(value, str) and value != "loopback0":
+                found.add(value)
+        outs = (one.negated("out") for one in self.shapes.chain("nat", "POSTROUTING"))
+        found.update(str(name) for name in outs if isinstance(name, str) and _BRIDGE.fullmatch(name))
         return frozenset(found)
-
-    @functools.cached_property
-    def networks(self) -> dict[str, Prefix]:
-        """The network of each bridge, by the rule that masquerades it."""
-        return {
-            str(one.negated("out")): one.source
-            for one in self.shapes.chain("nat", "POSTROUTING")
-            if one.asks("source", "out") and one.source and isinstance(one.negated("out"), str)
-        }
 
     @functools.cached_property
     def proxy(self) -> bool | None:

@@ -155,16 +155,18 @@ def masquerade_outgoing(docker: Docker, one: Shape) -> Claim | None:
 
 def masquerade_this_host(docker: Docker, one: Shape) -> Claim | None:
     """``POSTROUTING -o br -m addrtype --src-type LOCAL -j MASQUERADE`` (userland proxy off)."""
-    if one.target != "MASQUERADE" or not one.asks("out", "src_type") or one.get("src_type") != "LOCAL":
+    change = one.rewrites
+    if change is None or change.what != "source" or not one.asks("out", "src_type") or one.get("src_type") != "LOCAL":
         return None
     bridge = one.get("out")
     if bridge not in docker.bridges and bridge != "docker_gwbridge":
         return None
     loopback = "127.0.0.1" if docker.family == 4 else "::1"
+    into = f"the address {address_text(change.low, docker.family)}" if change.low is not None else "the bridge's address"
     reason = (
         f"When this host opens its own published port at {loopback}, the packet reaches the container with {loopback} as "
-        f"source, and the container would answer to itself. So what this host sends by {bridge} carries the bridge's "
-        "address, to which a container can answer; it sees that address even where the host used its real one. "
+        f"source, and the container would answer to itself. So what this host sends by {bridge} carries {into}, "
+        "to which a container can answer; it sees that address even where the host used another. "
     )
     reason += (
         "The userland proxy does that for single containers; the bridge of the swarm has none."

@@ -127,11 +127,25 @@ def _beside_docker(shapes: Shapes) -> Iterator[Claim]:
         "forwarding are asked first, in Docker's own place for the administrator. They see the container's port, not the published one."
     )
     yield owner.claim("to-ufw", jump, reason, "ufw's say over published ports")
-    for one in shapes.chain("filter", "DOCKER-USER"):
-        if one.verdict == "RETURN" and one.source is not None and one.asks("source") and one.ref < jump.ref:
-            yield owner.claim("private", one, "Private networks are trusted: containers talk to each other and the local network reaches them without ufw being asked.", "private networks")
-        elif one.calls == "ufw-docker-logging-deny" or (one.verdict == "DROP" and one.destination is not None and one.ref > jump.ref):
-            yield owner.claim("closed", one, f"New connections to a container's network that {place(jump)} did not allow end here, so a published port is closed until ufw opens it.", "to close published ports")
+    for one in (*shapes.chain("filter", "DOCKER-USER"), *shapes.chain("filter", "ufw-docker-logging-deny")):
+        found = _closed(owner, one, jump)
+        if found is not None:
+            yield found
+
+
+def _closed(owner: Owner, one: Shape, jump: Shape) -> Claim | None:
+    """The rules around the jump: who is trusted, and what is closed."""
+    if one.verdict == "RETURN" and one.source is not None and one.asks("source"):
+        return owner.claim("private", one, "Private networks are trusted: containers talk to each other, and the local network reaches them without ufw being asked.", "private networks")
+    if one.verdict == "RETURN" and one.protocol == "udp" and one.asks("protocol", "sport", "dport"):
+        return owner.claim("answers", one, "Answers of name servers to containers pass, though conntrack is not asked here.", "answers to containers")
+    if one.ref.chain == "ufw-docker-logging-deny" and one.verdict == "DROP" and one.asks():
+        return owner.claim("drop", one, "The end of what is closed: logged above, dropped here.", "to close published ports")
+    if one.verdict == "RETURN" and one.asks() and one.ref > jump.ref:
+        return owner.claim("rest", one, "What is not for a container's network goes on to Docker's own rules.", "everything else")
+    if one.destination is not None and (one.calls == "ufw-docker-logging-deny" or one.verdict == "DROP"):
+        return owner.claim("closed", one, f"New connections to a container's network that {place(jump)} did not allow end here, so a published port is closed until ufw opens it.", "to close published ports")
+    return None
 
 
 _IDIOMS: tuple[Idiom, ...] = (part, not_local, limit, skip, track, discovery, logging_chain)
