@@ -69,7 +69,7 @@ def test_a_host() -> None:
 
 
 def test_markdown() -> None:
-    assert run("sample:docker-port-80", "--format", "md").startswith("# sample:docker")
+    assert run("sample:docker-port-80", "--format", "md").startswith("# sample")
 
 
 def test_colour_is_asked_for() -> None:
