@@ -7,12 +7,14 @@ Diagrams of whole paths find the packets quickly; then both sides' paths are gon
 import msgspec
 
 from ruleflow.netfilter.alter import UNCHANGED, Alter, Is, Lens, New, Plus, Same, Xor, altered
+from ruleflow.netfilter.edits import Edits
 from ruleflow.netfilter.encode import BIT_BASE, FREE_BASE, IN, LEVELS, OUT
 from ruleflow.netfilter.flow import ARRIVING, SENDING, Flow
 from ruleflow.netfilter.idd import EVERYTHING, LEAF_LEVEL, NOTHING
 from ruleflow.netfilter.outcome import Outcome
 from ruleflow.netfilter.path import HOOKS
-from ruleflow.netfilter.space import Space, deep
+from ruleflow.netfilter.side import Side, deep
+from ruleflow.netfilter.space import Space
 from ruleflow.netfilter.trail import Part, Trail
 from ruleflow.ruleset.ir import Ruleset
 
@@ -35,8 +37,9 @@ class Comparison:
     def __init__(self, before: Ruleset, after: Ruleset) -> None:
         self.space = Space([before, after])
         self.diagrams, self.outcomes = self.space.diagrams, self.space.outcomes
-        self.flows = tuple(Flow(self.space.side(ruleset)) for ruleset in (before, after))
+        self.flows = tuple(Flow(Side(self.space, ruleset)) for ruleset in (before, after))
         self.lens = Lens(self.space.encoder)
+        self.edits = Edits(self.flows[0].side, self.flows[1].side)
 
     def differences(self) -> list[Difference]:
         """All differences: disjoint, and complete."""
@@ -116,12 +119,13 @@ class Behind:
         self.comparison, self.diagrams = comparison, comparison.diagrams
         self.before, self.after = comparison.flows
         self.lens = comparison.lens
+        self.edits = comparison.edits
 
     def arrive(self) -> int:
         """For packets that come from a wire."""
         home = self._hook("INPUT", NOTHING, ARRIVING)
         away = self._hook("FORWARD", self._hook("POSTROUTING", NOTHING, UNCHANGED), UNCHANGED)
-        away = self._handed(self.before.hop(), away)
+        away = self._into(self.before.hop(), away)
         found = self._hook("PREROUTING", self.diagrams.either(home, away), ARRIVING)
         return self.lens.through(found, self.before.socket(0))
 
@@ -147,15 +151,36 @@ class Behind:
         return behind
 
     def _table(self, table: str, hook: str, behind: int, seen: Alter, *, looped: bool) -> int:
-        one, two = (flow.table(table, hook, seen, looped=looped) for flow in (self.before, self.after))
-        return self.diagrams.either(self.comparison.unlike(one, two), self._handed(one, behind))
+        within = self.edits.at(table, hook)
+        found = self._handed(table, hook, behind, seen, looped=looped)
+        if within == NOTHING:
+            return found
+        one, two = (flow.table(table, hook, seen, looped=looped, within=within) for flow in (self.before, self.after))
+        return self.diagrams.either(self._differing(one, two, within, seen), found)
 
     def _nat(self, hook: str, behind: int, seen: Alter) -> int:
-        one, two = (flow.nat(hook, seen) for flow in (self.before, self.after))
-        return self.diagrams.either(self.comparison.unlike(one, two), self._handed(one, behind))
+        within = self.edits.at("nat", hook)
+        found = self._handed("nat", hook, behind, seen, looped=False)
+        if within == NOTHING:
+            return found
+        one, two = (flow.nat(hook, seen, within) for flow in (self.before, self.after))
+        return self.diagrams.either(self._differing(one, two, within, seen), found)
 
-    def _handed(self, stage: int, behind: int) -> int:
-        """The packets that a stage hands on, changed or not, into the set ``behind``."""
+    def _differing(self, one: int, two: int, within: int, seen: Alter) -> int:
+        return self.diagrams.both(self.comparison.unlike(one, two), self.lens.through(within, seen))
+
+    def _handed(self, table: str, hook: str, behind: int, seen: Alter, *, looped: bool) -> int:
+        """The packets that a table hands on, changed or not, into the set ``behind``.
+
+        Where the table changes nothing they are ``behind`` or fewer, and more than needed does no harm.
+        """
+        if behind == NOTHING or not self.edits.alters(table):
+            return behind
+        flow = self.before
+        return self._into(flow.nat(hook, seen) if table == "nat" else flow.table(table, hook, seen, looped=looped), behind)
+
+    def _into(self, stage: int, behind: int) -> int:
+        """The packets that a stage hands on into the set ``behind``."""
         if behind == NOTHING or stage == NOTHING:
             return behind
         outcomes = self.comparison.outcomes

@@ -6,7 +6,7 @@ for the whole "any other". What cannot be decided from a packet is a free variab
 behind all fields, named by its text; where it remembers (limit, recent) also by its place.
 """
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -80,6 +80,35 @@ class Free(msgspec.Struct, frozen=True):
     reads: frozenset[int] = frozenset()
 
 
+class Asked(msgspec.Struct, frozen=True):
+    """Conditions ready to be built: intervals by level, the last level first; then the others."""
+
+    tests: tuple[tuple[int, Sequence[Interval]], ...]
+    others: tuple[Condition, ...] = ()
+    remembers: bool = False
+
+    def misses(self, shadows: Mapping[int, Sequence[Interval]]) -> bool:
+        """Whether no packet whose numbers are in ``shadows`` can meet them: a quick look, not the last word."""
+        for level, intervals in self.tests:
+            shadow = shadows.get(level)
+            if shadow is not None and not _touch(intervals, shadow):
+                return True
+        return False
+
+
+def _touch(one: Sequence[Interval], two: Sequence[Interval]) -> bool:
+    if len(one) == 1 and len(two) == 1:
+        return one[0][0] <= two[0][1] and two[0][0] <= one[0][1]
+    return bool(common(one, two))
+
+
+def remembers(condition: Condition) -> bool:
+    """Whether the answer may differ for two packets that are the same."""
+    if isinstance(condition, AllOf | AnyOf):
+        return any(map(remembers, condition.conditions))
+    return isinstance(condition, Undecided) and condition.memory
+
+
 class Encoder:
     """The levels and free variables of one or two rule sets of a family, and conditions as sets over them."""
 
@@ -132,10 +161,10 @@ class Encoder:
 
     # -- conditions -----------------------------------------------------------------------------------------
 
-    def conditions(self, conditions: Iterable[Condition], place: Hashable = None, inside: int = EVERYTHING) -> int:
-        """``inside`` for the packets that meet all of ``conditions``; ``place`` names the rule to what remembers."""
+    def asked(self, conditions: Iterable[Condition]) -> "Asked":
+        """Conditions taken apart: one set of intervals for each level, and what is left to ask."""
         tests: dict[int, Sequence[Interval]] = {}
-        others: list[int] = []
+        others: list[Condition] = []
         for condition in conditions:
             if type(condition) is In:
                 level = LEVELS[condition.field.name]
@@ -145,11 +174,17 @@ class Encoder:
                     tests[level] = intervals if old is None else common(old, intervals)
                     self._require_header(condition.field, tests)
                     continue
-            others.append(self.one(condition, place))
-        found = self.diagrams.cube(tests.items(), inside)
-        for other in others:
-            found = self.diagrams.both(other, found)
-        return found
+            others.append(condition)
+        return Asked(tuple(sorted(tests.items(), reverse=True)), tuple(others), any(map(remembers, others)))
+
+    def build(self, asked: "Asked", place: Hashable = None, inside: int = EVERYTHING) -> int:
+        """``inside`` for the packets that meet what is asked; ``place`` names the rule to what remembers."""
+        test = self.diagrams.test
+        for level, intervals in asked.tests:
+            inside = test(level, intervals, inside)
+        for condition in asked.others:
+            inside = self.diagrams.both(self.one(condition, place), inside)
+        return inside
 
     def _require_header(self, field: Field, tests: dict[int, Sequence[Interval]]) -> None:
         """A packet without the field fails every test of it (`Facts.absent`): what it must have to have it."""

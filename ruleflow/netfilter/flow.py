@@ -6,10 +6,10 @@ the stage changes. The order of stages is `path.HOOKS`; what each of them does m
 
 from ruleflow.netfilter.alter import UNCHANGED, Alter, Grow, Is, New, Same, Xor, altered
 from ruleflow.netfilter.encode import DST, IN, LEVELS, OUT, PROTO, SOCKET, SRC, STATE
-from ruleflow.netfilter.idd import NOTHING, joined, outside
+from ruleflow.netfilter.idd import EVERYTHING, NOTHING, joined, outside
 from ruleflow.netfilter.outcome import NEXT, Outcome
 from ruleflow.netfilter.path import HOOKS, Stage
-from ruleflow.netfilter.space import Side, deep
+from ruleflow.netfilter.side import Side, deep
 from ruleflow.ruleset import fields
 
 INVALID, NEW, ESTABLISHED, RELATED, UNTRACKED = range(5)
@@ -157,9 +157,11 @@ class Flow:
                 return self.outcomes.lens.through(behind, altered({FRAGMENT: Is(0)}))
         return behind
 
-    def table(self, table: str, hook: str, seen: Alter, *, looped: bool = False) -> int:
-        """A table's chain of the hook; what it accepts goes on."""
-        found = self.side.hook(table, hook)
+    def table(
+        self, table: str, hook: str, seen: Alter, *, looped: bool = False, within: int = EVERYTHING
+    ) -> int:
+        """A table's chain of the hook; what it accepts goes on. Only right ``within`` a set of packets."""
+        found = self.side.hook(table, hook, within)
         if table == "raw":
             if looped:  # "Previously seen": xt_ct_target leaves alone what conntrack knows
                 found = self.without(found, STATE)
@@ -178,9 +180,9 @@ class Flow:
 
         return self.diagrams.map_leaves(a, change, ("unchanged", level))
 
-    def nat(self, hook: str, seen: Alter) -> int:
+    def nat(self, hook: str, seen: Alter, within: int = EVERYTHING) -> int:
         """The nat table, which only the first packet of a connection asks."""
-        found = self.table("nat", hook, seen)
+        found = self.table("nat", hook, seen, within=within)
         return NOTHING if found == NOTHING else self.diagrams.both(self.first(), found)
 
     def first(self) -> int:

@@ -4,7 +4,7 @@ Slower than the diagrams of `flow` for all packets, quick for few: a rule that m
 test that stops early. It keeps what diagrams forget: the deciding rule, and the rules that rewrote.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import msgspec
 
@@ -14,7 +14,7 @@ from ruleflow.netfilter.flow import ARRIVING, FRAGMENT, INVALID, NEW, SENDING, T
 from ruleflow.netfilter.idd import NOTHING, Diagrams
 from ruleflow.netfilter.outcome import BACK, NEXT
 from ruleflow.netfilter.path import HOOKS, Stage
-from ruleflow.netfilter.space import deep
+from ruleflow.netfilter.side import deep, missing
 from ruleflow.ruleset.effect import Rewrite
 from ruleflow.ruleset.ir import Goto, Jump, RuleRef
 
@@ -175,7 +175,7 @@ class Trail:
             seen = altered(dict(seen.changes) | {STATE: Is(INVALID)})
         passed: Group = {}
         for traveller, where in group.items():
-            chain = _Chain(self, table, hook, traveller, seen, looped=looped)
+            chain = _Chain(self, table, hook, traveller, where, seen, looped=looped)
             for then, moved, ref, inside in chain.ask(hook, {traveller: where}):
                 self._ended(then, moved, ref, inside, table, hook, passed)
         return passed
@@ -204,12 +204,21 @@ class _Chain:
     """One table asked by one kind of traveller."""
 
     def __init__(
-        self, trail: Trail, table: str, hook: str, traveller: Traveller, seen: Alter, *, looped: bool
+        self, trail: Trail, table: str, hook: str, traveller: Traveller, where: int, seen: Alter, *, looped: bool
     ) -> None:
         self.trail, self.side, self.diagrams = trail, trail.side, trail.diagrams
         self.table, self.hook, self.looped = table, hook, looped
         self.before = compose(compose(traveller.context, traveller.alter), seen)
         self.came = traveller.alter
+        self.shadows = self.side.region(self._image(where)).shadows
+
+    def _image(self, where: int) -> int:
+        """The packets as they stand here, or more: what was changed may be anything, or the constant it is now."""
+        for level, new in self.before.changes:
+            where = self.diagrams.exists(where, level)
+            if isinstance(new, Is):
+                where = self.diagrams.both(self.diagrams.test(level, ((new.value, new.value),)), where)
+        return where
 
     def ask(self, name: str, group: Group) -> Iterator[tuple[str, Traveller, RuleRef | None, int]]:
         """Verdict, traveller, rule and set for each part; the rule is None where the base chain's end decides."""
@@ -219,23 +228,36 @@ class _Chain:
     def _chain(self, name: str, group: Group) -> Iterator[tuple[str, Traveller, RuleRef, int]]:
         """Like `ask`, for a chain; what it does not decide comes last, with `NEXT` or `BACK`."""
         chain = self.side.ruleset[self.table][name]
-        for index, part in enumerate(self.side.parts(self.table, name, self.hook)):
-            if part == NOTHING:
+        for index, rule in enumerate(chain.rules):
+            if self.shadows and self.side.space.asked(rule).misses(self.shadows):
                 continue
             if not group:
                 return
-            ref = RuleRef(self.table, name, index + 1, chain.rules[index].line)
-            following: Group = {}
-            for traveller, where in group.items():
-                seen = self.trail.lens.through(part, self._eyes(traveller))
-                if not self.diagrams.meets(seen, where):
-                    _add(following, traveller, where, self.diagrams)
-                    continue
-                yield from self._rule(name, index, ref, traveller, where, seen, following)
-            group = following
+            group = yield from self._asked(name, index, RuleRef(self.table, name, index + 1, rule.line), group)
         end = RuleRef(self.table, name, 0, chain.line)
         for traveller, where in group.items():
             yield NEXT, traveller, end, where
+
+    def _asked(
+        self, name: str, index: int, ref: RuleRef, group: Group
+    ) -> Generator[tuple[str, Traveller, RuleRef, int], None, Group]:
+        """One rule asked by all; what goes on to the next rule is returned."""
+        following: Group = {}
+        target = self.side.ruleset[self.table][name].rules[index].target
+        if isinstance(target, Jump | Goto):
+            for traveller, where in group.items():
+                yield from self._jump(name, index, target, traveller, where, following)
+            return following
+        part = self.side.rule(self.table, name, index, self.hook)
+        if part == NOTHING:
+            return group
+        for traveller, where in group.items():
+            seen = self.trail.lens.through(part, self._eyes(traveller))
+            if self.diagrams.meets(seen, where):
+                yield from self._rule(target, ref, traveller, where, seen, following)
+            else:
+                _add(following, traveller, where, self.diagrams)
+        return following
 
     def _eyes(self, traveller: Traveller) -> Alter:
         """All that a condition here sees changed: what came before the table, then what the table did."""
@@ -247,12 +269,8 @@ class _Chain:
         return altered(seen)
 
     def _rule(
-        self, name: str, index: int, ref: RuleRef, traveller: Traveller, where: int, seen: int, following: Group
+        self, target: object, ref: RuleRef, traveller: Traveller, where: int, seen: int, following: Group
     ) -> Iterator[tuple[str, Traveller, RuleRef, int]]:
-        target = self.side.ruleset[self.table][name].rules[index].target
-        if isinstance(target, Jump | Goto):
-            yield from self._jump(name, index, target, traveller, where, following)
-            return
         inside = self.diagrams.both(self._nonzero(seen), where)
         _add(following, traveller, self.diagrams.without(where, inside), self.diagrams)
         found = self.diagrams.both(inside, seen)
@@ -286,8 +304,7 @@ class _Chain:
         if inside == NOTHING:
             return
         if target.chain not in self.side.ruleset[self.table]:
-            missing = _tagged(traveller, (("unknown", f"the chain {target.chain} is not in the dump"),))
-            _add(following, missing, inside, self.diagrams)
+            _add(following, _tagged(traveller, (missing(target.chain),)), inside, self.diagrams)
             return
         for then, moved, ref, at in self._chain(target.chain, {traveller: inside}):
             if then not in (NEXT, BACK):

@@ -1,0 +1,190 @@
+"""One rule set's chains as diagrams: for every packet that enters a chain, what becomes of it there."""
+
+import contextlib
+import sys
+from collections.abc import Iterator
+
+from ruleflow.errors import RuleflowError, visible
+from ruleflow.netfilter.action import Actions
+from ruleflow.netfilter.encode import DPORT, DST, IN, LEVELS, OUT, PROTO, SPORT, SRC
+from ruleflow.netfilter.idd import EVERYTHING, LEAF_LEVEL, NOTHING, Diagrams, Interval
+from ruleflow.netfilter.outcome import BACK, NEXT, Outcome
+from ruleflow.netfilter.space import Space
+from ruleflow.ruleset.effect import Rewrite
+from ruleflow.ruleset.ir import Chain, Goto, Jump, Rule, Ruleset
+
+_LOOKED_AT = (DST, SRC, DPORT, OUT, IN, PROTO, SPORT, LEVELS["mac"])
+"""The levels that tell most rules apart."""
+
+
+class Region:
+    """A set of packets to which the work is limited, with what each telling level can be in it."""
+
+    def __init__(self, diagrams: Diagrams, where: int) -> None:
+        self.where = where
+        self.shadows: dict[int, tuple[Interval, ...]] = {}
+        if where not in (NOTHING, EVERYTHING):
+            for level in _LOOKED_AT:
+                shadow = diagrams.shadow(where, level)
+                if shadow != ((0, diagrams.tops[level]),):
+                    self.shadows[level] = shadow
+
+
+class Side:
+    """One rule set's chains as diagrams of outcomes over the packet as it enters the chain."""
+
+    def __init__(self, space: Space, ruleset: Ruleset) -> None:
+        self.space, self.ruleset = space, ruleset
+        self.diagrams, self.outcomes = space.diagrams, space.outcomes
+        self._chains: dict[tuple[str, str, str, int], int] = {}
+        self._places: dict[tuple[str, str], tuple[object, ...]] = {}
+        self._entered: list[tuple[str, str]] = []
+        self._regions: dict[int, Region] = {}
+
+    def region(self, where: int) -> Region:
+        """A set of packets as a region, remembered."""
+        found = self._regions.get(where)
+        if found is None:
+            found = self._regions[where] = Region(self.diagrams, where)
+        return found
+
+    def hook(self, table: str, chain: str, within: int = EVERYTHING) -> int:
+        """What the built-in chain of a table decides, policy included: every leaf has a verdict.
+
+        A table or chain that is not there accepts everything. Only right for the packets ``within``.
+        """
+        found = self.ruleset[table][chain] if table in self.ruleset and chain in self.ruleset[table] else None
+        body = NOTHING if found is None else self.chain(table, chain, chain, within)
+        policy = (found.policy if found else None) or "ACCEPT"
+        return self.outcomes.renamed(body, BACK, policy, also=NEXT)
+
+    def chain(self, table: str, name: str, hook: str, within: int = EVERYTHING) -> int:
+        """What a chain's rules decide when it is reached from ``hook``; leaves are also `NEXT` and `BACK`."""
+        key = (table, name, hook if table == "nat" else "", within)
+        found = self._chains.get(key)
+        if found is None:
+            with self._inside(table, name), deep():
+                found = self._chains[key] = self.outcomes.fold(self._read(table, name, hook, within))
+        return found
+
+    @contextlib.contextmanager
+    def _inside(self, table: str, name: str) -> Iterator[None]:
+        if (table, name) in self._entered:
+            raise RuleflowError(
+                f"the chain {visible(name)} of the table {table} calls itself",
+                help="iptables-restore refuses a loop of chains: take one of its jumps out",
+            )
+        self._entered.append((table, name))
+        try:
+            yield
+        finally:
+            self._entered.pop()
+
+    # -- rules ----------------------------------------------------------------------------------------------
+
+    def where(self, table: str, name: str, index: int) -> int:
+        """The set of packets that meet a rule (``index`` from 0)."""
+        rule = self.ruleset[table][name].rules[index]
+        return self.space.encoder.build(self.space.asked(rule), self._place(table, name, index))
+
+    def rule(self, table: str, name: str, index: int, hook: str) -> int:
+        """What a rule that calls no chain decides, `NOTHING` for packets that do not meet it or where it does nothing."""
+        rule = self.ruleset[table][name].rules[index]
+        return self._rule(rule, hook, self._place(table, name, index))
+
+    def _rule(self, rule: Rule, hook: str, place: object) -> int:
+        asked = self.space.asked(rule)
+        action = self._action(rule, hook)
+        if action == DEPENDS:
+            assert rule.target is not None
+            assert not isinstance(rule.target, Jump | Goto)
+            actions = Actions(self.outcomes, _side_of(hook), local=hook == "OUTPUT")
+            return actions.diagram(self.space.effects(rule.target), self.space.encoder.build(asked, place))
+        if self.diagrams.level[action] != LEAF_LEVEL:
+            return self.diagrams.both(self.space.encoder.build(asked, place), action)
+        known = self.space.parts.get((rule.matches, action))
+        if known is None or place is not None:
+            known = self.space.encoder.build(asked, place, action) if action else NOTHING
+            self.space.parts[rule.matches, action] = known
+        return known
+
+    def _place(self, table: str, name: str, index: int) -> object:
+        found = self._places.get((table, name))
+        if found is None:
+            found = self._places[table, name] = tuple(self._named(table, self.ruleset[table][name]))
+        return found[index]
+
+    def _named(self, table: str, chain: Chain) -> Iterator[object]:
+        """Names for rules that remember: chain, what the rule asks, and which one of those that ask the same it is."""
+        seen: dict[tuple[str, ...], int] = {}
+        for rule in chain.rules:
+            if not self.space.asked(rule).remembers:
+                yield None
+                continue
+            text = tuple(map(str, rule.matches))
+            seen[text] = seen.get(text, 0) + 1
+            yield table, chain.name, text, seen[text]
+
+    def _read(self, table: str, name: str, hook: str, within: int) -> Iterator[int]:
+        """What each rule alone decides, in order; where it does nothing is left out."""
+        shadows = self.region(within).shadows
+        for index, rule in enumerate(self.ruleset[table][name].rules):
+            if shadows and self.space.asked(rule).misses(shadows):
+                continue
+            target = rule.target
+            if isinstance(target, Jump | Goto):
+                where = self.where(table, name, index)
+                if within != EVERYTHING:
+                    where = self.diagrams.both(within, where)
+                if where != NOTHING:
+                    yield self.diagrams.both(where, self._called(table, target, hook, within))
+            elif target is not None:
+                part = self._rule(rule, hook, self._place(table, name, index))
+                yield part if within == EVERYTHING else self.diagrams.both(within, part)
+
+    def _action(self, rule: Rule, hook: str) -> int:
+        """What a rule does with the packets that meet it; `DEPENDS` where that is not the same for all of them."""
+        target = rule.target
+        if target is None:
+            return NOTHING
+        assert not isinstance(target, Jump | Goto)
+        found = self.space.actions.get(id(target))
+        if found is None:
+            effects = self.space.effects(target)
+            if any(isinstance(change, Rewrite) for change in effects.changes):
+                found = DEPENDS
+            else:
+                found = Actions(self.outcomes, _side_of(hook)).diagram(effects, EVERYTHING)
+            self.space.actions[id(target)] = found
+        return found
+
+    def _called(self, table: str, target: Jump | Goto, hook: str, within: int) -> int:
+        if target.chain not in self.ruleset[table]:
+            return self.outcomes.leaf(Outcome(NEXT, tags=(missing(target.chain),)))
+        body = self.chain(table, target.chain, hook, within)
+        if isinstance(target, Goto):
+            return self.outcomes.renamed(body, NEXT, BACK)
+        return self.outcomes.renamed(body, BACK, NEXT)
+
+
+DEPENDS = -1
+
+
+def missing(chain: str) -> tuple[str, str]:
+    """The tag of packets sent to a chain that the dump does not have."""
+    return "unknown", f"the chain {chain} is not in the dump"
+
+
+def _side_of(hook: str) -> str:
+    return "source" if hook in ("POSTROUTING", "INPUT") else "destination"
+
+
+@contextlib.contextmanager
+def deep() -> Iterator[None]:
+    """Room for diagrams with thousands of free variables: each level of one is a call."""
+    old = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(old, 100_000))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(old)
