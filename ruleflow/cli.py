@@ -3,6 +3,7 @@
 Heavy libraries and rooms are imported inside the command that needs them, so that ``--help`` is instant.
 """
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -62,6 +63,7 @@ def read_dump(name: str | None, *, family: int | None = None, strict: bool = Fal
 
     source, data = _bytes(name)
     document = parse(data, source=source, family=family, strict=strict, lenient=lenient)
+    gc.freeze()  # what was read stays: collecting need not look at it again
     for notice in (*document.warnings, *document.errors):
         click.echo(str(notice), err=True)
     if document.noise and document.rulesets:

@@ -1,7 +1,7 @@
 """A table in the making: the commands of a restore file applied in order."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -9,6 +9,7 @@ from ruleflow.ruleset.ir import BUILTIN_CHAINS, ZERO, Chain, Counters, Goto, Jum
 from ruleflow.ruleset.shape import Line
 
 _COUNTERS = re.compile(r"\[(\d+):(\d+)\]")
+_CHAIN = re.compile(r":([^ \t\r\[]+) - \[(\d+):(\d+)\]")
 
 
 class Refused(ValueError):  # noqa: N818 - becomes a ReadError where the line is known
@@ -42,6 +43,19 @@ class TableBuilder:
         """The rules of each chain that has been named."""
 
     # -- lines ----------------------------------------------------------------------------------------
+
+    def declare_all(self, lines: Sequence[str], at: int) -> int:
+        """Chain lines in their usual form, from ``lines[at]`` on; gives the index of the first that is another."""
+        count = len(lines)
+        while at < count and (found := _CHAIN.fullmatch(lines[at])) is not None:
+            name, packets, octets = found.groups()
+            if name in self.chains or name in self.builtin:
+                break
+            at += 1
+            counters = ZERO if packets == octets == "0" else Counters(int(packets), int(octets))
+            self.chains[name] = chain = _Chain(name, None, counters, at, [])
+            self.rules[name] = chain.rules
+        return at
 
     def declare(self, words: list[str], line: int) -> None:
         """``:NAME POLICY [packets:bytes]``; a chain declared again is emptied, as a restore does."""

@@ -22,6 +22,7 @@ import msgspec
 from ruleflow.ruleset.condition import Condition, Decision, Facts, In, Undecided, decide
 from ruleflow.ruleset.effect import CONTINUE, Effects, Fork
 from ruleflow.ruleset.fields import Field
+from ruleflow.ruleset.protocols import NUMBERS, protocol_name
 from ruleflow.ruleset.values import FLAG, AnyType, Not, Unreadable
 
 T = TypeVar("T")
@@ -291,6 +292,13 @@ class Registry:
         for cls in _classes(Target):
             if family in cls.families:
                 self.targets.update(dict.fromkeys((cls.name, *cls.aliases), cls))  # type: ignore[arg-type]
+
+    @functools.cached_property
+    def protocol_words(self) -> frozenset[str]:
+        """The words after ``-p`` that are structure: those of protocols whose match may be loaded by them."""
+        mine = [word for word, number in NUMBERS.items() if protocol_name(number) in self.by_protocol]
+        numbers = {str(NUMBERS[word]) for word in mine}
+        return frozenset({*mine, *map(str.upper, mine), *numbers})
 
     @functools.cached_property
     def flags(self) -> frozenset[str]:

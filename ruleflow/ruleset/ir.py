@@ -13,6 +13,7 @@ from ruleflow.ruleset.compiled import printer
 from ruleflow.ruleset.condition import Condition, Decision, Facts, Undecided, decide
 from ruleflow.ruleset.effect import CONTINUE, Effects, Fork
 from ruleflow.ruleset.extension import Match, Target
+from ruleflow.ruleset.matches.header import Header
 
 BUILTIN_CHAINS: dict[str, tuple[str, ...]] = {
     "raw": ("PREROUTING", "OUTPUT"),
@@ -140,7 +141,8 @@ class Chain(msgspec.Struct, frozen=True, dict=True):
     comments: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f":{self.name} {self.policy or '-'} {self.counters or ZERO}"
+        counters = self.counters or ZERO
+        return f":{self.name} {self.policy or '-'} [{counters.packets}:{counters.bytes}]"
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Chain):
@@ -259,10 +261,14 @@ def table_lines(table: Table, *, counters: bool = True) -> Iterator[str]:
 def _rule_lines(chain: Chain, texts: dict[int, str], counters: bool) -> list[str]:
     """The lines of a chain's rules; ``texts`` remembers what parts print."""
     head = f"-A {chain_word(chain.name)}"
+    header = printer(Header)
     lines: list[str] = []
     for rule in chain.rules:
         text = head
         for part in rule.matches:
+            if type(part) is Header:  # hardly ever the same twice
+                text += " " + header(part)
+                continue
             shown = texts.get(id(part))
             if shown is None:
                 shown = texts[id(part)] = " " + printer(type(part))(part)

@@ -190,7 +190,8 @@ class Lexer:
         number = NUMBERS.get(word.lower())
         if number is None and word.isascii() and word.isdigit():
             number = int(word)
-            self.exact = protocol_name(number) not in self.registry.by_protocol and self.exact
+        if word not in self.registry.protocol_words and number is not None and protocol_name(number) in self.registry.by_protocol:
+            self.exact = False  # tCP, 006
         self.protocol = None if negated or number is None else protocol_name(number)
 
     # -- extensions -----------------------------------------------------------------------------------

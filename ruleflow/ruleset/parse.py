@@ -138,6 +138,10 @@ class _Parser:
                 self.at = self.reader.run(lines, self.at, self.table.rules)
                 if self.at == len(lines):
                     return
+                if lines[self.at][:1] == ":":
+                    before, self.at = self.at, self.table.declare_all(lines, self.at)
+                    if self.at > before:
+                        continue
             line = lines[self.at]
             self.at += 1
             self._line(self.at, line.removesuffix("\r"), blocks)

@@ -19,7 +19,6 @@ from ruleflow.ruleset.extension import Registry, Target, registry
 from ruleflow.ruleset.ir import Counters, Goto, Jump, Opaque, Rule
 from ruleflow.ruleset.lexer import COMMANDS, Group, Lexer, Misplaced, Token
 from ruleflow.ruleset.matches.header import Header
-from ruleflow.ruleset.protocols import NUMBERS
 from ruleflow.ruleset.values import CommaList, Unreadable
 
 _WORTH = 32
@@ -290,7 +289,8 @@ def _kinds(extensions: Registry) -> dict[str, str]:
     header = extensions.matches[""].options()
     fixed = "! -m --match -j --jump -g --goto -c --set-counters -v -n -x -w --wait --verbose --numeric --exact --line-numbers"
     every = {
-        *COMMANDS, *fixed.split(), *header, *extensions.matches, *extensions.targets, *extensions.flags, *NUMBERS,
+        *COMMANDS, *fixed.split(), *header, *extensions.matches, *extensions.targets, *extensions.flags,
+        *extensions.protocol_words,
     }  # fmt: skip
     return {word: word for word in every}
 
