@@ -6,15 +6,11 @@ A declaration is read, checked and completed by `read_declaration` (all faults a
 
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 
 from ruleflow.ruleset.values import Range
-
-if TYPE_CHECKING:
-    from ruleflow.bridge.faults import Faults
-    from ruleflow.netfilter.host import Host
 
 Family: TypeAlias = Literal[4, 6]
 Address: TypeAlias = IPv4Address | IPv6Address
