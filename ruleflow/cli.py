@@ -15,6 +15,7 @@ from ruleflow import __version__
 from ruleflow.errors import RuleflowError
 
 if TYPE_CHECKING:
+    from ruleflow.analysis.subject import Subject
     from ruleflow.analysis.explanation import Explanation
     from ruleflow.analysis.spans import Spans
     from ruleflow.netfilter.machine import Machine
@@ -310,6 +311,91 @@ def fmt(dump: str | None, check: bool, no_counters: bool, sort_tables: bool, **h
     if check:
         sys.exit(FINE if text == document.text else FOUND)
     write(text)
+
+
+@cli.command()
+@click.argument("dump", required=False)
+@reading
+@click.option("--level", type=click.Choice(["hooks", "chains", "rules"]), help="How much to draw (chains; with --chain: rules).")
+@click.option("--table", help="Only this table.")
+@click.option("--chain", help="Only this chain and what it calls.")
+@click.option("--depth", type=click.IntRange(0), help="With --chain: called chains down to this many calls.")
+@click.option("--focus", metavar="CHAIN", help="This chain and what is around it.")
+@click.option("--up", type=click.IntRange(0), default=1, help="With --focus: this many callers up.")
+@click.option("--down", type=click.IntRange(0), default=2, help="With --focus: this many calls down.")
+@click.option("--hide-empty", is_flag=True, help="Leave out chains without rules.")
+@click.option("--no-fold", is_flag=True, help="Draw chains that look alike one by one.")
+@click.option("--walk", "packet", metavar="PACKET", help="Draw this packet's way bold and fade the rest.")
+@click.option("--diff", "other", metavar="AFTER", help="Colour what AFTER adds to DUMP and removes from it.")
+@click.option("--format", "form", type=click.Choice(["svg", "dot", "mermaid", "html", "json"]), default="svg", help="What to write.")
+@click.option("--json", "form", flag_value="json", hidden=True)
+@click.option("--layout", "by", type=click.Choice(["own", "dot"]), default="own", help="Who places things: ruleflow or Graphviz.")
+@click.option("-o", "--output", metavar="FILE", help="Where to write it (- prints it); else a file in out/.")
+def graph(dump: str | None, form: str, by: str, output: str | None, **how: Any) -> None:
+    """Draw DUMP: where packets enter and leave, which chains they meet, what these decide.
+
+    DUMP may be a directory that `ruleflow snapshot` made: then the picture names its interfaces and containers.
+    """
+    from ruleflow.analysis.outlining import outline
+    from ruleflow.analysis.selection import Wanted
+    from ruleflow.views.picture import ENDINGS, picture
+
+    subject = _subject(dump, how)
+    level = how["level"] or ("rules" if how["chain"] else "chains")
+    keys = ("table", "chain", "depth", "focus", "up", "down", "hide_empty")
+    wanted = Wanted(level=level, fold=not how["no_fold"], **{key: how[key] for key in keys})
+    after = _subject(how["other"], how).rules if how["other"] else None
+    walked = subject.walked(how["packet"]) if how["packet"] else None
+    drawn = outline(subject.rules, wanted, after=after, walk=walked, ends=subject.ends, source=subject.source)
+    path = output or _out(subject.source, f"{level}.{ENDINGS[form]}")
+    shown, notes = picture(drawn, form, link=_link(subject.source, path), by=by)
+    for note in notes:
+        click.echo(f"note: {note}", err=True)
+    _put(path, shown)
+
+
+def _subject(name: str | None, how: dict[str, Any]) -> "Subject":
+    """What to draw: the rules of a dump, or those of a host's directory."""
+    from ruleflow.analysis.subject import of_directory, of_rulesets
+
+    directory = directory_of(name)
+    if directory is not None:
+        return of_directory(directory, how["family"])
+    document = read_dump(name, **{key: how[key] for key in ("family", "strict", "lenient")})
+    found = of_rulesets(document.rulesets, document.source, how["family"])
+    if found.others:
+        click.echo(f"note: {found.others} more rule sets are in {found.source}; -4 and -6 choose", err=True)
+    return found
+
+
+def _out(source: str, ending: str) -> str:
+    """The file in ``out/`` for a result about ``source``."""
+    name = Path(source.removeprefix("sample:")).stem.strip("<>") or "rules"
+    if name in ("iptables", "ip6tables") and Path(source).parent.name:
+        name = Path(source).parent.name
+    return str(Path("out") / f"{name}.{ending}")
+
+
+def _link(source: str, output: str) -> str:
+    """The dump's file as seen from where the picture lies; nothing where there is no file."""
+    from urllib.parse import quote
+
+    if output == "-" or not Path(source).is_file():
+        return ""
+    return quote(os.path.relpath(source, Path(output).parent))
+
+
+def _put(path: str, text: str) -> None:
+    """Writes a result to a file and says which, or prints it (``-``)."""
+    if path == "-":
+        write(text)
+        return
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise RuleflowError(f"cannot write {path!r}: {error.strerror}", help="give another file with -o, or - to print") from None
+    click.echo(path)
 
 
 @cli.command()

@@ -98,7 +98,7 @@ class Lines:
         return " ".join(parts)
 
 
-def summed(chain: Merged, lines: Iterable[Line]) -> Iterator[Line]:
+def summed(lines: Iterable[Line]) -> Iterator[Line]:
     """The lines of a chain whose called chains are drawn beside it: few one by one, many counted by kind.
 
     Marked lines stay as they are.
@@ -116,7 +116,6 @@ def summed(chain: Merged, lines: Iterable[Line]) -> Iterator[Line]:
         elif key not in done:
             done.add(key)
             yield _several(line, counts[key], [one for one in telling if not one.mark and (one.kind, one.word) == key])
-    del chain
 
 
 def _several(line: Line, count: int, group: list[Line]) -> Line:

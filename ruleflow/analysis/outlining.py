@@ -189,10 +189,9 @@ class _Drawing:
         if self.wanted.level == "chains" and len(entries) > 1000:
             entries = _sampled(entries, chain.table)
         made = [self.lines.line(chain, entry, self._leads_to(chain.table, entry.rule), self._walked(entry)) for entry in entries]
-        if self.wanted.level == "rules":
-            yield from cut(made)
-        else:
-            yield from cut(list(summed(chain, made)), 40)
+        yield from cut(made) if self.wanted.level == "rules" else cut(list(summed(made)), 40)
+        if chain.policy is not None and (entries or chain.policy == "DROP"):
+            yield _policy(chain)
 
     def _walked(self, entry: Entry) -> str:
         ref = entry.ref
@@ -254,6 +253,15 @@ class _Drawing:
         parts += [f"Changed: {'; '.join(marked[:20])}."] if marked else []
         parts += [f"The packet's way: {', '.join(self.walk.way)}. {self.walk.verdict}"] if self.walk else []
         return " ".join(parts)
+
+
+def _policy(chain: Merged) -> Line:
+    """What becomes of packets that no rule decided."""
+    sort = "drop" if chain.policy == "DROP" else "accept" if chain.table in ("filter", "security") else "pass"
+    return Line(
+        kind=sort, word=chain.policy or "", text="what no rule decides (policy)", mark="added" if chain.was else "",
+        tooltip=f"{chain.table} {chain.name}: the policy is {chain.policy}" + (f", it was {chain.was}." if chain.was else "."),
+    )  # fmt: skip
 
 
 def _common(members: Iterable[Key]) -> str:

@@ -1,0 +1,58 @@
+"""What a picture or report is about: one rule set, of a dump or of a host whose files lie in a directory."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from ruleflow.analysis.ends import ends_in, ends_of
+from ruleflow.analysis.outline import Ends
+from ruleflow.analysis.walked import Walked, walked
+from ruleflow.errors import ReadError
+from ruleflow.netfilter.host import Host
+from ruleflow.netfilter.packet import Packet
+from ruleflow.netfilter.walk import walk
+from ruleflow.netfilter.world import World, read_world
+from ruleflow.ruleset.ir import Ruleset
+
+_FILES = {4: "iptables.save", 6: "ip6tables.save"}
+
+
+class Subject(msgspec.Struct, frozen=True):
+    """``rules`` from ``source``; ``world`` where it is a host's; ``others`` counts the rule sets left out."""
+
+    rules: Ruleset
+    source: str
+    world: World | None = None
+    others: int = 0
+
+    @property
+    def ends(self) -> Ends:
+        """Where its packets come from and go to."""
+        return ends_of(self.rules) if self.world is None else ends_in(self.world, self.rules.family)
+
+    def walked(self, packet: str) -> Walked:
+        """The way of a packet through it, as marks. Raises `ReadError` for words that are no packet."""
+        of: Ruleset | Host = self.rules if self.world is None else self.world.main
+        return walked(walk(of, Packet.parse(packet)))
+
+
+def of_rulesets(rulesets: Iterable[Ruleset], source: str, family: int | None) -> Subject:
+    """The rule set to show: the first of ``family``, or the first of all.
+
+    Raises `ReadError` where there is none.
+    """
+    found = [rules for rules in rulesets if family in (None, rules.family)]
+    if not found:
+        raise ReadError(f"there are no rules in {source}", help="give a file that iptables-save wrote")
+    return Subject(found[0], source, None, len(found) - 1)
+
+
+def of_directory(directory: Path, family: int | None) -> Subject:
+    """The rule set of the host whose files lie in ``directory``. Raises `ReadError` where there is none."""
+    world = read_world(directory)
+    wanted = family or next((each for each in (4, 6) if any(world.main.rulesets(each))), 4)
+    found = [rules for _, rules in world.main.rulesets(wanted)]
+    if not found:
+        raise ReadError(f"the host in {directory} has no rules for IPv{wanted}", help="give -4 or -6")
+    return Subject(found[0], str(directory / _FILES[wanted]), world, len(found) - 1)
