@@ -94,6 +94,7 @@ class Lexer:
         if self.at < len(self.words):
             self._emit("NAME")
         if kind in _NUMBERED and (self._word() or "").isdigit():
+            self.exact = False  # a chain's name may be a number too: the kinds do not tell
             self._emit("NUMBER")
         elif kind in ("POLICY", "RENAME") and self.at < len(self.words):
             self._emit("NAME")
@@ -290,8 +291,8 @@ class Lexer:
         self.unknown.append((at if at is not None else start + 1, message))
         target = self.words[start] in _JUMP | _GOTO
         self.tokens = [token for token in self.tokens if token.index < start]
-        self.groups = [group for group in self.groups if not group.words or min(group.words) < start]
-        header = self.groups[0]
+        header, *others = self.groups  # the header stays the first group, though all its options may stand behind
+        self.groups = [header, *(group for group in others if not group.words or min(group.words) < start)]
         header.options = [given for given in header.options if max(given[2], default=given[3]) < start]
         header.words = [index for index in header.words if index < start]
         self.negated_at = None
