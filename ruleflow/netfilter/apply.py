@@ -64,8 +64,8 @@ def _set_unknown(effect: SetUnknown, state: State) -> Done:
 
 
 def _untrack(_: Untrack, state: State) -> Done:
-    """Not where conntrack has seen the packet before (over lo: xt_ct_target, "Previously seen")."""
-    if state.tracked:
+    """Not where the packet has its connection already (over lo: xt_ct_target, "Previously seen")."""
+    if state.connection is not None:
         return (), "conntrack has seen it already"
     state.untracked = True
     state.set_connection(None, UNTRACKED)

@@ -86,6 +86,8 @@ def find(
     """
     answers = icmp_type in _ANSWERS.get(protocol or 0, ())
     asked = request_of(protocol, icmp_type)
+    if protocol in REQUESTS:  # of two alike the later one was given another id by NAT
+        connections = connections[::-1]
     for connection in connections:
         if connection.family == family and connection.protocol == protocol and connection.icmp in (None, asked):
             if connection.original == ends and not answers:
@@ -121,7 +123,8 @@ def is_same(one: Connection, other: Connection) -> bool:
 
 def clashing(connections: tuple[Connection, ...], made: Connection) -> bool:
     """Whether another connection already expects what would be the answers of ``made``."""
-    if made.reply.source is None or made.reply.destination is None or made.protocol in REQUESTS:
+    ends = made.reply
+    if None in (ends.source, ends.destination, ends.source_port, ends.destination_port):
         return False
     return any(
         made.reply in (other.original, other.reply)

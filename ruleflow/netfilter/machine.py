@@ -7,12 +7,17 @@ import msgspec
 
 from ruleflow.netfilter.address_type import is_of_type
 from ruleflow.netfilter.chains import Program
+from ruleflow.netfilter.fib import uses_default_rules
 from ruleflow.netfilter.host import Host, Interface
 from ruleflow.netfilter.infer import infer_host
 from ruleflow.netfilter.read_host import default_rules
+from ruleflow.netfilter.path import HOOKS, Stage
 from ruleflow.netfilter.routing import Decision, route
 from ruleflow.ruleset.condition import Condition, In
-from ruleflow.ruleset.ir import Ruleset
+from ruleflow.ruleset.effect import CopyBits, Untrack
+from ruleflow.ruleset.extension import Target
+from ruleflow.ruleset.fields import CONNMARK
+from ruleflow.ruleset.ir import Opaque, Rule, Ruleset
 
 
 class Machine:
@@ -32,6 +37,9 @@ class Machine:
             for table in ruleset.tables:
                 self.tables.setdefault(table.name, []).append(Program.of(table, family))
         self._types: dict[tuple[Any, ...], bool | None] = {}
+        self._sure: dict[int, bool] = {}
+        self._believing: dict[str, bool] = {}
+        self._stages: dict[str, tuple[Stage, ...]] = {}
         self._routes: dict[tuple[Any, ...], Decision] = {}
         self._links = {link.name: link for link in host.interfaces}
 
@@ -65,10 +73,31 @@ class Machine:
         """Whether it is known if ``address`` is this host's own: of an inferred host only part is known."""
         if not self.inferred:
             return True
+        known = self._sure.get(address)
+        if known is None:
+            known = self._sure[address] = self._look_whether_sure(address)
+        return known
+
+    def _look_whether_sure(self, address: int) -> bool:
         if self.family == 4 and (address >> 28 == 14 or address in (0, 0xFFFFFFFF)):
             return True
-        way = self.route(address).route
+        if len(self._sure) > _KEPT:
+            self._sure.clear()
+        way = route(self.host, address, family=self.family).route
         return way is not None and way.length > 0
+
+    def stages(self, hook: str) -> tuple[Stage, ...]:
+        """What stands at a hook and may do something: tables with rules, and conntrack where somebody asks for it."""
+        found = self._stages.get(hook)
+        if found is None:
+            found = self._stages[hook] = tuple(stage for stage in HOOKS[hook] if self._may_act(hook, stage))
+        return found
+
+    def _may_act(self, hook: str, stage: Stage) -> bool:
+        if stage.kind == "table":
+            chains = [program.chains.get(hook) for program in self.tables.get(stage.name, ())]
+            return any(chain is not None and (chain.chain.rules or chain.policy == "DROP") for chain in chains)
+        return "nat" in self.tables if stage.kind in ("nat", "confirm") else self.tracks
 
     @functools.cached_property
     def tracks(self) -> bool:
@@ -76,7 +105,7 @@ class Machine:
         if "nat" in self.tables:
             return True
         rules = (rule for ruleset in self.rulesets for _, rule in ruleset.rules())
-        return any(_asks_connection(condition) for rule in rules for condition in rule.conditions())
+        return any(_sets_connection(rule) or any(map(_asks_connection, rule.conditions())) for rule in rules)
 
     def interface(self, name: str | None) -> Interface | None:
         """The interface called ``name``."""
@@ -95,13 +124,50 @@ class Machine:
 
     def route(self, destination: int, **flow: Any) -> Decision:
         """`routing.route` for this host, remembered."""
-        key = (destination, *flow.items())
-        found = self._routes.get(key)
-        if found is None:
-            if len(self._routes) > _KEPT:
-                self._routes.clear()
-            found = self._routes[key] = route(self.host, destination, family=self.family, **flow)
+        key: tuple[Any, ...]
+        if self._is_plain and flow["iif"] is not None and self._is_ordinary(flow["source"], flow["iif"]):
+            key = destination, flow["iif"]
+            found = self._routes.get(key)
+            if found is None:
+                found = self._asked(key, destination, flow)
+            if found.interface != flow["iif"]:  # else the source decides, too (__fib_validate_source)
+                return found
+        key = (destination, *flow.values())
+        return self._routes.get(key) or self._asked(key, destination, flow)
+
+    def _asked(self, key: tuple[Any, ...], destination: int, flow: dict[str, Any]) -> Decision:
+        if len(self._routes) > _KEPT:
+            self._routes.clear()
+        found = self._routes[key] = route(self.host, destination, family=self.family, **flow)
         return found
+
+    @functools.cached_property
+    def _is_plain(self) -> bool:
+        """Whether only the destination chooses a route: the kernel's own ip rules, no source or tos in routes."""
+        routes = self.host.routes
+        return self.family == 4 and routes is not None and uses_default_rules(self.host) and not any(
+            one.tos or one.source_length for one in routes
+        )
+
+    def _is_ordinary(self, source: int | None, iif: str) -> bool:
+        """Whether a source is believed wherever the packet goes: rp_filter is off, and it is nothing special."""
+        if source is None or source in self._own or not 0x01000000 <= source < 0xE0000000 or source >> 24 == 127:
+            return False
+        believed = self._believing.get(iif)
+        if believed is None:
+            believed = self._believing[iif] = not self.host.rp_filter(iif)
+        return believed
+
+    @functools.cached_property
+    def _own(self) -> frozenset[int]:
+        return frozenset(own.address for _, own in self.host.addresses(self.family))
+
+
+def _sets_connection(rule: Rule) -> bool:
+    """Whether its target changes the connection (CONNMARK) or its tracking."""
+    target = rule.target
+    changes = target.effects().changes if isinstance(target, Target | Opaque) else ()
+    return any(isinstance(one, Untrack | CopyBits) or getattr(one, "field", None) == CONNMARK for one in changes)
 
 
 def _asks_connection(condition: Condition) -> bool:

@@ -1,5 +1,6 @@
 """A packet on its way: what conditions read of it at one place, as it stands there after all changes so far."""
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -68,45 +69,45 @@ class State:
     ttl: int | None = 64
     fragment: int | None = 0
     tcp_flags: int | None = None
+    extension_headers: int | None = 0
+    pkttype: int | None = 0
+    priority: int | None = 0
+    realm: int | None = 0
+    cpu: int | None = 0
+    cgroup: int | None = 0
     socket_exists: int | None = None
     mac: int | None = None
     uid: int | None = None
     gid: int | None = None
+    connection: Connection | None = None
+    direction = 0
+    untracked = False
+    tracked = False
+    version = 0
 
     def __init__(self, machine: Machine, packet: Packet, connections: tuple[Connection, ...], entry: str) -> None:
+        facts = self.given = {
+            name: value for name, value in zip(_NAMES, msgspec.structs.astuple(packet), strict=True) if value is not None
+        }
+        own = self.__dict__
+        own.update(facts)
+        for name in _LATER.intersection(facts):
+            del own[name]
         self.machine, self.packet, self.connections, self.entry = machine, packet, connections, entry
-        self.family = packet.family
-        self.given: set[str] = set()
-        for name in _FIELDS:
-            value = getattr(packet, name)
-            if value is not None:
-                self.given.add(name)
-                if name not in _CONNECTION and name != "state":
-                    setattr(self, name, value)
-        for name, (value, _) in DEFAULTS.items():
-            if name not in self.given and name != "connmark":
-                setattr(self, name, value)
-        self.in_interface = self.out_interface = ""
-        if self.protocol in (1, 58) and packet.icmp_type is None:
-            self.icmp_type, self.icmp_code = (8 if self.protocol == 1 else 128), 0
-        elif self.protocol in (1, 58) and packet.icmp_code is None:
-            self.icmp_code = 0
-        if self.protocol != 6:
-            self.tcp_flags = None
+        if self.protocol == 6:
+            own.setdefault("tcp_flags", 2)
+        elif self.protocol in (1, 58):
+            own.setdefault("icmp_type", 8 if self.protocol == 1 else 128)
+            own.setdefault("icmp_code", 0)
         local = entry == "local"
         self.socket_exists = 1 if local else 0
         self.frame = not local and packet.in_interface != "lo"
         self.arrived: str | None = packet.in_interface
-        self.bridged = entry == "bridge"
-        self.connection: Connection | None = None
-        self.direction = 0
-        self.untracked = False
-        self.tracked = False
         self.done: set[str] = set()
         self.ranges: dict[str, tuple[int, int]] = {}
         self.looked: dict[str, None] = {}
         self.assumed: dict[str, None] = {}
-        self.version = 0
+        self.touched: set[str] = set()
 
     # -- Facts ------------------------------------------------------------------------------------------------
 
@@ -131,6 +132,7 @@ class State:
         """Give a field another value."""
         setattr(self, name, value)
         self.ranges.pop(name, None)
+        self.touched.add(name)
         self.version += 1
 
     def see(self, incoming: str | None, outgoing: str | None) -> None:
@@ -188,23 +190,37 @@ class State:
         return self.protocol in (1, 58) and self.state == RELATED
 
     def end(self) -> Packet:
-        """The packet as it stands here."""
-        facts = {name: getattr(self, name, None) for name in _CHANGEABLE}
-        facts["in_interface"] = self.in_interface or None
-        facts["out_interface"] = self.out_interface or None
-        facts["connmark"] = getattr(self, "connmark", None)
-        if self.connection is None and "connmark" not in self.given:
-            facts["connmark"] = None
-        for name in ("mark", "tos", "ttl", "connmark"):
-            if name not in self.given and facts[name] == DEFAULTS[name][0]:
+        """The packet as it stands here; what is as it was taken for granted stays untold."""
+        facts = {name: getattr(self, name) for name in self.touched if name in _CHANGEABLE}
+        given = self.given
+        for name in facts:
+            if name not in given and name in DEFAULTS and facts[name] == DEFAULTS[name][0]:
                 facts[name] = None
-        return self.packet.with_(**facts)
+        facts["in_interface"], facts["out_interface"] = self.in_interface or None, self.out_interface or None
+        if self.source is not None and "source" not in given:
+            facts["source"] = self.source
+        if self.connection is not None and self.connmark:
+            facts["connmark"] = self.connmark
+        if self.bridged:
+            facts["physdev_out"] = self.physdev_out
+        ended = copy.copy(self.packet)
+        for name, value in facts.items():
+            msgspec.structs.force_setattr(ended, name, value)
+        return ended
+
+    @property
+    def bridged(self) -> bool:
+        """Whether it came in by a bridge's port."""
+        return self.entry == "bridge"
 
 
-_CHANGEABLE = (
-    "source", "destination", "source_port", "destination_port", "mark", "tos", "ttl", "physdev_in", "physdev_out",
-    "mss", "tcp_options",
-)  # fmt: skip
+_NAMES = Packet.__struct_fields__
+_LATER = _CONNECTION | {"state", "in_interface", "out_interface", "sctp_chunks", "payload"}
+"""What is given but not seen from the start: conntrack and the hooks bring it."""
+_CHANGEABLE = frozenset({
+    "source", "destination", "source_port", "destination_port", "mark", "tos", "ttl", "mss", "tcp_options", "connmark",
+    "priority",
+})  # fmt: skip
 
 
 def _no_ports(state: State) -> bool:

@@ -206,12 +206,14 @@ def walk_many(of: Ruleset | Host | Machine, packets: Iterable[Packet], around: A
 
 def _quick(at: Machine, packet: Packet, around: Around) -> Verdict:
     chooser = Chooser((), around.assumed)
-    outcome = _walker(at, packet, around, chooser, None).run()
+    walker = _walker(at, packet, around, chooser, None)
+    walker.travel()
     if not chooser.made:
-        return Verdict(outcome.verdict, outcome.by, outcome.packet, outcome.out_interface)
+        return Verdict(*walker.shortly())
     found, complete = explore(lambda each: _walker(at, packet, around, each, None).run(), around.assumed)
     outcomes = _outcomes([one for one, _ in found])
     verdicts = {one.verdict for one in outcomes}
+    outcome = outcomes[0]
     if len(outcomes) == 1 and complete:
         return Verdict(outcome.verdict, outcome.by, outcome.packet, outcome.out_interface)
     verdict = verdicts.pop() if len(verdicts) == 1 and complete else "UNKNOWN"

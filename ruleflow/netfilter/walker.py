@@ -63,14 +63,24 @@ class Walker:
 
     def run(self) -> Outcome:
         """Follow the path to its end."""
-        place = ENTRIES[self.entry]
-        while True:
-            hook = hook_of(place)
+        self.travel()
+        return self._outcome()
+
+    def travel(self) -> None:
+        """Follow the path; where it ends is kept in ``result``."""
+        place: str | None = ENTRIES[self.entry]
+        while place is not None:
+            hook = _HOOK_OF[place]
             word = self._hook(hook, place) if hook else _BETWEEN[place](self)
-            following = PATH[place].get(word)
-            if following is None:
-                return self._outcome()
-            place = following
+            place = PATH[place].get(word)
+
+    def shortly(self) -> tuple[str, RuleRef | None, Packet, str | None]:
+        """The end without its reasons: verdict, deciding rule, packet, interface."""
+        result = self.result
+        out = None
+        if result["verdict"] == "ACCEPT" and not result.get("local"):
+            out = result.get("out_interface", self.way.interface if self.way is not None else None)
+        return result["verdict"], result["by"] if "by" in result else self._decider(), self.state.end(), out
 
     # -- the ends of a walk ----------------------------------------------------------------------------------
 
@@ -95,14 +105,19 @@ class Walker:
 
     def _decider(self) -> RuleRef | None:
         """Of a packet that passed: the rule of the filter table, or else of whichever table decided last."""
-        tables = [name for name in self.by if name not in ("nat",)]
-        return self.by.get("filter") or (self.by[tables[-1]] if tables else None)
+        by = self.by
+        if not by or "filter" in by:
+            return by.get("filter")
+        tables = [name for name in by if name != "nat"]
+        return by[tables[-1]] if tables else None
 
     def passed(self, **facts: Any) -> str:
         """End as a packet that nothing stopped."""
         by = self._decider()
-        sentence = f"{by} lets it through" if by else "no rule stops it"
-        return self.stop("ACCEPT", "rule" if by else "policy", sentence, **facts)
+        sentence = ""
+        if self.recorder is not None:
+            sentence = f"{by} lets it through" if by else "no rule stops it"
+        return self.stop("ACCEPT", "rule" if by else "policy", sentence, by=by, **facts)
 
     def note(self, place: str, sentence: str) -> None:
         """Keep a sentence about what no rule decides."""
@@ -113,8 +128,9 @@ class Walker:
 
     def _hook(self, hook: str, place: str) -> str:
         self.state.see(*self._seen(hook, place))
-        for stage in HOOKS[hook]:
-            if not getattr(self, f"_{stage.kind}_stage")(hook, stage):
+        stages = HOOKS[hook] if self.recorder is not None or self.state.connections else self.machine.stages(hook)
+        for stage in stages:
+            if not _STAGES[stage.kind](self, hook, stage):
                 return STOP
         return "accept"
 
@@ -252,3 +268,10 @@ def _translated(changes: tuple[Change, ...], family: int) -> str:
         show: Callable[[Any], str] = str if change.field.endswith("port") else lambda value: address_text(value, family)
         words.append(f"{show(change.before)} becomes {show(change.after)}")
     return "as its connection demands, " + ", ".join(words)
+
+
+_HOOK_OF = {place: hook_of(place) for place in PATH}
+_STAGES: dict[str, Callable[[Walker, str, Stage], bool]] = {
+    "defrag": Walker._defrag_stage, "table": Walker._table_stage, "track": Walker._track_stage,  # noqa: SLF001
+    "nat": Walker._nat_stage, "confirm": Walker._confirm_stage,  # noqa: SLF001
+}  # fmt: skip
