@@ -1,0 +1,144 @@
+"""The kernel and the walk side by side through one rule set, packet after packet, each with the connections it knows by then."""
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import msgspec
+
+from ruleflow.kernel.agreement import compare
+from ruleflow.kernel.features import RuleFeatures
+from ruleflow.kernel.lab import Lab, Shot
+from ruleflow.kernel.observe import Observation
+from ruleflow.netfilter.conntrack import CONFIRMED, Connection
+from ruleflow.netfilter.host import Host
+from ruleflow.netfilter.machine import Machine
+from ruleflow.netfilter.packet import Packet
+from ruleflow.netfilter.steps import Outcome, Walk
+from ruleflow.netfilter.walk import Around, walk
+from ruleflow.ruleset.parse import parse_one
+
+T = TypeVar("T")
+Sent = Sequence[tuple[Shot, Observation]]
+
+
+class Pair(msgspec.Struct, frozen=True):
+    """One packet: what the kernel did, what the walk says, and in words where they differ."""
+
+    seen: Observation
+    walk: Walk
+    differs: tuple[str, ...]
+
+
+class Pairing:
+    """One rule set in the lab and as a walk's machine."""
+
+    def __init__(self, lab: Lab, host: Host, family: int, rules: str) -> None:
+        """Load the rules; raises `LoadRefusedError` where the real restore refuses them."""
+        self.lab, self.host, self.family, self.rules = lab, host, family, rules
+        ruleset = parse_one(rules, family=family)
+        self.machine, self.features = Machine(host, (ruleset,), family), RuleFeatures(ruleset)
+        self.connections: tuple[Connection, ...] = ()
+        self.sent: list[tuple[Shot, Observation]] = []
+        lab.load(rules, family)
+
+    def begin(self) -> None:
+        """Forget all connections on both sides."""
+        self.lab.forget_connections()
+        self.connections, self.sent = (), []
+
+    def one(self, shot: Shot) -> Pair:
+        """Send and walk one packet."""
+        [seen] = self.lab.send([shot])
+        self.sent.append((shot, seen))
+        packet = as_sent(shot.packet, seen)
+        found = walk(self.machine, packet, Around(connections=self.connections, quoted=shot.quoted))
+        said = compare(found, seen, path=self.lab.trace and self.lab.backend == "nft")
+        if said.outcome is not None:
+            self._remember(said.outcome, seen)
+        return Pair(seen, found, said.differs)
+
+    def _remember(self, outcome: Outcome, seen: Observation) -> None:
+        made = outcome.connection
+        if made is None or not made.status & CONFIRMED:
+            return
+        made = as_translated(made, outcome, seen)
+        others = tuple(one for one in self.connections if (one.protocol, one.original) != (made.protocol, made.original))
+        self.connections = (*others, made)
+
+
+def as_sent(packet: Packet, seen: Observation) -> Packet:
+    """The packet with what the bytes on the wire say of it."""
+    header = seen.sent
+    return packet.with_(
+        length=header.length, ttl=header.ttl, tos=header.tos, tcp_flags=header.tcp_flags,
+        uid=0 if packet.uid is None and packet.is_local else packet.uid, mark=packet.mark or 0, fragment=0,
+    )  # fmt: skip
+
+
+def as_translated(connection: Connection, outcome: Outcome, seen: Observation) -> Connection:
+    """The connection with what the kernel chose where the walk knows only a range."""
+    after, reply = seen.after, connection.reply
+    if outcome.direction or after is None:
+        return connection
+    facts = {
+        "source": after.destination, "destination": after.source, "source_port": after.destination_port,
+        "destination_port": after.source_port,
+    }  # fmt: skip
+    chosen = {name: value for name, value in facts.items() if getattr(reply, name) is None}
+    return msgspec.structs.replace(connection, reply=msgspec.structs.replace(reply, **chosen))
+
+
+# making a disagreement small
+
+
+def smaller(pairing: Pairing, pair: Pair) -> tuple[str, Sent, Pair]:
+    """Fewer rules and packets that still disagree about the last packet: rules, what was sent, and that pair."""
+    best: tuple[str, Sent, Pair] = pairing.rules, tuple(pairing.sent), pair
+    lab, host, family = pairing.lab, pairing.host, pairing.family
+
+    def still(lines: list[str], shots: list[Shot]) -> bool:
+        nonlocal best
+        again = Pairing(lab, host, family, "\n".join(lines) + "\n")
+        differs = [again.one(shot) for shot in shots]
+        found = bool(differs and differs[-1].differs and not any(one.differs for one in differs[:-1]))
+        if found:
+            best = again.rules, tuple(again.sent), differs[-1]
+        return found
+
+    lines, shots = pairing.rules.rstrip("\n").split("\n"), [shot for shot, _ in pairing.sent]
+    last = shots[-1]
+    shots = _fewer(shots[:-1], lambda some: still(lines, [*some, last])) + shots[-1:]
+    rules = [line for line in lines if line.startswith("-A")]
+    kept = _fewer(rules, lambda some: still(_with(lines, some), shots))
+    kept_shots = _fewer(shots[:-1], lambda some: still(_with(lines, kept), [*some, shots[-1]]))
+    still(_tidy(_with(lines, kept)), [*kept_shots, shots[-1]])
+    lab.load(pairing.rules, family)
+    return best
+
+
+def _with(lines: list[str], kept: Sequence[str]) -> list[str]:
+    wanted = set(kept)
+    return [line for line in lines if not line.startswith("-A") or line in wanted]
+
+
+def _tidy(lines: list[str]) -> list[str]:
+    """Without the chains that no rule names."""
+    text = " ".join(line for line in lines if line.startswith("-A")) + " "
+    return [line for line in lines if not (line.startswith(":") and " - " in line and f" {line[1:].split()[0]} " not in text)]
+
+
+def _fewer(items: list[T], holds: Callable[[list[T]], bool]) -> list[T]:
+    """A part of ``items`` for which it still holds: chunks are left out, halves first (delta debugging)."""
+    size = max(len(items) // 2, 1)
+    while items:
+        at = 0
+        while at < len(items):
+            fewer = items[:at] + items[at + size :]
+            if holds(fewer):
+                items = fewer
+            else:
+                at += size
+        if size == 1:
+            break
+        size = max(size // 2, 1)
+    return items
