@@ -11,7 +11,7 @@ from ruleflow.netfilter.fib import uses_default_rules
 from ruleflow.netfilter.host import Host, Interface
 from ruleflow.netfilter.infer import infer_host
 from ruleflow.netfilter.read_host import default_rules
-from ruleflow.netfilter.path import HOOKS, Stage
+from ruleflow.netfilter.path import HOOKS, LEGACY_HOOKS, Stage
 from ruleflow.netfilter.routing import Decision, route
 from ruleflow.ruleset.condition import Condition, In
 from ruleflow.ruleset.effect import CopyBits, Untrack
@@ -28,8 +28,10 @@ class Machine:
     """
 
     def __init__(
-        self, host: Host, rulesets: tuple[Ruleset, ...], family: int, assumed: tuple[str, ...] | None = None
-    ) -> None:
+        self, host: Host, rulesets: tuple[Ruleset, ...], family: int, assumed: tuple[str, ...] | None = None, *,
+        legacy: bool = False,
+    ) -> None:  # fmt: skip
+        self.hooks = LEGACY_HOOKS if legacy else HOOKS
         self.host, self.family, self.rulesets = host, family, rulesets
         self.assumed, self.inferred = assumed or (), assumed is not None
         self.tables: dict[str, list[Program]] = {}
@@ -46,7 +48,9 @@ class Machine:
     @classmethod
     def of(cls, host: Host, family: int) -> "Machine":
         """The machine of a host as it was read: its own dumps of that family."""
-        return cls(host, tuple(ruleset for _, ruleset in host.rulesets(family)), family)
+        found = tuple(host.rulesets(family))
+        legacy = bool(found) and all(backend == "legacy" for backend, _ in found)
+        return cls(host, tuple(ruleset for _, ruleset in found), family, legacy=legacy)
 
     @classmethod
     def inferred_from(
@@ -90,7 +94,7 @@ class Machine:
         """What stands at a hook and may do something: tables with rules, and conntrack where somebody asks for it."""
         found = self._stages.get(hook)
         if found is None:
-            found = self._stages[hook] = tuple(stage for stage in HOOKS[hook] if self._may_act(hook, stage))
+            found = self._stages[hook] = tuple(stage for stage in self.hooks[hook] if self._may_act(hook, stage))
         return found
 
     def _may_act(self, hook: str, stage: Stage) -> bool:

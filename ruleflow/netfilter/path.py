@@ -30,18 +30,22 @@ MANGLE_OUT = Stage("table", -150, "mangle", reroute=True)
 NAT_DESTINATION = Stage("nat", -100, "destination")
 NAT_DESTINATION_OUT = Stage("nat", -100, "destination", reroute=True)
 FILTER = Stage("table", 0, "filter")
-SECURITY = Stage("table", 50, "security")
+SECURITY = Stage("table", 150, "security")
+SECURITY_LEGACY = Stage("table", 50, "security")
 NAT_SOURCE = Stage("nat", 100, "source")
 CONFIRM = Stage("confirm", 0x7FFFFFFF)
 
 HOOKS: dict[str, tuple[Stage, ...]] = {
     "PREROUTING": (DEFRAG, RAW, TRACK, MANGLE, NAT_DESTINATION),
-    "INPUT": (MANGLE, FILTER, SECURITY, NAT_SOURCE, CONFIRM),
+    "INPUT": (MANGLE, FILTER, NAT_SOURCE, SECURITY, CONFIRM),
     "FORWARD": (MANGLE, FILTER, SECURITY),
     "OUTPUT": (DEFRAG, RAW, TRACK, MANGLE_OUT, NAT_DESTINATION_OUT, FILTER, SECURITY),
     "POSTROUTING": (MANGLE, NAT_SOURCE, CONFIRM),
 }
-"""What stands at each hook, by priority."""
+"""What stands at each hook, by priority: as iptables-nft registers its chains, security at 150 (xtables_ipv4, iptables/nft.c)."""
+
+LEGACY_HOOKS = HOOKS | {"INPUT": (MANGLE, FILTER, SECURITY_LEGACY, NAT_SOURCE, CONFIRM)}
+"""The same with the legacy backend, whose security table stands before nat (NF_IP_PRI_SECURITY is 50)."""
 
 PATH: dict[str, dict[str, str]] = {
     # a packet of this host: routed before OUTPUT, and again there where a change asks for it

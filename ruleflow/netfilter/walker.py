@@ -14,7 +14,7 @@ from ruleflow.netfilter.frames import FRAMES, Bridged
 from ruleflow.netfilter.machine import Machine
 from ruleflow.netfilter.numbers import address_text
 from ruleflow.netfilter.packet import Packet
-from ruleflow.netfilter.path import ENTRIES, HOOKS, PATH, Stage, hook_of
+from ruleflow.netfilter.path import ENTRIES, PATH, Stage, hook_of
 from ruleflow.netfilter.places import PLACES, reroute
 from ruleflow.netfilter.recorder import Recorder
 from ruleflow.netfilter.refusal import refusal
@@ -128,7 +128,7 @@ class Walker:
 
     def _hook(self, hook: str, place: str) -> str:
         self.state.see(*self._seen(hook, place))
-        stages = HOOKS[hook] if self.recorder is not None or self.state.connections else self.machine.stages(hook)
+        stages = self.machine.hooks[hook] if self.recorder is not None or self.state.connections else self.machine.stages(hook)
         for stage in stages:
             if not _STAGES[stage.kind](self, hook, stage):
                 return STOP
