@@ -4,6 +4,8 @@ States follow net/netfilter/nf_conntrack_proto_{tcp,udp,icmp,icmpv6,dccp,sctp}.c
 kernel (tcp_loose 1, tcp_be_liberal 0); sequence numbers and checksums are not part of a packet here.
 """
 
+import functools
+
 import msgspec
 
 from ruleflow.netfilter import tcp_states
@@ -133,6 +135,7 @@ def clashing(connections: tuple[Connection, ...], made: Connection) -> bool:
     )
 
 
+@functools.lru_cache(maxsize=4096)
 def first_state(
     protocol: int | None, tcp_flags: int | None, icmp_type: int | None, dccp_type: int | None = None
 ) -> int:

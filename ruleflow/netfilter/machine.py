@@ -104,6 +104,14 @@ class Machine:
         return "nat" in self.tables if stage.kind in ("nat", "confirm") else self.tracks
 
     @functools.cached_property
+    def asks_state_only(self) -> bool:
+        """Whether no rule wants more of a connection than the packet's state."""
+        if "nat" in self.tables:
+            return False
+        rules = (rule for ruleset in self.rulesets for _, rule in ruleset.rules())
+        return not any(_sets_connection(rule) or any(map(_asks_more, rule.conditions())) for rule in rules)
+
+    @functools.cached_property
     def tracks(self) -> bool:
         """Whether conntrack works in the namespace: a nat table is there, or a rule asks for connections."""
         if "nat" in self.tables:
@@ -172,6 +180,12 @@ def _sets_connection(rule: Rule) -> bool:
     target = rule.target
     changes = target.effects().changes if isinstance(target, Target | Opaque) else ()
     return any(isinstance(one, Untrack | CopyBits) or getattr(one, "field", None) == CONNMARK for one in changes)
+
+
+def _asks_more(condition: Condition) -> bool:
+    if isinstance(condition, In):
+        return condition.field.name != "state" and _asks_connection(condition)
+    return any(_asks_more(part) for part in getattr(condition, "conditions", ()))
 
 
 def _asks_connection(condition: Condition) -> bool:

@@ -1,6 +1,8 @@
 """A packet on its way: what conditions read of it at one place, as it stands there after all changes so far."""
 
 import copy
+import functools
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -39,8 +41,7 @@ DEFAULTS: dict[str, tuple[int, str]] = {
 }
 """What is taken for a fact that nobody gave, and its words; a walk lists those that a condition read."""
 
-_FIELDS = tuple(name for name in Packet.__struct_fields__ if name not in ("family", "sctp_chunks", "payload"))
-_CONNECTION = frozenset(name for name in _FIELDS if name.startswith("ct_")) | {"connmark", "helper"}
+_CONNECTION = frozenset(name for name in Packet.__struct_fields__ if name.startswith("ct_")) | {"connmark", "helper"}
 
 
 class State:
@@ -57,11 +58,8 @@ class State:
     destination_port: int | None = None
     in_interface: str | None = ""
     out_interface: str | None = ""
-    physdev_in: str | None = None
-    physdev_out: str | None = None
     icmp_type: int | None = None
     icmp_code: int | None = None
-    tcp_options: int | None = None
     state: int | None = INVALID
     mark: int | None = 0
     connmark: int | None = None
@@ -76,9 +74,6 @@ class State:
     cpu: int | None = 0
     cgroup: int | None = 0
     socket_exists: int | None = None
-    mac: int | None = None
-    uid: int | None = None
-    gid: int | None = None
     connection: Connection | None = None
     direction = 0
     untracked = False
@@ -86,19 +81,23 @@ class State:
     version = 0
 
     def __init__(self, machine: Machine, packet: Packet, connections: tuple[Connection, ...], entry: str) -> None:
-        facts = self.given = {
-            name: value for name, value in zip(_NAMES, msgspec.structs.astuple(packet), strict=True) if value is not None
-        }
-        own = self.__dict__
-        own.update(facts)
-        for name in _LATER.intersection(facts):
-            del own[name]
+        (
+            self.source, self.destination, self.protocol, self.source_port, self.destination_port, mark, tos, ttl,
+            fragment, *others,
+        ) = _CORE(packet)  # fmt: skip
         self.machine, self.packet, self.connections, self.entry = machine, packet, connections, entry
-        if self.protocol == 6:
-            own.setdefault("tcp_flags", 2)
-        elif self.protocol in (1, 58):
-            own.setdefault("icmp_type", 8 if self.protocol == 1 else 128)
-            own.setdefault("icmp_code", 0)
+        self.family = packet.family
+        if mark is not None:
+            self.mark = mark
+        if tos is not None:
+            self.tos = tos
+        if ttl is not None:
+            self.ttl = ttl
+        if fragment is not None:
+            self.fragment = fragment
+        if any(value is not None for value in others):
+            self.__dict__.update((name, value) for name, value in zip(_RARE, others, strict=True) if value is not None)
+        self._complete()
         local = entry == "local"
         self.socket_exists = 1 if local else 0
         self.frame = not local and packet.in_interface != "lo"
@@ -108,6 +107,29 @@ class State:
         self.looked: dict[str, None] = {}
         self.assumed: dict[str, None] = {}
         self.touched: set[str] = set()
+
+    def _complete(self) -> None:
+        """A tcp packet of which no flags are told begins a connection, an icmp packet asks for an echo."""
+        if self.protocol == 6:
+            if self.tcp_flags is None:
+                self.tcp_flags = 2
+        elif self.protocol in (1, 58):
+            if self.icmp_type is None:
+                self.icmp_type = 8 if self.protocol == 1 else 128
+            if self.icmp_code is None:
+                self.icmp_code = 0
+
+    def __getattr__(self, name: str) -> Any:
+        """What nothing on the way has set is as the packet brought it."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self.packet, name)
+
+    @functools.cached_property
+    def given(self) -> dict[str, object]:
+        """The facts that somebody told of the packet."""
+        told = zip(_NAMES, msgspec.structs.astuple(self.packet), strict=True)
+        return {name: value for name, value in told if value is not None}
 
     # -- Facts ------------------------------------------------------------------------------------------------
 
@@ -191,12 +213,17 @@ class State:
 
     def end(self) -> Packet:
         """The packet as it stands here; what is as it was taken for granted stays untold."""
+        packet = self.packet
+        into, out = self.in_interface or None, self.out_interface or None
+        if not self.touched and self.source is packet.source and not self.connmark and not self.bridged:
+            if (into, out) == (packet.in_interface, packet.out_interface):
+                return packet
         facts = {name: getattr(self, name) for name in self.touched if name in _CHANGEABLE}
         given = self.given
         for name in facts:
             if name not in given and name in DEFAULTS and facts[name] == DEFAULTS[name][0]:
                 facts[name] = None
-        facts["in_interface"], facts["out_interface"] = self.in_interface or None, self.out_interface or None
+        facts["in_interface"], facts["out_interface"] = into, out
         if self.source is not None and "source" not in given:
             facts["source"] = self.source
         if self.connection is not None and self.connmark:
@@ -215,8 +242,13 @@ class State:
 
 
 _NAMES = Packet.__struct_fields__
-_LATER = _CONNECTION | {"state", "in_interface", "out_interface", "sctp_chunks", "payload"}
-"""What is given but not seen from the start: conntrack and the hooks bring it."""
+_RARE = (
+    "tcp_flags", "icmp_type", "icmp_code", "extension_headers", "pkttype", "priority", "realm", "cpu", "cgroup",
+)  # fmt: skip
+_CORE = operator.attrgetter(
+    "source", "destination", "protocol", "source_port", "destination_port", "mark", "tos", "ttl", "fragment", *_RARE
+)
+"""What most packets have, and what is otherwise taken from DEFAULTS; all else is read where it is asked for."""
 _CHANGEABLE = frozenset({
     "source", "destination", "source_port", "destination_port", "mark", "tos", "ttl", "mss", "tcp_options", "connmark",
     "priority",

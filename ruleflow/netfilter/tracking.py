@@ -16,6 +16,13 @@ BOTH_SIDES = frozenset({"source", "destination"})
 """NAT is done with both sides of a connection that is known."""
 
 
+def first_state_of(state: State) -> int:
+    """The state of a packet of which the host knows no connection."""
+    if conntrack.is_error(state.protocol, state.icmp_type):
+        return INVALID
+    return conntrack.first_state(state.protocol, state.tcp_flags, state.icmp_type, state.packet.dccp_type)
+
+
 def look_up(walker: "Walker") -> None:
     """Give the packet its connection: what the caller says, a known one, or a new one."""
     state, given = walker.state, walker.packet

@@ -21,7 +21,7 @@ from ruleflow.netfilter.refusal import refusal
 from ruleflow.netfilter.routing import Decision
 from ruleflow.netfilter.state import STATE_WORDS, State
 from ruleflow.netfilter.steps import Change, NatStep, NoteStep, Outcome, TrackStep
-from ruleflow.netfilter.tracking import look_up
+from ruleflow.netfilter.tracking import first_state_of, look_up
 from ruleflow.netfilter.translate import SIDE, NoAddressError, make_unique, rewrite, untranslate
 from ruleflow.ruleset.effect import Change as Effect
 from ruleflow.ruleset.effect import Rewrite, Stop
@@ -37,6 +37,12 @@ class Walker:
     ``connections`` are those the host knows; ``quoted`` is the packet that an ICMP error is about.
     """
 
+    way: Decision | None = None
+    looped = forwarded = False
+    bridged_out: str | None = None
+    bridged_to: int | None = None
+    destination_before: int | None = None
+
     def __init__(
         self, machine: Machine, packet: Packet, entry: str, chooser: Chooser, *,
         recorder: Recorder | None = None, connections: tuple[Connection, ...] = (), quoted: Packet | None = None,
@@ -48,13 +54,7 @@ class Walker:
         if attached is not None:
             self.state.set_connection(attached[0], attached[1], attached[2])
             self.state.done = {"source", "destination"}
-        self.way: Decision | None = None
-        self.out_seen: str | None = ""
-        self.looped = self.forwarded = False
         self.bridged = bridged
-        self.bridged_out: str | None = None
-        self.bridged_to: int | None = None
-        self.destination_before: int | None = None
         self.assumed: dict[str, None] = {}
         self.by: dict[str, RuleRef] = {}
         self.rewritten_by: dict[RuleRef, None] = {}
@@ -224,6 +224,10 @@ class Walker:
     def _track_stage(self, hook: str, stage: Stage) -> bool:  # noqa: ARG002
         state = self.state
         if state.untracked or (state.tracked and (self.looped or state.connection is not None)):
+            return True
+        if self.recorder is None and self.machine.asks_state_only and not state.connections and self.packet.state is None:
+            state.state, state.tracked = first_state_of(state), True
+            state.version += 1
             return True
         look_up(self)
         if self.recorder is not None:
