@@ -15,9 +15,10 @@ from ruleflow import __version__
 from ruleflow.errors import RuleflowError
 
 if TYPE_CHECKING:
-    from ruleflow.analysis.subject import Subject
     from ruleflow.analysis.explanation import Explanation
     from ruleflow.analysis.spans import Spans
+    from ruleflow.analysis.subject import Subject
+    from ruleflow.bridge.declaration import Declaration
     from ruleflow.netfilter.machine import Machine
     from ruleflow.netfilter.packet import Packet
     from ruleflow.netfilter.steps import Walk
@@ -348,7 +349,7 @@ def graph(dump: str | None, form: str, by: str, output: str | None, **how: Any) 
     walked = subject.walked(how["packet"]) if how["packet"] else None
     drawn = outline(subject.rules, wanted, after=after, walk=walked, ends=subject.ends, source=subject.source)
     path = output or _out(subject.source, f"{level}.{ENDINGS[form]}")
-    shown, notes = picture(drawn, form, link=_link(subject.source, path), by=by)
+    shown, notes = picture(drawn, form, link=_link(subject.file, path), by=by)
     for note in notes:
         click.echo(f"note: {note}", err=True)
     _put(path, shown)
@@ -360,7 +361,7 @@ def _subject(name: str | None, how: dict[str, Any]) -> "Subject":
 
     directory = directory_of(name)
     if directory is not None:
-        return of_directory(directory, how["family"])
+        return of_directory(directory, how["family"], str(name))
     document = read_dump(name, **{key: how[key] for key in ("family", "strict", "lenient")})
     found = of_rulesets(document.rulesets, document.source, how["family"])
     if found.others:
@@ -370,19 +371,17 @@ def _subject(name: str | None, how: dict[str, Any]) -> "Subject":
 
 def _out(source: str, ending: str) -> str:
     """The file in ``out/`` for a result about ``source``."""
-    name = Path(source.removeprefix("sample:")).stem.strip("<>") or "rules"
-    if name in ("iptables", "ip6tables") and Path(source).parent.name:
-        name = Path(source).parent.name
+    name = Path(source.removeprefix("sample:").rstrip("/")).stem.strip("<>") or "rules"
     return str(Path("out") / f"{name}.{ending}")
 
 
-def _link(source: str, output: str) -> str:
+def _link(file: str, output: str) -> str:
     """The dump's file as seen from where the picture lies; nothing where there is no file."""
     from urllib.parse import quote
 
-    if output == "-" or not Path(source).is_file():
+    if output == "-" or not file:
         return ""
-    return quote(os.path.relpath(source, Path(output).parent))
+    return quote(os.path.relpath(file, Path(output).parent))
 
 
 def _put(path: str, text: str) -> None:
@@ -396,6 +395,64 @@ def _put(path: str, text: str) -> None:
     except OSError as error:
         raise RuleflowError(f"cannot write {path!r}: {error.strerror}", help="give another file with -o, or - to print") from None
     click.echo(path)
+
+
+@cli.command()
+@click.argument("declaration")
+@click.option("--layout", help="Whose rules: native, docker-classic, docker-28, docker-29 or cni-portmap.")
+@click.option("-4", "family", flag_value=4, type=int, default=4, help="The IPv4 rules (default).")
+@click.option("-6", "family", flag_value=6, type=int, help="The IPv6 rules.")
+@click.option("--userland-proxy/--no-userland-proxy", "proxy", default=None, help="As Docker's option of that name.")
+@click.option("--needs", "beside", is_flag=True, help="What is needed beside rules: sysctls, port flags, proxies.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="How to print it.")
+@click.option("--json", "form", flag_value="json", hidden=True)
+def generate(
+    declaration: str, layout: str | None, family: int, proxy: bool | None, beside: bool, form: str
+) -> None:
+    """Print the rules of the bridges and port maps in DECLARATION (YAML or JSON), as iptables-restore reads them."""
+    from ruleflow.bridge.generate import generate as rules_of
+    from ruleflow.views import generated
+
+    declared = read_declared(declaration, layout, proxy)
+    if form == "json":
+        write(generated.as_json(declared, family))
+    elif beside:
+        write(generated.needs_as_text(declared))
+    else:
+        write(str(rules_of(declared, family=family)))
+        if family == 4 and 6 in declared.families():
+            click.echo("note: there are IPv6 rules too: give -6", err=True)
+
+
+def read_declared(name: str, layout: str | None = None, proxy: bool | None = None) -> "Declaration":
+    """The declaration of a file, ``-`` or ``sample:NAME``, with the layout and proxy that a flag asks for."""
+    import msgspec
+
+    from ruleflow.bridge.generate import known_layout
+    from ruleflow.bridge.read_declaration import read_declaration
+    from ruleflow.ruleset.parse import decode
+
+    source, data = _bytes(name)
+    declared = read_declaration(decode(data), source, layout=known_layout(layout))
+    return declared if proxy is None else msgspec.structs.replace(declared, userland_proxy=proxy)
+
+
+@cli.command("import")
+@click.argument("kind", type=click.Choice(["compose", "docker", "cni", "podman"]))
+@click.argument("file", required=False)
+def import_(kind: str, file: str | None) -> None:
+    """Print a declaration made from a compose file, docker inspect, a CNI configuration or a Podman network.
+
+    Try: docker network inspect app | ruleflow import docker
+    """
+    from ruleflow.bridge.importers import import_declaration
+    from ruleflow.ruleset.parse import decode
+
+    source, data = _bytes(file)
+    imported = import_declaration(kind, decode(data), source)
+    write(imported.text)
+    for note in imported.notes:
+        click.echo(f"note: {note}", err=True)
 
 
 @cli.command()

@@ -6,8 +6,6 @@ What they mean together (addresses, overlaps, ports published twice) is checked 
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
 from ruleflow.bridge.complete import complete
 from ruleflow.bridge.declaration import GATEWAY_MODES, HAIRPINS, LAYOUTS, Apply, Declaration
 from ruleflow.bridge.draft import Draft, DraftEndpoint, DraftNetwork
@@ -201,6 +199,8 @@ _DRIVER_OPTS: Mapping[str, Reader | None] = {
     f"{_PREFIX}bridge.trusted_host_interfaces": _interfaces, f"{_PREFIX}driver.mtu": number(68, 65535),
     f"{_PREFIX}host_ipv4": address(4), f"{_PREFIX}host_ipv6": address(6),
 }  # fmt: skip
+DRIVER_OPTIONS = frozenset(_DRIVER_OPTS)
+"""The options of Docker's bridge driver that a declaration takes."""
 _NETWORK: Mapping[str, Reader | None] = {
     "driver": choice("bridge"), "driver_opts": _driver_opts, "bridge": interface, "internal": boolean, "icc": boolean,
     "icc_enforcement": choice("br_netfilter", "port_isolation"), "gateway_mode": _modes, "ip_masq": boolean,
@@ -249,8 +249,3 @@ _TOP: Mapping[str, Reader | None] = {
     "version": choice("1"), "networks": _named(_network), "endpoints": _named(_endpoint), "layout": choice(*LAYOUTS),
     "userland_proxy": boolean, "apply": _apply, "name": None,
 }  # fmt: skip
-
-
-def as_json_types(declaration: Declaration) -> Any:
-    """The declaration as plain mappings and lists, addresses as text."""
-    return msgspec.to_builtins(declaration)
