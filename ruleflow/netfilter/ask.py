@@ -142,8 +142,8 @@ class Asker:
                 return known != condition.negated
         text = condition_text(condition) or why
         if isinstance(condition, Undecided):
-            key = None if condition.memory else (text, state.ends())
-            return self.chooser.ask(text, key=key, ref=ref, probability=condition.probability)
+            asked = None if condition.memory else (text, state.ends())
+            return self.chooser.ask(text, key=asked, ref=ref, probability=condition.probability)
         key = (_asked(condition), *self._about(condition))
         negated = getattr(condition, "negated", False)
         default = self._is_for_here(condition) and not negated
@@ -180,7 +180,7 @@ class Asker:
                 then = verdict
         then = self._settle(then, entry)
         if self.recorder is not None:
-            self.recorder.did(self, tuple(changes), tuple(notes), then)
+            self.recorder.did(tuple(changes), tuple(notes), then)
         return then
 
     def _settle(self, then: Then, entry: Entry) -> Then:

@@ -62,7 +62,7 @@ T = TypeVar("T")
 def explore(walk: Callable[[Chooser], T], assumed: Assumed = (), limit: int = LIMIT) -> tuple[list[tuple[T, Chooser]], bool]:
     """Every way of ``walk``, the default way first, and whether these are all."""
     waiting: list[tuple[bool, ...]] = [()]
-    found = []
+    found: list[tuple[T, Chooser]] = []
     while waiting and len(found) < limit:
         chooser = Chooser(waiting.pop(0), assumed)
         found.append((walk(chooser), chooser))

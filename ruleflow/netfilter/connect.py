@@ -137,7 +137,7 @@ class _Talk:
                 first = first.with_(source=way.source)
         there = self._send(host.name, first)
         if not there.arrived:
-            return self._stopped(host, first, there)
+            return self._stopped(host, there)
         relay = self._relay(there)
         if relay is not None:
             return self._relayed(host, first, there, relay)
@@ -163,7 +163,7 @@ class _Talk:
 
     # -- the first packet did not arrive ----------------------------------------------------------------------
 
-    def _stopped(self, host: Host, first: Packet, there: Journey) -> Connection:
+    def _stopped(self, host: Host, there: Journey) -> Connection:
         outcome = there.outcome
         if there.lost is not None:
             return self._told("no-answer", f"{there.host}: {there.lost}")
@@ -174,10 +174,10 @@ class _Talk:
         if outcome.error and there.host == host.name and len(there.legs) == 1 and outcome.answer is None:
             return self._told("unreachable", because)
         if outcome.answer is not None:
-            return self._refused_on_the_way(host, first, there, because)
+            return self._refused_on_the_way(there, because)
         return self._told("no-answer", because, remedy=_remedy_rule(there))
 
-    def _refused_on_the_way(self, host: Host, first: Packet, there: Journey, because: str) -> Connection:
+    def _refused_on_the_way(self, there: Journey, because: str) -> Connection:
         """A host on the way told the sender; that message must find its way, too."""
         answer = there.outcome.answer
         assert answer is not None
@@ -217,8 +217,7 @@ class _Talk:
         outcome, seen = there.outcome, there.outcome.packet
         who = there.host
         if outcome.refused:
-            back = self._refusal(host, first, there)
-            return back
+            return self._refusal(host, first, there)
         if outcome.delivered is None:
             return self._told("unknown", f"{who}: what listens there is not known")
         if outcome.delivered == PLACEHOLDER:
@@ -306,8 +305,13 @@ class _Talk:
             return self._told(result, f"{said}; behind it: {behind.because}")
         return self._told("closed", f"{said} and closes it: {behind.because}", by=there.host)
 
-    def _told(self, result: str, because: str, **facts: str | None) -> Connection:
-        return Connection(from_="", to="", port=None, protocol=self.protocol, result=result, because=because, **facts)
+    def _told(
+        self, result: str, because: str, *, by: str | None = None, sees: str | None = None, remedy: str | None = None
+    ) -> Connection:
+        return Connection(
+            from_="", to="", port=None, protocol=self.protocol, result=result, because=because, by=by, sees=sees,
+            remedy=remedy,
+        )  # fmt: skip
 
 
 PLACEHOLDER = "dockerd"

@@ -61,7 +61,7 @@ def _reverse_path(state: "State", asked: dict[str, Any]) -> Reply:
     return holds, address_text(state.source, state.family)
 
 
-def _policy(state: "State", asked: dict[str, Any]) -> Reply:
+def _policy(_state: "State", _asked: dict[str, Any]) -> Reply:
     """Without IPsec (no fact of a host tells of it) every packet is unprotected."""
     return None, "whether IPsec handles the packet"
 

@@ -10,8 +10,8 @@ from ruleflow.netfilter.chains import Program
 from ruleflow.netfilter.fib import uses_default_rules
 from ruleflow.netfilter.host import Host, Interface
 from ruleflow.netfilter.infer import infer_host
-from ruleflow.netfilter.read_host import default_rules
 from ruleflow.netfilter.path import HOOKS, LEGACY_HOOKS, Stage
+from ruleflow.netfilter.read_host import default_rules
 from ruleflow.netfilter.routing import Decision, route
 from ruleflow.ruleset.condition import Condition, In
 from ruleflow.ruleset.effect import CopyBits, Untrack

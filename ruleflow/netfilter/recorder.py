@@ -56,7 +56,7 @@ class Recorder:
             asker.hook, entry.ref(asker.table), asker.depth, answer, then=then, chain=chain, why=why, taken=taken,
         ))  # fmt: skip
 
-    def did(self, asker: "Asker", changes: tuple[Change, ...], notes: tuple[str, ...], then: Then) -> None:
+    def did(self, changes: tuple[Change, ...], notes: tuple[str, ...], then: Then) -> None:
         """What the rule begun last did."""
         step = self.steps[-1]
         assert isinstance(step, RuleStep)

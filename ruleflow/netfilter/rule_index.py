@@ -147,7 +147,7 @@ class _Ranges(_Lookup):
             self._sets.append(current)
 
     def bits(self, value: int | str) -> int:
-        return self._sets[bisect_right(self._starts, value) - 1]  # type: ignore[arg-type, type-var]
+        return self._sets[bisect_right(self._starts, value) - 1]
 
 
 def pairs_of(condition: In, full: int) -> list[tuple[int, int]] | None:

@@ -75,6 +75,7 @@ class State:
     cgroup: int | None = 0
     socket_exists: int | None = None
     connection: Connection | None = None
+    physdev_out: str | None
     direction = 0
     untracked = False
     tracked = False
@@ -215,13 +216,13 @@ class State:
         """The packet as it stands here; what is as it was taken for granted stays untold."""
         packet = self.packet
         into, out = self.in_interface or None, self.out_interface or None
-        if not self.touched and self.source is packet.source and not self.connmark and not self.bridged:
-            if (into, out) == (packet.in_interface, packet.out_interface):
-                return packet
+        same = not self.touched and self.source is packet.source and not self.connmark and not self.bridged
+        if same and (into, out) == (packet.in_interface, packet.out_interface):
+            return packet
         facts = {name: getattr(self, name) for name in self.touched if name in _CHANGEABLE}
         given = self.given
-        for name in facts:
-            if name not in given and name in DEFAULTS and facts[name] == DEFAULTS[name][0]:
+        for name, value in facts.items():
+            if name not in given and name in DEFAULTS and value == DEFAULTS[name][0]:
                 facts[name] = None
         facts["in_interface"], facts["out_interface"] = into, out
         if self.source is not None and "source" not in given:
@@ -286,13 +287,13 @@ _ABSENT: dict[str, Callable[[State], bool]] = {
     "mac": lambda state: not state.frame,
     "uid": _no_socket,
     "gid": _no_socket,
-    "cgroup": lambda state: False,
+    "cgroup": lambda _: False,
     "spi": lambda state: state.protocol not in (None, 50, 51),
     "dccp_type": lambda state: state.protocol not in (None, 33),
     "mh_type": lambda state: state.protocol not in (None, 135),
     "physdev_in": lambda state: state.physdev_in is None,
     "physdev_out": lambda state: state.physdev_out is None,
-} | {name: _no_connection for name in _CONNECTION}
+} | dict.fromkeys(_CONNECTION, _no_connection)
 
 STATE_WORDS = {
     INVALID: "INVALID", NEW: "NEW", ESTABLISHED: "ESTABLISHED", RELATED: "RELATED", UNTRACKED: "UNTRACKED",

@@ -167,9 +167,9 @@ def _port(state: State, side: str, what: Rewrite, address: Span | None) -> Span 
     if what.port_base is not None and old is not None and not chance:
         new = low + (old - what.port_base) % 65536 % (high - low + 1)
         return Span(new, new)
-    if old is not None and low <= old <= high and not chance and what.port_base is None:
-        if low == high or not _taken(state, side, address, old):
-            return Span(old, old)
+    fits = old is not None and low <= old <= high and not chance and what.port_base is None
+    if old is not None and fits and (low == high or not _taken(state, side, address, old)):
+        return Span(old, old)
     if side == "destination" and not chance:
         free = next((port for port in range(low, high + 1) if not _taken(state, side, address, port)), low)
         return Span(free, free)

@@ -1,8 +1,8 @@
-"""What happens to a packet, and why: every way it may go through a rule set or a host, with reasons.
+r"""What happens to a packet, and why: every way it may go through a rule set or a host, with reasons.
 
 >>> import ruleflow
 >>> from ruleflow.netfilter.packet import Packet
->>> rules = ruleflow.parse("*filter\\n:INPUT DROP [0:0]\\n-A INPUT -i lo -j ACCEPT\\nCOMMIT\\n")
+>>> rules = ruleflow.parse("*filter\n:INPUT DROP [0:0]\n-A INPUT -i lo -j ACCEPT\nCOMMIT\n")
 >>> walk(rules, Packet.parse("tcp 203.0.113.9:40000 192.0.2.1:22 in eth0")).verdict
 'DROP'
 """
@@ -15,8 +15,8 @@ from ruleflow.netfilter.choices import Assumed, Chooser, explore, likelihood, me
 from ruleflow.netfilter.conntrack import Connection
 from ruleflow.netfilter.frames import Bridged
 from ruleflow.netfilter.host import Host
-from ruleflow.netfilter.numbers import address_text
 from ruleflow.netfilter.machine import Machine
+from ruleflow.netfilter.numbers import address_text
 from ruleflow.netfilter.packet import Packet
 from ruleflow.netfilter.recorder import Recorder
 from ruleflow.netfilter.state import DEFAULTS, State
@@ -93,7 +93,7 @@ def with_reply(of: Ruleset | Host | Machine, forth: Walk, around: Around = NOTHI
     The answer comes in where the packet went out, or is sent by this host where it was delivered here.
     """
     end = forth.end
-    if end.verdict != "ACCEPT" or end.connection is None and forth.packet.state is None:
+    if end.verdict != "ACCEPT" or (end.connection is None and forth.packet.state is None):
         return forth
     known = (end.connection, *around.connections) if end.connection is not None else around.connections
     answer = answer_to(end.packet, end)

@@ -12,10 +12,11 @@ from ruleflow.netfilter.choices import Assumed
 from ruleflow.netfilter.host import Host
 from ruleflow.netfilter.ipset import IpSet, SetMember, read_sets
 from ruleflow.netfilter.machine import Machine
-from ruleflow.netfilter.packet import STATES, Packet
+from ruleflow.netfilter.packet import Packet
 from ruleflow.netfilter.packet_input import read_log_line, read_route_get
 from ruleflow.netfilter.walk import Around
 from ruleflow.netfilter.world import World, read_world
+from ruleflow.ruleset.fields import STATES
 
 if TYPE_CHECKING:
     from ruleflow.ruleset.document import Document

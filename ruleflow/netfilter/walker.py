@@ -137,7 +137,7 @@ class Walker:
     def _seen(self, hook: str, place: str) -> tuple[str | None, str | None]:
         """The interfaces a hook sees. POSTROUTING knows where a forwarded packet came in (Linux 5.7)."""
         out = self.way.interface if self.way is not None else self.bridged_out
-        if hook == "PREROUTING" or hook == "INPUT":
+        if hook in ("PREROUTING", "INPUT"):
             return self.state.arrived, ""
         if hook == "FORWARD":
             return self.state.arrived, out

@@ -6,10 +6,22 @@ from collections.abc import Iterator
 from ruleflow.analysis.sentences import who
 from ruleflow.errors import visible
 from ruleflow.netfilter.numbers import address_text
-from ruleflow.netfilter.packet import STATES, Packet
+from ruleflow.netfilter.packet import Packet
 from ruleflow.netfilter.packet_words import words
-from ruleflow.netfilter.steps import Change, ChainStep, NatStep, NoteStep, Outcome, RouteStep, RuleStep, Step, TrackStep, Walk
+from ruleflow.netfilter.steps import (
+    ChainStep,
+    Change,
+    NatStep,
+    NoteStep,
+    Outcome,
+    RouteStep,
+    RuleStep,
+    Step,
+    TrackStep,
+    Walk,
+)
 from ruleflow.ruleset.condition import AllOf, AnyOf, Condition, In
+from ruleflow.ruleset.fields import STATES
 from ruleflow.ruleset.ir import Rule, RuleRef, Ruleset
 from ruleflow.views.text import Paper
 
