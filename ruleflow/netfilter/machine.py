@@ -14,7 +14,7 @@ from ruleflow.netfilter.path import HOOKS, LEGACY_HOOKS, Stage
 from ruleflow.netfilter.read_host import default_rules
 from ruleflow.netfilter.routing import Decision, route
 from ruleflow.ruleset.condition import Condition, In
-from ruleflow.ruleset.effect import CopyBits, Untrack
+from ruleflow.ruleset.effect import CopyBits, Rewrite, Untrack
 from ruleflow.ruleset.extension import Target
 from ruleflow.ruleset.fields import CONNMARK
 from ruleflow.ruleset.ir import Opaque, Rule, Ruleset
@@ -113,9 +113,7 @@ class Machine:
 
     @functools.cached_property
     def tracks(self) -> bool:
-        """Whether conntrack works in the namespace: a nat table is there, or a rule asks for connections."""
-        if "nat" in self.tables:
-            return True
+        """Whether conntrack works in the namespace: a rule translates or asks for connections (nf_ct_netns_get)."""
         rules = (rule for ruleset in self.rulesets for _, rule in ruleset.rules())
         return any(_sets_connection(rule) or any(map(_asks_connection, rule.conditions())) for rule in rules)
 
@@ -176,10 +174,10 @@ class Machine:
 
 
 def _sets_connection(rule: Rule) -> bool:
-    """Whether its target changes the connection (CONNMARK) or its tracking."""
+    """Whether its target translates, changes the connection (CONNMARK) or its tracking; a nat table alone does not track."""
     target = rule.target
     changes = target.effects().changes if isinstance(target, Target | Opaque) else ()
-    return any(isinstance(one, Untrack | CopyBits) or getattr(one, "field", None) == CONNMARK for one in changes)
+    return any(isinstance(one, Untrack | CopyBits | Rewrite) or getattr(one, "field", None) == CONNMARK for one in changes)
 
 
 def _asks_more(condition: Condition) -> bool:

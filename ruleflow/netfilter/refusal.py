@@ -6,7 +6,7 @@ nf_send_reset, nf_send_unreach (net/ipv4/netfilter/nf_reject_ipv4.c), nf_reject_
 
 from ruleflow.netfilter.conntrack import ERRORS
 from ruleflow.netfilter.host import Host
-from ruleflow.netfilter.routing import Decision, is_multicast
+from ruleflow.netfilter.routing import Decision, is_loopback, is_multicast
 from ruleflow.netfilter.state import State
 from ruleflow.netfilter.steps import Answer
 
@@ -19,7 +19,17 @@ def refusal(kind: str, state: State, hook: str) -> Answer | None:
         silent = state.protocol != 6 or bool((state.tcp_flags or 0) & RST) or bool(state.fragment)
     else:
         silent = _no_error_about(state)
-    return None if silent or not _answerable(state, hook) else Answer(kind, state.destination)
+    if silent or not _answerable(state, hook) or not _finds_back(state):
+        return None
+    return Answer(kind, state.destination)
+
+
+def _finds_back(state: State) -> bool:
+    """Whether a route leads back: none does from 127.0.0.0/8 to elsewhere (__mkroute_output)."""
+    source, destination = state.source, state.destination
+    if source is None or destination is None or not is_loopback(destination, state.family):
+        return True
+    return state.machine.route(source, source=destination, iif=None, any_source=True).error is None
 
 
 def _no_error_about(state: State) -> bool:

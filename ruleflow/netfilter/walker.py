@@ -161,7 +161,8 @@ class Walker:
         if clashing(self.state.connections, connection):
             self.stop("DROP", "clash", "its answers could not be told from those of another connection", hook=hook)
             return False
-        self.state.connection = msgspec.structs.replace(connection, status=connection.status | conntrack.CONFIRMED)
+        confirmed = msgspec.structs.replace(connection, status=connection.status | conntrack.CONFIRMED)
+        self.state.set_connection(confirmed, self.state.state or NEW, self.state.direction)
         return True
 
     def _table_stage(self, hook: str, stage: Stage) -> bool:
@@ -237,7 +238,7 @@ class Walker:
 
     def _nat_stage(self, hook: str, stage: Stage) -> bool:
         state = self.state
-        if state.connection is None:
+        if state.connection is None or not self.machine.tracks:
             return True
         old = state.destination
         side = SIDE[hook]
