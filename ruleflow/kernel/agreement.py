@@ -8,7 +8,7 @@ from ruleflow.kernel.observe import Observation, Seen
 from ruleflow.kernel.trace import TraceEvent
 from ruleflow.kernel.wire import ICMP, ICMPV6, TCP, Header
 from ruleflow.netfilter.packet import FLAGS
-from ruleflow.netfilter.steps import Change, ChainStep, Outcome, RuleStep, Walk
+from ruleflow.netfilter.steps import ChainStep, Outcome, RuleStep, Walk
 
 KINDS: dict[str, tuple[int, int, int]] = {
     "icmp-net-unreachable": (ICMP, 3, 0), "icmp-host-unreachable": (ICMP, 3, 1), "icmp-proto-unreachable": (ICMP, 3, 2),
@@ -22,7 +22,10 @@ KINDS: dict[str, tuple[int, int, int]] = {
 
 REWRITTEN = ("source", "destination", "source_port", "destination_port", "ttl", "tos")
 Place = tuple[str, str, int | str]
-"""One step of a rule path: table, chain, and the rule's number, ``end`` or ``policy``."""
+"""One step of a rule path: table, chain, and the rule's number or ``policy``.
+
+The ends of users' chains are left out: the kernel says nothing of them.
+"""
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -58,7 +61,7 @@ def _differs(walk: Walk, outcome: Outcome, seen: Observation) -> Iterator[str]:
         yield from _answer_differs(outcome, seen)
     place = seen.left[0] if seen.left else seen.delivered
     if place is not None:
-        yield from _rewriting_differs(walk, outcome, place)
+        yield from _rewriting_differs(outcome, place)
 
 
 def expected(outcome: Outcome, *, local: bool) -> str:
@@ -85,29 +88,17 @@ def kind_of(header: Header) -> str:
     return next((name for name, kind in KINDS.items() if kind == found), str(found))
 
 
-def _rewriting_differs(walk: Walk, outcome: Outcome, place: Seen) -> Iterator[str]:
+def _rewriting_differs(outcome: Outcome, place: Seen) -> Iterator[str]:
     for name in REWRITTEN:
         said, told = getattr(outcome.packet, name), getattr(place.header, name)
         if said is None and name in ("source", "destination", "source_port", "destination_port"):
-            change = last_change(walk, name)
-            if told is not None and (change is None or not _is_within(change, told)):
-                yield f"{name}: the kernel {told}, the walk {change or 'does not know'}"
+            bounds = next(((low, high) for field, low, high in outcome.ranges if field == name), (0, -1))
+            if told is not None and not bounds[0] <= told <= bounds[1]:
+                yield f"{name}: the kernel {told}, the walk {bounds}"
         elif said is not None and told is not None and said != told:
             yield f"{name}: the kernel {told}, the walk {said}"
     if place.mark is not None and (outcome.packet.mark or 0) != place.mark:
         yield f"mark: the kernel {place.mark:#x}, the walk {outcome.packet.mark or 0:#x}"
-
-
-def _is_within(change: Change, value: int | None) -> bool:
-    if value is None:
-        return True
-    return (change.low is None or change.low <= value) and (change.high is None or value <= change.high)
-
-
-def last_change(walk: Walk, field: str) -> Change | None:
-    """The last change of a field by a rule, which has its range where the value is left to the kernel."""
-    changes = [c for step in walk.steps if isinstance(step, RuleStep) for c in step.changes if c.field == field]
-    return changes[-1] if changes else None
 
 
 def _path_differs(walk: Walk, seen: Observation) -> tuple[str, ...]:
@@ -119,12 +110,12 @@ def _path_differs(walk: Walk, seen: Observation) -> tuple[str, ...]:
 
 
 def walked(walk: Walk) -> Iterator[Place]:
-    """The rules that match and the chains that end, as the walk has them."""
+    """The rules that match and the policies that decide, as the walk has them."""
     for step in walk.steps:
         if isinstance(step, RuleStep) and (step.answer == "match" or step.taken):
             yield step.ref.table, step.ref.chain, step.ref.index
-        elif isinstance(step, ChainStep) and step.event != "missing":
-            yield step.table, step.chain, "policy" if step.event == "policy" or step.depth == 0 and step.chain.isupper() else "end"
+        elif isinstance(step, ChainStep) and step.verdict is not None and step.event != "missing":
+            yield step.table, step.chain, "policy"
 
 
 def traced(events: tuple[TraceEvent, ...]) -> Iterator[Place]:
@@ -132,5 +123,5 @@ def traced(events: tuple[TraceEvent, ...]) -> Iterator[Place]:
     for event in events:
         if event.kind == "rule":
             yield event.table, event.chain, event.number or 0
-        elif event.kind in ("end", "policy"):
-            yield event.table, event.chain, event.kind
+        elif event.kind == "policy":
+            yield event.table, event.chain, "policy"

@@ -15,7 +15,7 @@ import msgspec
 from ruleflow.kernel.features import is_translated
 from ruleflow.kernel.lab import Lab
 from ruleflow.kernel.pairing import Pair, Pairing, smaller
-from ruleflow.kernel.random_packets import SPEC, Conversation, conversations
+from ruleflow.kernel.random_packets import SPEC, Conversation, another, conversations
 from ruleflow.kernel.random_rules import random_rules
 from ruleflow.kernel.reproducer import reproducer
 from ruleflow.kernel.snapshot import snapshot
@@ -81,7 +81,7 @@ class Trial:
     def run(self) -> Result:
         """Send and walk all packets."""
         for _ in range(self.task.packets):
-            talk = self.random.choice(self.talks)
+            talk = self._talk()
             kind, shot = talk.next(self.random)
             pair = self.pairing.one(shot)
             self.decided.update(self._features(kind, pair.walk))
@@ -90,6 +90,12 @@ class Trial:
             else:
                 talk.saw(kind, pair.seen)
         return Result(self.task.packets, self.decided, tuple(self.disagreements))
+
+    def _talk(self) -> Conversation:
+        at = self.random.randrange(len(self.talks))
+        if self.talks[at].is_over:
+            self.talks[at] = another(self.random, self.task.family, self.talks)
+        return self.talks[at]
 
     def _features(self, kind: str, found: Walk) -> set[str]:
         end, packet, features = found.end, found.packet, self.pairing.features

@@ -73,7 +73,7 @@ class Shot(msgspec.Struct, frozen=True):
 
     ``port`` is the router's interface at whose far end it is put on the wire (usual: ``packet.physdev_in``, else
     ``packet.in_interface``; with neither the router sends it); ``to_mac`` the frame's destination (usual: the interface or the
-    bridge it enters); ``quoted`` the packet an ICMP error is about; ``ip_options`` raw IPv4 options.
+    bridge it enters); ``quoted`` the packet an ICMP error is about; ``ip_options`` raw IPv4 options; ``echo`` the identifier of an ICMP request or answer (that of ``quoted``, where there is one).
     """
 
     packet: Packet
@@ -82,6 +82,7 @@ class Shot(msgspec.Struct, frozen=True):
     quoted: Packet | None = None
     more_fragments: bool = False
     ip_options: bytes = b""
+    echo: int | None = None
 
 
 class Lab:
@@ -304,7 +305,7 @@ def _refused_line(words: str, text: str) -> Where | None:
 
 def _fitting(shot: Shot, tag: bytes, ident: int) -> bytes:
     """The packet's bytes; where its given length has no room for the tag, it goes without."""
-    quoted = b"" if shot.quoted is None else encode(shot.quoted, b"rfquoted")
+    quoted = b"" if shot.quoted is None else encode(shot.quoted, b"rfquoted", echo=shot.echo)
     for payload in (tag, b""):
         try:
             return encode(
@@ -314,6 +315,7 @@ def _fitting(shot: Shot, tag: bytes, ident: int) -> bytes:
                 more_fragments=shot.more_fragments,
                 ip_options=shot.ip_options,
                 quoted=quoted,
+                echo=shot.echo,
             )
         except WireError:
             if not payload or shot.packet.payload is not None:

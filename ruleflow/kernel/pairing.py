@@ -9,7 +9,7 @@ from ruleflow.kernel.agreement import compare
 from ruleflow.kernel.features import RuleFeatures
 from ruleflow.kernel.lab import Lab, Shot
 from ruleflow.kernel.observe import Observation
-from ruleflow.netfilter.conntrack import CONFIRMED, Connection
+from ruleflow.netfilter.conntrack import Connection, remembered
 from ruleflow.netfilter.host import Host
 from ruleflow.netfilter.machine import Machine
 from ruleflow.netfilter.packet import Packet
@@ -36,7 +36,7 @@ class Pairing:
         """Load the rules; raises `LoadRefusedError` where the real restore refuses them."""
         self.lab, self.host, self.family, self.rules = lab, host, family, rules
         ruleset = parse_one(rules, family=family)
-        self.machine, self.features = Machine(host, (ruleset,), family), RuleFeatures(ruleset)
+        self.machine, self.features = Machine(host, (ruleset,), family, legacy=lab.backend == "legacy"), RuleFeatures(ruleset)
         self.connections: tuple[Connection, ...] = ()
         self.sent: list[tuple[Shot, Observation]] = []
         lab.load(rules, family)
@@ -59,11 +59,7 @@ class Pairing:
 
     def _remember(self, outcome: Outcome, seen: Observation) -> None:
         made = outcome.connection
-        if made is None or not made.status & CONFIRMED:
-            return
-        made = as_translated(made, outcome, seen)
-        others = tuple(one for one in self.connections if (one.protocol, one.original) != (made.protocol, made.original))
-        self.connections = (*others, made)
+        self.connections = remembered(self.connections, None if made is None else as_translated(made, outcome, seen))
 
 
 def as_sent(packet: Packet, seen: Observation) -> Packet:
@@ -77,15 +73,14 @@ def as_sent(packet: Packet, seen: Observation) -> Packet:
 
 def as_translated(connection: Connection, outcome: Outcome, seen: Observation) -> Connection:
     """The connection with what the kernel chose where the walk knows only a range."""
-    after, reply = seen.after, connection.reply
-    if outcome.direction or after is None:
+    after = seen.after
+    if after is None or outcome.direction or not outcome.ranges:
         return connection
-    facts = {
-        "source": after.destination, "destination": after.source, "source_port": after.destination_port,
-        "destination_port": after.source_port,
-    }  # fmt: skip
-    chosen = {name: value for name, value in facts.items() if getattr(reply, name) is None}
-    return msgspec.structs.replace(connection, reply=msgspec.structs.replace(reply, **chosen))
+    reply = msgspec.structs.replace(
+        connection.reply, source=after.destination, destination=after.source, source_port=after.destination_port,
+        destination_port=after.source_port,
+    )  # fmt: skip
+    return connection.translated(reply)
 
 
 # making a disagreement small
@@ -100,7 +95,7 @@ def smaller(pairing: Pairing, pair: Pair) -> tuple[str, Sent, Pair]:
         nonlocal best
         again = Pairing(lab, host, family, "\n".join(lines) + "\n")
         differs = [again.one(shot) for shot in shots]
-        found = bool(differs and differs[-1].differs and not any(one.differs for one in differs[:-1]))
+        found = _kind(differs[-1]) == _kind(pair) and not any(one.differs for one in differs[:-1])
         if found:
             best = again.rules, tuple(again.sent), differs[-1]
         return found
@@ -114,6 +109,11 @@ def smaller(pairing: Pairing, pair: Pair) -> tuple[str, Sent, Pair]:
     still(_tidy(_with(lines, kept)), [*kept_shots, shots[-1]])
     lab.load(pairing.rules, family)
     return best
+
+
+def _kind(pair: Pair) -> tuple[str, ...]:
+    """What differs, so that one disagreement does not become another while it is made small."""
+    return tuple(words.split(":")[0].split(" at ")[0] for words in pair.differs[:1])
 
 
 def _with(lines: list[str], kept: Sequence[str]) -> list[str]:

@@ -50,8 +50,9 @@ LOCAL = {
     6: ("2001:db8::1", "2001:db8::2", "2001:db8:1::1", "fd00::1"),
 }
 LOOPBACK = {4: "127.0.0.1", 6: "::1"}
+BROADCAST = "192.0.2.255"
 ODD = {
-    4: ("203.0.113.200", "198.18.0.7", "198.19.0.7", "192.0.2.255"),
+    4: ("203.0.113.200", "198.18.0.7", "198.19.0.7", BROADCAST),
     6: ("2001:db8:dead::7", "2001:db8:b1ac::7"),
 }
 """Places that no route leads to, and a broadcast."""
@@ -84,7 +85,8 @@ def first_packet(random: Random, family: int) -> Packet:
     if way == "in":
         ends, entry = (source, local), interface
     elif way == "through":
-        ends, entry = (source, _to(random, family, interface)), interface
+        to = _to(random, family, interface)
+        ends, entry = (_stranger(random, family) if to in ODD[family] else source, to), interface
     else:
         ends, entry = _sent_here(random, family, local), None
     return Packet(
@@ -97,9 +99,16 @@ def first_packet(random: Random, family: int) -> Packet:
 
 def _from(random: Random, family: int) -> tuple[str, str]:
     interface = random.choice(tuple(HOSTS[family]))
+    if random.random() < 0.06:  # somebody new: the kernel counts how often it tells one that there is no way (ip_error)
+        return interface, _stranger(random, family)
     if random.random() < 0.02:  # a martian: what comes in must not say it was sent here
         return interface, random.choice((LOOPBACK[family], *LOCAL[family]))
     return interface, random.choice(HOSTS[family][interface])
+
+
+def _stranger(random: Random, family: int) -> str:
+    number_ = random.randrange(1, 65535)
+    return f"100.64.{number_ >> 8}.{number_ & 255}" if family == 4 else f"2001:db8:77::{number_:x}"
 
 
 def _to(random: Random, family: int, interface: str) -> str:
@@ -116,7 +125,8 @@ def _sent_here(random: Random, family: int, local: str) -> tuple[str, str]:
         return LOOPBACK[family], LOOPBACK[family]
     if kind < 0.2:
         return local, random.choice(LOCAL[family])
-    return local, _to(random, family, "lo")
+    to = _to(random, family, "lo")
+    return local, to if to != BROADCAST else random.choice(ODD[family][:-1])  # a copy of it would come back to us, too
 
 
 def _transport(random: Random, family: int) -> dict[str, object]:
@@ -141,29 +151,30 @@ class Conversation:
         self.first = first
         self._after: Header | None = None
         self._there: str | None = None
-        self._reached = self._answered = False
+        self._answered = False
+        self.tries = 0
 
     def next(self, random: Random) -> tuple[str, Shot]:
         """The next packet and what it is: ``first``, ``again``, ``reply`` or ``error``."""
+        self.tries += 1
         if self._after is None:
             return "first", Shot(self.first)
         kind = random.choices(("again", "reply", "error"), (4, 7, 2 if self._is_quotable() else 0))[0]
         if kind == "again":
             return "again", Shot(self._again())
-        return (kind, Shot(self._reply())) if kind == "reply" else (kind, self._error(random))
+        return (kind, Shot(self._reply(), echo=self._after.echo)) if kind == "reply" else (kind, self._error(random))
 
     def saw(self, kind: str, seen: Observation) -> None:
         """What became of the packet that `next` gave."""
         if kind in ("first", "again") and seen.after is not None:
             self._after, self._there = seen.after, seen.interface
-            self._reached = True
         elif kind == "reply":
             self._answered = True
 
     @property
-    def reached(self) -> bool:
-        """Whether somebody got a packet, so that there may be answers."""
-        return self._reached
+    def is_over(self) -> bool:
+        """Whether it has gone on for long enough."""
+        return self.tries >= (3 if self._after is None else 9)
 
     def _is_quotable(self) -> bool:
         return self._after is not None and not self._after.is_error
@@ -196,14 +207,27 @@ class Conversation:
         kind, code = random.choice(ERRORS[after.family])
         protocol = ICMP if after.family == 4 else ICMPV6
         packet = Packet(**self._back(after.family), protocol=protocol, icmp_type=kind, icmp_code=code, ttl=64)  # type: ignore[arg-type]
-        return Shot(packet, quoted=after.packet(length=None))
+        return Shot(packet, quoted=after.packet(length=None), echo=after.echo)
 
 
 def conversations(random: Random, family: int, number_of: int) -> list[Conversation]:
     """Conversations of a rule set, no two with the same first packet."""
-    found: dict[tuple[object, ...], Conversation] = {}
+    found: list[Conversation] = []
     while len(found) < number_of:
+        found.append(another(random, family, found))
+    return found
+
+
+def another(random: Random, family: int, others: list[Conversation]) -> Conversation:
+    """A conversation that has other ends than all ``others``."""
+    taken = {_ends(other.first) for other in others}
+    while True:
         packet = first_packet(random, family)
-        key = packet.protocol, packet.source, packet.destination, packet.source_port, packet.destination_port
-        found.setdefault(key, Conversation(packet))
-    return list(found.values())
+        if _ends(packet) not in taken:
+            return Conversation(packet)
+
+
+def _ends(packet: Packet) -> frozenset[object]:
+    return frozenset({
+        packet.protocol, ("end", packet.source, packet.source_port), ("end", packet.destination, packet.destination_port),
+    })  # fmt: skip

@@ -3,6 +3,7 @@
 Each condition is written about one of these packets: most hold for it, some do not, and a quarter is negated.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from random import Random
 
@@ -21,13 +22,24 @@ DROPPING = {"raw": 0.02, "mangle": 0.02, "nat": 0.0, "filter": 0.3, "security": 
 """How often a policy is DROP; nat's may not be."""
 LEFT_OUT = {"raw": 0.3, "mangle": 0.2, "nat": 0.1, "filter": 0.05, "security": 0.4}
 """How often a rule set has no such table."""
+TRACKING = r"-m (conntrack|connmark)|-j (CONNMARK|CT|NOTRACK|DNAT|SNAT|MASQUERADE|REDIRECT|NETMAP)"
+"""What makes the kernel track connections; whether it still does after the last such rule is gone is a matter of time."""
+TRACKED = """\
+*security
+:INPUT ACCEPT [0:0]
+:FORWARD ACCEPT [0:0]
+:OUTPUT ACCEPT [0:0]
+-A INPUT -m conntrack --ctstate INVALID
+COMMIT
+"""
 RULES = {"raw": (1, 4), "mangle": (1, 5), "nat": (2, 6), "filter": (2, 7), "security": (1, 3)}
 
 
 def random_rules(random: Random, family: int, packets: Sequence[Packet]) -> str:
     """A rule set of a family in the words of iptables-restore, about these packets."""
     tables = [name for name in HOOKS if random.random() >= LEFT_OUT[name]]
-    return "".join(_table(random, family, name, packets) for name in tables)
+    text = "".join(_table(random, family, name, packets) for name in tables)
+    return text if re.search(TRACKING, text) else re.sub(r"(?ms)^\*security.*", "", text) + TRACKED
 
 
 def _table(random: Random, family: int, table: str, packets: Sequence[Packet]) -> str:

@@ -52,6 +52,8 @@ class Header(msgspec.Struct, frozen=True):
     spi: int | None = None
     payload: bytes = b""
     quoted: "Header | None" = None
+    echo: int | None = None
+    """The identifier of an ICMP request or its answer, which NAT may change."""
 
     def packet(self, **facts: object) -> Packet:
         """The same as a `Packet`, with what is not in the bytes (interfaces, mark) added."""
@@ -79,6 +81,7 @@ class _Extras(msgspec.Struct, frozen=True):
     more_fragments: bool
     ip_options: bytes
     quoted: bytes
+    echo: int
 
 
 def encode(
@@ -89,15 +92,16 @@ def encode(
     more_fragments: bool = False,
     ip_options: bytes = b"",
     quoted: bytes = b"",
+    echo: int | None = None,
 ) -> bytes:
     """The bytes of a packet from its IP header on.
 
     ``ident`` goes into the IPv4 identification (16 bits) or the IPv6 flow label (20 bits); ``quoted`` is the packet an ICMP
-    error is about. A given ``packet.length`` pads the payload with zeros. Not given: TTL 64, a new TCP connection (SYN), an
+    error is about, ``echo`` the identifier of an ICMP request or answer. A given ``packet.length`` pads the payload with zeros. Not given: TTL 64, a new TCP connection (SYN), an
     echo request, ports 0, the unspecified address. Raises `WireError` where ``length`` is too short for the headers.
     """
     build = _encode4 if packet.family == 4 else _encode6
-    extras = _Extras(ident, more_fragments, ip_options + b"\0" * (-len(ip_options) % 4), quoted)
+    extras = _Extras(ident, more_fragments, ip_options + b"\0" * (-len(ip_options) % 4), quoted, ECHO_ID if echo is None else echo)
     data = build(packet, payload, extras)
     missing = (packet.length or len(data)) - len(data)
     if missing < 0:
@@ -111,7 +115,7 @@ def encode(
 def _encode4(p: Packet, payload: bytes, extras: _Extras) -> bytes:
     source, destination = (p.source or 0).to_bytes(4, "big"), (p.destination or 0).to_bytes(4, "big")
     protocol = _protocol(p)
-    body = _body(p, protocol, payload, source + destination + struct.pack(">BB", 0, protocol), extras.quoted)
+    body = _body(p, protocol, payload, source + destination + struct.pack(">BB", 0, protocol), extras)
     size = 20 + len(extras.ip_options)
     head = bytearray(struct.pack(
         ">BBHHHBBH4s4s", 0x40 | size // 4, p.tos or 0, size + len(body), extras.ident & 0xFFFF,
@@ -125,7 +129,7 @@ def _encode6(p: Packet, payload: bytes, extras: _Extras) -> bytes:
     source, destination = (p.source or 0).to_bytes(16, "big"), (p.destination or 0).to_bytes(16, "big")
     protocol = _protocol(p)
     body = _body(
-        p, protocol, payload, source + destination + struct.pack(">HBB", 0, 0, protocol), extras.quoted
+        p, protocol, payload, source + destination + struct.pack(">HBB", 0, 0, protocol), extras
     )
     following = protocol
     for number in reversed(_extensions(p, extras.more_fragments)):
@@ -165,14 +169,14 @@ def _protocol(p: Packet) -> int:
     return UDP if p.protocol is None else p.protocol
 
 
-def _body(p: Packet, protocol: int, payload: bytes, pseudo: bytes, quoted: bytes) -> bytes:
+def _body(p: Packet, protocol: int, payload: bytes, pseudo: bytes, extras: _Extras) -> bytes:
     if p.fragment:  # a later fragment holds no transport header
         return payload
     build = _BODIES.get(protocol)
-    return build(p, payload, pseudo, quoted) if build else payload
+    return build(p, payload, pseudo, extras) if build else payload
 
 
-def _tcp(p: Packet, payload: bytes, pseudo: bytes, _quoted: bytes) -> bytes:
+def _tcp(p: Packet, payload: bytes, pseudo: bytes, _extras: _Extras) -> bytes:
     options = _tcp_options(p)
     flags = SYN if p.tcp_flags is None else p.tcp_flags
     sequence = SEQUENCE if flags & SYN else SEQUENCE + 1
@@ -195,20 +199,20 @@ def _tcp_options(p: Packet) -> bytes:
     return options + b"\1" * (-len(options) % 4)
 
 
-def _udp(p: Packet, payload: bytes, pseudo: bytes, _quoted: bytes) -> bytes:
+def _udp(p: Packet, payload: bytes, pseudo: bytes, _extras: _Extras) -> bytes:
     head = struct.pack(">HHHH", p.source_port or 0, p.destination_port or 0, 8 + len(payload), 0)
     return _summed(head + payload, 6, pseudo)
 
 
-def _icmp(p: Packet, payload: bytes, pseudo: bytes, quoted: bytes) -> bytes:
+def _icmp(p: Packet, payload: bytes, pseudo: bytes, extras: _Extras) -> bytes:
     echo = 8 if p.family == 4 else 128
     kind = echo if p.icmp_type is None else p.icmp_type
-    word = 0 if kind in ICMP_ERRORS[p.family] else ECHO_ID << 16 | 1
-    data = struct.pack(">BBHI", kind, p.icmp_code or 0, 0, word) + (quoted or payload)
+    word = 0 if kind in ICMP_ERRORS[p.family] else extras.echo << 16 | 1
+    data = struct.pack(">BBHI", kind, p.icmp_code or 0, 0, word) + (extras.quoted or payload)
     return _summed(data, 2, pseudo if p.family == 6 else b"", whole=p.family == 6)
 
 
-def _sctp(p: Packet, payload: bytes, _pseudo: bytes, _quoted: bytes) -> bytes:
+def _sctp(p: Packet, payload: bytes, _pseudo: bytes, _extras: _Extras) -> bytes:
     kinds = (1,) if p.sctp_chunks is None else p.sctp_chunks
     tag = 0 if kinds[:1] == (1,) else 1  # INIT carries no verification tag (RFC 9260 §8.5.1)
     chunks = [_chunk(kind, payload if at == 1 else b"") for at, kind in enumerate(kinds, 1)]
@@ -229,7 +233,7 @@ def _chunk(kind: int, payload: bytes) -> bytes:
     return head + body + bytes(-len(body) % 4)
 
 
-def _dccp(p: Packet, payload: bytes, pseudo: bytes, _quoted: bytes) -> bytes:
+def _dccp(p: Packet, payload: bytes, pseudo: bytes, _extras: _Extras) -> bytes:
     kind = p.dccp_type or 0
     more = (
         4 if kind == 0 else 8 if kind in (1, 7) else 0 if kind == 2 else 4
@@ -241,19 +245,19 @@ def _dccp(p: Packet, payload: bytes, pseudo: bytes, _quoted: bytes) -> bytes:
     return _summed(head + payload, 6, pseudo)
 
 
-def _gre(_p: Packet, payload: bytes, _pseudo: bytes, _quoted: bytes) -> bytes:
+def _gre(_p: Packet, payload: bytes, _pseudo: bytes, _extras: _Extras) -> bytes:
     return struct.pack(">HH", 0, 0x88B5) + payload
 
 
-def _esp(p: Packet, payload: bytes, _pseudo: bytes, _quoted: bytes) -> bytes:
+def _esp(p: Packet, payload: bytes, _pseudo: bytes, _extras: _Extras) -> bytes:
     return struct.pack(">II", p.spi or 0, 1) + payload
 
 
-def _ah(p: Packet, payload: bytes, _pseudo: bytes, _quoted: bytes) -> bytes:
+def _ah(p: Packet, payload: bytes, _pseudo: bytes, _extras: _Extras) -> bytes:
     return struct.pack(">BBHII", NO_NEXT, 2, 0, p.spi or 0, 1) + bytes(4) + payload
 
 
-_BODIES: dict[int, Callable[[Packet, bytes, bytes, bytes], bytes]] = {
+_BODIES: dict[int, Callable[[Packet, bytes, bytes, _Extras], bytes]] = {
     TCP: _tcp, UDP: _udp, UDPLITE: _udp, ICMP: _icmp, ICMPV6: _icmp, SCTP: _sctp, DCCP: _dccp, GRE: _gre, ESP: _esp, AH: _ah,
 }  # fmt: skip
 
@@ -350,7 +354,10 @@ def _read_icmp(head: Header, data: bytes) -> dict[str, object]:
     if len(data) < 2:
         return {}
     inner = decode(data[8:]) if data[0] in ICMP_ERRORS[head.family] else None
-    return {"icmp_type": data[0], "icmp_code": data[1], "payload": data[8:], "quoted": inner}
+    facts: dict[str, object] = {"icmp_type": data[0], "icmp_code": data[1], "payload": data[8:], "quoted": inner}
+    if data[0] not in ICMP_ERRORS[head.family] and len(data) >= 6:
+        facts["echo"] = int.from_bytes(data[4:6], "big")
+    return facts
 
 
 def _read_esp(_head: Header, data: bytes) -> dict[str, object]:
