@@ -16,6 +16,8 @@ SHOWN = 4
 """Rules that decide are shown one by one up to this many; more are counted by kind."""
 MOST = 200
 """Lines shown of one chain, however many rules it has."""
+MOST_IN_ALL = 2000
+"""Lines shown in one picture: more cannot be read, and 2 MB hold no more."""
 
 Why = Mapping[tuple[str, str, int], Claim]
 
@@ -126,6 +128,19 @@ def _several(line: Line, count: int, group: list[Line]) -> Line:
         line, text=f"{count:,} rules", ref=None, packets=sum(seen) if seen else None,
         tooltip=f"{count:,} rules, the first: {line.tooltip}",
     )  # fmt: skip
+
+
+def share(lengths: Iterable[int]) -> int:
+    """How many lines each chain may show so that all together show at most `MOST_IN_ALL`.
+
+    >>> share([5000, 3, 10]), share([150] * 100)
+    (200, 20)
+    """
+    sizes = list(lengths)
+    most = MOST
+    while most > 1 and sum(min(size, most) for size in sizes) > MOST_IN_ALL:
+        most -= max(1, most // 10)
+    return most
 
 
 def cut(lines: list[Line], most: int = MOST) -> list[Line]:

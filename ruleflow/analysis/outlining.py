@@ -8,7 +8,7 @@ from ruleflow.analysis import chains as calling
 from ruleflow.analysis import idioms
 from ruleflow.analysis.alike import alike, stem
 from ruleflow.analysis.explanation import Claim
-from ruleflow.analysis.lines import Lines, cut, kind, summed
+from ruleflow.analysis.lines import Lines, cut, kind, share, summed
 from ruleflow.analysis.merged import Entry, Merged, Tables, alone, laid_over
 from ruleflow.analysis.outline import STAGES, Box, Call, Ends, Line, Outline, Stage
 from ruleflow.analysis.selection import Key, Wanted, select
@@ -53,6 +53,9 @@ class _Drawing:
             self.members[head].append(key)
         self.order = self._limited(list(dict.fromkeys(self._in_order())))
         self.ids = {key: f"n{number}" for number, key in enumerate(self.order, 1)}
+        self.most = share(len(self._at(key).entries) for key in self.order)
+        if self.wanted.level == "rules" and any(len(self._at(key).entries) > self.most for key in self.order):
+            self.notes.append(f"chains show at most {self.most} rules each; draw one with --chain")
         hooks = {table.name: calling.calls(table).hooks for each in (rules, self.newest) for table in each}
         self.lines = Lines(hooks, self._why())
 
@@ -60,9 +63,12 @@ class _Drawing:
         """The value that views draw."""
         calls = self._calls() if self.wanted.level != "hooks" else ()
         boxes = tuple(self._box(self._at(key)) for key in self.order)
-        stages = tuple(self._stages())
+        alone = self.wanted.chain or self.wanted.focus
+        stages = () if alone else tuple(self._stages())
         staged = {box for stage in stages for box in stage.boxes} | {call.callee for call in calls}
         loose = tuple(box.id for box in boxes if box.id not in staged)
+        if self.walk is not None:
+            ends = _walked_ends(ends, self.walk)
         return Outline(
             ruleflow=ruleflow.__version__, source=self.source, family=self.newest.family, level=self.wanted.level,
             title=self._title(), summary=self._summary(boxes), boxes=boxes, calls=calls, stages=stages, loose=loose,
@@ -186,12 +192,20 @@ class _Drawing:
         if self.wanted.level == "hooks":
             return
         entries = chain.entries
-        if self.wanted.level == "chains" and len(entries) > 1000:
-            entries = _sampled(entries, chain.table)
+        if self.wanted.level == "chains":
+            entries = _told(entries, chain.table)
+        elif len(entries) > self.most:
+            entries = tuple(entry for index, entry in enumerate(entries) if index < self.most or entry.mark or self._walked(entry))
         made = [self.lines.line(chain, entry, self._leads_to(chain.table, entry.rule), self._walked(entry)) for entry in entries]
-        yield from cut(made) if self.wanted.level == "rules" else cut(list(summed(made)), 40)
+        left = len(chain.entries) - len(entries)
+        if self.wanted.level == "chains":
+            made = cut(list(summed(made)), 40)
+        elif left:
+            made.append(Line(kind="more", word="…", text=f"and {left:,} more rules"))
+        yield from made
         if chain.policy is not None and (entries or chain.policy == "DROP"):
-            yield _policy(chain)
+            walked = self.walk is not None and (chain.table, chain.name) in self.walk.policies
+            yield _policy(chain, walked=walked)
 
     def _walked(self, entry: Entry) -> str:
         ref = entry.ref
@@ -255,11 +269,18 @@ class _Drawing:
         return " ".join(parts)
 
 
-def _policy(chain: Merged) -> Line:
+def _walked_ends(ends: Ends, walk: Walked) -> Ends:
+    """The ends of the way say what comes and goes there."""
+    enter = walk.enter if "arrive" in walk.way else ends.enter
+    here = (*walk.enter,) if "send" in walk.way else (ends.here[0], *walk.leave[1:]) if "deliver" in walk.way else ends.here
+    return Ends(enter, walk.leave if "leave" in walk.way else ends.leave, here)
+
+
+def _policy(chain: Merged, *, walked: bool) -> Line:
     """What becomes of packets that no rule decided."""
     sort = "drop" if chain.policy == "DROP" else "accept" if chain.table in ("filter", "security") else "pass"
     return Line(
-        kind=sort, word=chain.policy or "", text="what no rule decides (policy)", mark="added" if chain.was else "",
+        kind=sort, word=chain.policy or "", text="what no rule decides (policy)", mark="added" if chain.was else "walked" if walked else "",
         tooltip=f"{chain.table} {chain.name}: the policy is {chain.policy}" + (f", it was {chain.was}." if chain.was else "."),
     )  # fmt: skip
 
@@ -274,7 +295,8 @@ def _about(chain: Merged, members: list[Key], count: int) -> str:
     return f"{chain.table} table, {'chains' if more or len(members) > 1 else 'chain'} {names}{more}: {count:,} rules"
 
 
-def _sampled(entries: tuple[Entry, ...], table: str) -> tuple[Entry, ...]:
-    """Of very many rules those that are marked, and the others without their sentences being needed one by one."""
-    calls = ("jump", "goto")
-    return tuple(entry for entry in entries if entry.mark or kind(entry.rule, table) not in calls)
+def _told(entries: tuple[Entry, ...], table: str) -> tuple[Entry, ...]:
+    """Of very many rules those that a box at the level of chains tells of: calls are drawn beside it."""
+    if len(entries) <= 1000:
+        return entries
+    return tuple(entry for entry in entries if entry.mark or kind(entry.rule, table) not in ("jump", "goto"))

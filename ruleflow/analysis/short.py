@@ -26,13 +26,21 @@ _LINES = 24
 """What a hook may take up in all."""
 
 
+class Group(msgspec.Struct, frozen=True):
+    """Packets: in words, and as matches."""
+
+    who: str
+    met: Matches
+
+
 class Item(msgspec.Struct, frozen=True):
-    """Packets (in words, and as matches) with what happens to them; ``but``: those that a RETURN took out before."""
+    """Packets with what happens to them; ``but``: those among them that left before, undecided."""
 
     who: str
     verdict: str
     but: tuple[str, ...] = ()
     rule: Rule | None = None
+    met: Matches = ()
 
 
 class _Cut(Exception):  # noqa: N818 - no error: the summary stops here
@@ -112,11 +120,16 @@ def _published(item: Item, shapes: Shapes | None) -> str:
 
 
 def _say(item: Item) -> str:
-    if not item.but:
-        return item.who
-    if len(item.but) > 3:
-        return f"{item.who} (with {len(item.but)} exceptions)"
-    return f"{item.who} (except {', '.join(item.but)})"
+    return item.who + _but(item.but)
+
+
+def _but(who: tuple[str, ...]) -> str:
+    """Who is excepted, in brackets."""
+    if not who:
+        return ""
+    if len(who) > 3:
+        return f" (with {len(who)} exceptions)"
+    return f" (except {', '.join(one.removeprefix('everything, ').removeprefix('everything ') for one in who)})"
 
 
 def _items(table: Table, hook: str) -> tuple[list[Item], bool]:
@@ -128,6 +141,11 @@ def _items(table: Table, hook: str) -> tuple[list[Item], bool]:
     return items, False
 
 
+def _among(met: Matches, groups: tuple[Group, ...]) -> tuple[str, ...]:
+    """Those groups that share packets with ``met``, as far as is known."""
+    return tuple(group.who for group in groups if meet(met, group.met) is not None)
+
+
 class _Flat:
     """Takes called chains apart."""
 
@@ -135,10 +153,10 @@ class _Flat:
         self.table, self.policy, self.items = table, policy, items
         self.seen = 0
 
-    def chain(self, name: str, met: Matches, but: tuple[str, ...], depth: int) -> None:
+    def chain(self, name: str, met: Matches, but: tuple[Group, ...], depth: int) -> None:
         """Adds the items of a chain for packets that ``met``, without those that ``but`` took out before."""
         if name not in self.table or depth > 32:
-            self.items.append(Item(sentences.who(Rule(name, met))[0], "?", but))
+            self._add(Group(sentences.who(Rule(name, met))[0], met), "?", but)
             return
         for rule in self.table[name].rules:
             self.seen += 1
@@ -147,33 +165,36 @@ class _Flat:
             both = meet(met, rule.matches)
             if both is None:
                 continue
-            who = sentences.who(Rule(name, both))[0]
-            if self._target(rule, who, both, but, depth):
-                but = (*but, who)
+            group = Group(sentences.who(Rule(name, both))[0], both)
+            if self._target(rule, group, but, depth):
+                but = (*but, group)
             if chains.unconditional(rule) and chains.decides(rule):
                 break
 
-    def _target(self, rule: Rule, who: str, both: Matches, but: tuple[str, ...], depth: int) -> bool:
+    def _add(self, group: Group, verdict: str, but: tuple[Group, ...], rule: Rule | None = None) -> None:
+        self.items.append(Item(group.who, verdict, _among(group.met, but), rule, group.met))
+
+    def _target(self, rule: Rule, group: Group, but: tuple[Group, ...], depth: int) -> bool:
         """Adds what the rule decides; says whether it takes packets out of the chain without deciding."""
         if isinstance(rule.target, Jump | Goto):
-            self.chain(rule.target.chain, both, but, depth + 1)
+            self.chain(rule.target.chain, group.met, but, depth + 1)
             left = isinstance(rule.target, Goto) and not chains.always_decides(self.table, rule.target.chain)
-            return left and self._left(who, but, depth)
+            return left and self._left(group, but, depth)
         if rule.target is None:
             return False
         then = rule.target.effects().then
         if isinstance(then, Back):
-            return self._left(who, but, depth)
+            return self._left(group, but, depth)
         if isinstance(then, Stop):
-            self.items.append(Item(who, then.verdict, but, rule))
+            self._add(group, then.verdict, but, rule)
         elif not isinstance(then, Continue):
-            self.items.append(Item(who, "?", but, rule))
+            self._add(group, "?", but, rule)
         return False
 
-    def _left(self, who: str, but: tuple[str, ...], depth: int) -> bool:
+    def _left(self, group: Group, but: tuple[Group, ...], depth: int) -> bool:
         """Packets that leave the chain undecided: out of a hook's own chain, its policy decides at once."""
         if depth == 0:
-            self.items.append(Item(who, self.policy, but))
+            self._add(group, self.policy, but)
         return depth > 0
 
 
@@ -201,12 +222,39 @@ def _translations(rules: Ruleset) -> Iterator[Summary]:
         return
     for what, where in (("destination", "Sent elsewhere"), ("source", "With another source")):
         said: dict[str, None] = {}
+        cut = False
         for hook in ("PREROUTING", "OUTPUT", "INPUT", "POSTROUTING"):
             if hook in rules["nat"]:
-                said |= dict.fromkeys(_rewrites(rules["nat"], hook, what))
+                items, more = _items(rules["nat"], hook)
+                said |= dict.fromkeys(_rewrites(items, hook, what))
+                cut = cut or more
         if said:
-            more = (f"+ {len(said) - _SHOWN} more",) if len(said) > _SHOWN else ()
-            yield Summary(where, (*list(said)[:_SHOWN], *more))
+            lines = list(said)[:_SHOWN]
+            if len(said) > _SHOWN:
+                lines.append(f"+ {len(said) - _SHOWN} more")
+            elif cut:
+                lines.append("and more: see the chains below")
+            yield Summary(where, tuple(lines))
+
+
+def _rewrites(items: list[Item], hook: str, what: str) -> Iterator[str]:
+    """Who is translated; those that an earlier rule took out of nat are excepted."""
+    taken: list[Group] = []
+    for item in items:
+        target = item.rule.target if item.rule is not None else None
+        change = _change(item.rule)
+        if change is None:
+            taken.append(Group(item.who, item.met))
+        elif change.what == what and item.rule is not None and target is not None:
+            by = " (sent by this host)" if hook == "OUTPUT" else ""
+            but = _but((*item.but, *_among(item.met, tuple(taken))))
+            yield f"{item.who}{but}{by}: {sentences.does(item.rule, 'nat', frozenset({hook}))[0]}"
+
+
+def _change(rule: Rule | None) -> Rewrite | None:
+    if rule is None or rule.target is None or isinstance(rule.target, Jump | Goto):
+        return None
+    return next((change for change in rule.target.effects().changes if isinstance(change, Rewrite)), None)
 
 
 def surprises(rules: Ruleset) -> tuple[str, ...]:
@@ -223,39 +271,9 @@ def surprises(rules: Ruleset) -> tuple[str, ...]:
         for one in refused for dnat in published
         if one.port is not None and one.port == dnat.port and one.get("protocol") == dnat.get("protocol")
     ]  # fmt: skip
+    published = [one for one in published if any(call.get("dst_type") == "LOCAL" for call in shapes.called("nat", one.ref.chain))]
     if not found and published and rules["filter"]["INPUT"].policy == "DROP":
         ports = ", ".join(dict.fromkeys(str(one.port) for one in published[:_SHOWN]))
         more = ", …" if len(published) > _SHOWN else ""
         found = [f"INPUT drops by default, but is not asked about the published {'port' if len(published) == 1 else 'ports'} {ports}{more}: such packets are sent on and pass FORWARD"]
     return tuple(found[:3])
-
-
-def _rewrites(table: Table, hook: str, what: str) -> Iterator[str]:
-    for who, rule in _Rewrites(table).chain(hook, (), 0):
-        target = rule.target
-        if target is None or isinstance(target, Jump | Goto):
-            continue
-        if any(isinstance(change, Rewrite) and change.what == what for change in target.effects().changes):
-            by = " (sent by this host)" if hook == "OUTPUT" else ""
-            yield f"{who}{by}: {sentences.does(rule, table.name, frozenset({hook}))[0]}"
-
-
-class _Rewrites:
-    """Finds the rules that translate, with all that their callers ask."""
-
-    def __init__(self, table: Table) -> None:
-        self.table, self.seen = table, 0
-
-    def chain(self, name: str, met: Matches, depth: int) -> Iterator[tuple[str, Rule]]:
-        """Who is translated and by which rule."""
-        if name not in self.table or depth > 32:
-            return
-        for rule in self.table[name].rules:
-            self.seen += 1
-            both = meet(met, rule.matches)
-            if both is None or self.seen > _LIMIT:
-                continue
-            if isinstance(rule.target, Jump | Goto):
-                yield from self.chain(rule.target.chain, both, depth + 1)
-            else:
-                yield sentences.who(Rule(name, both))[0], rule

@@ -23,6 +23,9 @@ class Subject(msgspec.Struct, frozen=True):
 
     rules: Ruleset
     source: str
+    """What it is called, as it was asked for."""
+    file: str = ""
+    """The dump itself, where it is a file."""
     world: World | None = None
     others: int = 0
 
@@ -45,14 +48,15 @@ def of_rulesets(rulesets: Iterable[Ruleset], source: str, family: int | None) ->
     found = [rules for rules in rulesets if family in (None, rules.family)]
     if not found:
         raise ReadError(f"there are no rules in {source}", help="give a file that iptables-save wrote")
-    return Subject(found[0], source, None, len(found) - 1)
+    return Subject(found[0], source, source if Path(source).is_file() else "", None, len(found) - 1)
 
 
-def of_directory(directory: Path, family: int | None) -> Subject:
-    """The rule set of the host whose files lie in ``directory``. Raises `ReadError` where there is none."""
+def of_directory(directory: Path, family: int | None, name: str = "") -> Subject:
+    """The rule set of the host whose files lie in ``directory``, called ``name``. Raises `ReadError` where there is none."""
     world = read_world(directory)
     wanted = family or next((each for each in (4, 6) if any(world.main.rulesets(each))), 4)
     found = [rules for _, rules in world.main.rulesets(wanted)]
     if not found:
         raise ReadError(f"the host in {directory} has no rules for IPv{wanted}", help="give -4 or -6")
-    return Subject(found[0], str(directory / _FILES[wanted]), world, len(found) - 1)
+    file = directory / _FILES[wanted]
+    return Subject(found[0], name or str(directory), str(file) if file.is_file() else "", world, len(found) - 1)

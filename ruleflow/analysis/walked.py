@@ -2,6 +2,7 @@
 
 import msgspec
 
+from ruleflow.netfilter.packet import Packet
 from ruleflow.netfilter.steps import ChainStep, RouteStep, RuleStep, Walk
 
 
@@ -12,6 +13,11 @@ class Walked(msgspec.Struct, frozen=True):
     chains: frozenset[tuple[str, str]]
     way: tuple[str, ...]
     verdict: str
+    policies: frozenset[tuple[str, str]]
+    """Chains whose policy was applied."""
+    enter: tuple[str, ...]
+    leave: tuple[str, ...]
+    """What to say of the packet where it comes in and where it goes out."""
 
 
 def walked(walk: Walk) -> Walked:
@@ -25,7 +31,18 @@ def walked(walk: Walk) -> Walked:
                 rules.add((step.ref.table, step.ref.chain, step.ref.index))
         elif isinstance(step, ChainStep):
             chains.add((step.table, step.chain))
-    return Walked(frozenset(rules), frozenset(chains), _way(walk), _verdict(walk))
+    policies = {(s.table, s.chain) for s in walk.steps if isinstance(s, ChainStep) and s.event == "policy"}
+    came, went = walk.packet.in_interface, walk.end.out_interface
+    enter = (f"This packet arrives by {came}" if came else "A program sends this packet", _ends(walk.packet))
+    leave = (f"It leaves by {went}" if went else "It leaves", _ends(walk.end.packet))
+    return Walked(frozenset(rules), frozenset(chains), _way(walk), _verdict(walk), frozenset(policies), enter, leave)
+
+
+def _ends(packet: Packet) -> str:
+    """From where to where it is, and nothing else of it."""
+    nothing = Packet(family=packet.family)
+    kept = ("protocol", "source", "destination", "source_port", "destination_port", "icmp_type")
+    return str(nothing.with_(**{name: getattr(packet, name) for name in kept}))
 
 
 def _way(walk: Walk) -> tuple[str, ...]:

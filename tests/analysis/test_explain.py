@@ -197,9 +197,21 @@ def test_in_short_takes_called_chains_apart() -> None:
     )  # fmt: skip
     assert short(rules, "Through this host") == (
         "let through:",
-        "  tcp to 10.1.0.0/16, port 80 (http), leaving by br0 (except everything from 10.0.0.0/8 leaving by br0)",
+        "  tcp to 10.1.0.0/16, port 80 (http), leaving by br0 (except from 10.0.0.0/8 leaving by br0)",
         "all else is dropped",
     )  # fmt: skip
+
+
+def test_translations_say_who_was_taken_out_before() -> None:
+    rules = (
+        "*nat\n:POSTROUTING ACCEPT [0:0]\n:out - [0:0]\n-A POSTROUTING -s 10.0.1.0/24 -j ACCEPT\n-A POSTROUTING -j out\n"
+        "-A out -m mark ! --mark 0x1/0x1 -j RETURN\n-A out -o eth0 -j MASQUERADE\n"
+        "-A POSTROUTING -s 10.0.2.0/24 -j SNAT --to-source 192.0.2.1\nCOMMIT\n"
+    )
+    assert short(rules, "With another source") == (
+        "everything leaving by eth0 (except without mark bit 0x1 set, from 10.0.1.0/24): masquerade as the outgoing interface",
+        "everything from 10.0.2.0/24: rewrite the source to 192.0.2.1",
+    )
 
 
 def test_in_short_says_where_ruleflow_does_not_know() -> None:

@@ -215,6 +215,8 @@ def external(owner: Owner, one: Shape) -> Claim | None:
         return None
     if chain.startswith("KUBE-FW-") and one.source is not None and called:
         return owner.claim("allowed", one, f"The service names who may use its load balancer's address, and {network(one.source)} may. Who is in no such rule is dropped in filter.", "clients that are allowed")
+    if chain.startswith("KUBE-FW-") and one.target == "" and one.asks():
+        return owner.claim("not-named", one, "A remark for readers: whoever no rule above names is not translated, and filter drops the packet.", "clients that are not allowed")
     if called.startswith("KUBE-SVL-") and one.asks():
         return owner.claim("local-only", one, "Only pods on this node are chosen, so the client's address can be kept (externalTrafficPolicy Local).", "pods on this node")
     if called.startswith("KUBE-SVC-") and one.source is not None:
@@ -264,7 +266,8 @@ def filtering(owner: Owner, one: Shape) -> Claim | None:
     if chain == "KUBE-FIREWALL" and one.verdict == "DROP" and one.destination is not None and one.destination.address >> 24 == 127:
         reason = "Node ports on 127.0.0.1 need route_localnet, which would also let a neighbour reach programs that listen on loopback alone. This drops what comes from outside to loopback and was not translated."
         return owner.claim("localnet", one, reason, "programs that listen on loopback")
-    if chain in ("KUBE-SERVICES", "KUBE-EXTERNAL-SERVICES") and one.verdict in ("REJECT", "DROP") and one.destination is not None:
+    named = one.destination is not None or one.get("dst_type") == "LOCAL"
+    if chain in ("KUBE-SERVICES", "KUBE-EXTERNAL-SERVICES") and one.verdict in ("REJECT", "DROP") and named:
         return owner.claim("no-endpoints", one, "The service has no pod that could answer, so the client is told at once (or, for traffic kept to this node, left to the load balancer).", _name(one) or "a service without pods")
     if chain == "KUBE-PROXY-FIREWALL" and one.verdict == "DROP":
         return owner.claim("not-allowed", one, "The service names who may use its load balancer's address, and this client is none of them.", _name(one) or "a load balancer")
