@@ -51,7 +51,10 @@ def _shapes(chains: Chains) -> dict[str, int]:
     rules = {chain: [(_shape(rule, names), _callee(rule)) for rule in body] for chain, body in chains.items()}
     found = dict.fromkeys(chains, 0)
     for _ in range(_ROUNDS):
-        bodies = {chain: _collapsed([(shape, found.get(to, -1)) for shape, to in body]) for chain, body in rules.items()}
+        bodies = {
+            chain: _collapsed([(shape, found.get(to, -1)) for shape, to in body])
+            for chain, body in rules.items()
+        }
         finer = _classes({chain: (found[chain], body) for chain, body in bodies.items()})
         if len(set(finer.values())) == len(set(found.values())):
             return finer

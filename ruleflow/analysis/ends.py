@@ -62,8 +62,14 @@ def ends_in(world: World, family: int) -> Ends:
 
 
 def _link(world: World, link: Interface, family: int) -> Iterator[str]:
-    own = [str(one).partition("/")[0] for one in link.addresses if one.family == family and one.scope == "global"]
-    behind = [_who(world, host, name, family) for host, name in world.segment(world.main.name, link.name) if host != world.main.name]
+    own = [
+        str(one).partition("/")[0] for one in link.addresses if one.family == family and one.scope == "global"
+    ]
+    behind = [
+        _who(world, host, name, family)
+        for host, name in world.segment(world.main.name, link.name)
+        if host != world.main.name
+    ]
     if not own and not behind:
         return
     more = f" and {len(behind) - _MOST} more" if len(behind) > _MOST else ""
@@ -73,5 +79,9 @@ def _link(world: World, link: Interface, family: int) -> Iterator[str]:
 
 def _who(world: World, host: str, interface: str, family: int) -> str:
     link = world.host(host).interface(interface)
-    own = [str(one).partition("/")[0] for one in (link.addresses if link else ()) if one.family == family and one.scope == "global"]
+    own = [
+        str(one).partition("/")[0]
+        for one in (link.addresses if link else ())
+        if one.family == family and one.scope == "global"
+    ]
     return f"{host} {own[0]}" if own else host

@@ -114,7 +114,8 @@ class _Teller:
         )
         return ChainSaid(
             table.name, chain.name, _about(table, chain, calls), said, self._rest(table, chain),
-            chain.policy, chain.line, callers, self.owners.get((table.name, chain.name), ""),
+            self.why.get((table.name, chain.name, 0)), chain.policy, chain.line, callers,
+            self.owners.get((table.name, chain.name), ""),
         )  # fmt: skip
 
     def _rule(

@@ -19,7 +19,7 @@ class Claim(msgspec.Struct, frozen=True):
     """What rules are for: ``reason`` in whole sentences, and by what it was recognised.
 
     ``about`` are the rules it explains; ``evidence`` says in words why we believe it, ``seen`` are the
-    other rules that were looked at. ``owner`` is a guess at the program that made them ("" where anybody may
+    other rules that were looked at. A place with index 0 is the chain's policy. ``owner`` is a guess at the program that made them ("" where anybody may
     have), ``purpose`` a few words to stand behind it (``for the published port 8080``, ``to keep networks apart``). ``code`` names the
     idiom and is the same for all rules that have the same reason.
     """
@@ -58,6 +58,7 @@ class ChainSaid(msgspec.Struct, frozen=True):
     about: str
     rules: tuple[RuleSaid, ...] = ()
     rest: str = ""
+    rest_why: Claim | None = None
     policy: str | None = None
     line: int | None = None
     callers: tuple[RuleRef, ...] = ()

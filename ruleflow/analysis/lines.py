@@ -81,7 +81,9 @@ class Lines:
         """The line of one rule."""
         rule = entry.rule
         who = sentences.who(rule)[0]
-        does = sentences.does(rule, chain.table, self.hooks.get(chain.table, {}).get(chain.name, frozenset()), chain.policy)[0]
+        does = sentences.does(
+            rule, chain.table, self.hooks.get(chain.table, {}).get(chain.name, frozenset()), chain.policy
+        )[0]
         sort = kind(rule, chain.table)
         plain = sort in ("accept", "drop", "jump", "goto", "return", "count")
         return Line(
@@ -117,7 +119,9 @@ def summed(lines: Iterable[Line]) -> Iterator[Line]:
             yield line
         elif key not in done:
             done.add(key)
-            yield _several(line, counts[key], [one for one in telling if not one.mark and (one.kind, one.word) == key])
+            yield _several(
+                line, counts[key], [one for one in telling if not one.mark and (one.kind, one.word) == key]
+            )
 
 
 def _several(line: Line, count: int, group: list[Line]) -> Line:

@@ -55,7 +55,9 @@ def _table(name: str, before: Ruleset, after: Ruleset) -> dict[str, Merged]:
 
 
 def _whole(table: str, chain: Chain, mark: str) -> Merged:
-    return Merged(table, chain.name, chain.policy, tuple(_entries(table, chain, mark)), mark, None, chain.line)
+    return Merged(
+        table, chain.name, chain.policy, tuple(_entries(table, chain, mark)), mark, None, chain.line
+    )
 
 
 def _entries(table: str, chain: Chain, mark: str) -> Iterator[Entry]:
@@ -67,7 +69,9 @@ def _both(table: str, old: Chain, new: Chain) -> Merged:
     gone, come = list(_entries(table, old, "removed")), list(_entries(table, new, "added"))
     same = list(_entries(table, new, ""))
     entries: list[Entry] = []
-    matcher = SequenceMatcher(None, [str(e.rule) for e in gone], [str(e.rule) for e in come], autojunk=len(gone) > 2000)
+    matcher = SequenceMatcher(
+        None, [str(e.rule) for e in gone], [str(e.rule) for e in come], autojunk=len(gone) > 2000
+    )
     for tag, a, b, c, d in matcher.get_opcodes():
         entries += same[c:d] if tag == "equal" else (*gone[a:b], *come[c:d])
     was = old.policy if old.policy != new.policy else None

@@ -40,7 +40,9 @@ def outline(
 class _Drawing:
     """The picture while it is put together."""
 
-    def __init__(self, rules: Ruleset, wanted: Wanted, after: Ruleset | None, walk: Walked | None, source: str) -> None:
+    def __init__(
+        self, rules: Ruleset, wanted: Wanted, after: Ruleset | None, walk: Walked | None, source: str
+    ) -> None:
         self.rules, self.wanted, self.walk, self.source = rules, wanted, walk, source
         self.compares = after is not None
         self.newest = after if after is not None else rules
@@ -92,7 +94,11 @@ class _Drawing:
     def _folded(self, *, coarse: bool) -> dict[Key, Key]:
         found: dict[Key, Key] = {}
         for table, chains in self.tables.items():
-            mine = {name: [e.rule for e in chain.entries] for name, chain in chains.items() if (table, name) in self.kept}
+            mine = {
+                name: [e.rule for e in chain.entries]
+                for name, chain in chains.items()
+                if (table, name) in self.kept
+            }
             apart = frozenset(name for name in mine if self._stands_alone(chains[name]))
             heads = alike(mine, apart, coarse=coarse) if self.wanted.fold else {name: name for name in mine}
             found |= {(table, name): (table, head) for name, head in heads.items()}
@@ -102,7 +108,9 @@ class _Drawing:
         key = chain.table, chain.name
         named = chain.name in (self.wanted.chain, self.wanted.focus)
         marked = bool(chain.mark or chain.was or any(entry.mark for entry in chain.entries))
-        return chain.policy is not None or named or marked or (self.walk is not None and key in self.walk.chains)
+        return (
+            chain.policy is not None or named or marked or (self.walk is not None and key in self.walk.chains)
+        )
 
     def _in_order(self) -> Iterator[Key]:
         """The boxes as a packet meets them: hook by hook, called chains behind their callers, the rest last."""
@@ -195,8 +203,15 @@ class _Drawing:
         if self.wanted.level == "chains":
             entries = _told(entries, chain.table)
         elif len(entries) > self.most:
-            entries = tuple(entry for index, entry in enumerate(entries) if index < self.most or entry.mark or self._walked(entry))
-        made = [self.lines.line(chain, entry, self._leads_to(chain.table, entry.rule), self._walked(entry)) for entry in entries]
+            entries = tuple(
+                entry
+                for index, entry in enumerate(entries)
+                if index < self.most or entry.mark or self._walked(entry)
+            )
+        made = [
+            self.lines.line(chain, entry, self._leads_to(chain.table, entry.rule), self._walked(entry))
+            for entry in entries
+        ]
         left = len(chain.entries) - len(entries)
         if self.wanted.level == "chains":
             made = cut(list(summed(made)), 40)
@@ -209,7 +224,9 @@ class _Drawing:
 
     def _walked(self, entry: Entry) -> str:
         ref = entry.ref
-        return "walked" if self.walk is not None and (ref.table, ref.chain, ref.index) in self.walk.rules else ""
+        return (
+            "walked" if self.walk is not None and (ref.table, ref.chain, ref.index) in self.walk.rules else ""
+        )
 
     def _leads_to(self, table: str, rule: Rule) -> str | None:
         if isinstance(rule.target, Jump | Goto):
@@ -231,7 +248,14 @@ class _Drawing:
     def _call(self, caller: str, callee: str, sort: str, entries: list[tuple[Entry, Merged]]) -> Call:
         shown = [self.lines.line(chain, entry).text for entry, chain in entries[:2]]
         marks = {entry.mark or self._walked(entry) for entry, _ in entries}
-        mark = next((mark for mark in ("walked", "added", "removed") if mark in marks and (len(marks) == 1 or mark == "walked")), "")
+        mark = next(
+            (
+                mark
+                for mark in ("walked", "added", "removed")
+                if mark in marks and (len(marks) == 1 or mark == "walked")
+            ),
+            "",
+        )
         counts = [entry.rule.counters.packets for entry, _ in entries if entry.rule.counters is not None]
         faded = (self.walk is not None and mark != "walked") or (self.compares and not mark)
         return Call(
@@ -243,7 +267,9 @@ class _Drawing:
     def _stages(self) -> Iterator[Stage]:
         for hook, tables in STAGES.items():
             others = [table for table in self.tables if table not in tables and (table, hook) in self.ids]
-            boxes = tuple(self.ids[table, hook] for table in (*tables, *others) if self._is_staged(table, hook))
+            boxes = tuple(
+                self.ids[table, hook] for table in (*tables, *others) if self._is_staged(table, hook)
+            )
             yield Stage(hook, boxes)
 
     def _is_staged(self, table: str, hook: str) -> bool:
@@ -260,10 +286,17 @@ class _Drawing:
 
     def _summary(self, boxes: tuple[Box, ...]) -> str:
         """The text that stands for the picture where it cannot be seen."""
-        staged = [f"{box.table} {box.title} ({box.note})" for box in boxes if box.policy is not None and box.rules]
+        staged = [
+            f"{box.table} {box.title} ({box.note})" for box in boxes if box.policy is not None and box.rules
+        ]
         parts = [f"{len(boxes)} boxes of chains along the path of a packet."]
         parts += [f"Asked in order: {'; '.join(staged)}."] if staged else []
-        marked = [f"{line.mark} {line.word} {line.text}" for box in boxes for line in box.lines if line.mark in ("added", "removed")]
+        marked = [
+            f"{line.mark} {line.word} {line.text}"
+            for box in boxes
+            for line in box.lines
+            if line.mark in ("added", "removed")
+        ]
         parts += [f"Changed: {'; '.join(marked[:20])}."] if marked else []
         parts += [f"The packet's way: {', '.join(self.walk.way)}. {self.walk.verdict}"] if self.walk else []
         return " ".join(parts)
@@ -272,7 +305,13 @@ class _Drawing:
 def _walked_ends(ends: Ends, walk: Walked) -> Ends:
     """The ends of the way say what comes and goes there."""
     enter = walk.enter if "arrive" in walk.way else ends.enter
-    here = (*walk.enter,) if "send" in walk.way else (ends.here[0], *walk.leave[1:]) if "deliver" in walk.way else ends.here
+    here = (
+        (*walk.enter,)
+        if "send" in walk.way
+        else (ends.here[0], *walk.leave[1:])
+        if "deliver" in walk.way
+        else ends.here
+    )
     return Ends(enter, walk.leave if "leave" in walk.way else ends.leave, here)
 
 

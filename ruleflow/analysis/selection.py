@@ -32,7 +32,9 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 def select(tables: Tables, wanted: Wanted) -> dict[Key, None]:
     """The chains to draw, in the order of the dump. Raises `ReadError` for a name that is not there."""
     if wanted.table is not None and wanted.table not in tables:
-        raise ReadError(f"there is no table {visible(wanted.table)!r}", help=f"there are: {', '.join(tables)}")
+        raise ReadError(
+            f"there is no table {visible(wanted.table)!r}", help=f"there are: {', '.join(tables)}"
+        )
     keys = [(t, c) for t, chains in tables.items() for c in chains if wanted.table in (None, t)]
     for name, up, down in ((wanted.chain, 0, wanted.depth), (wanted.focus, wanted.up, wanted.down)):
         if name is not None:

@@ -59,4 +59,6 @@ def of_directory(directory: Path, family: int | None, name: str = "") -> Subject
     if not found:
         raise ReadError(f"the host in {directory} has no rules for IPv{wanted}", help="give -4 or -6")
     file = directory / _FILES[wanted]
-    return Subject(found[0], name or str(directory), str(file) if file.is_file() else "", world, len(found) - 1)
+    return Subject(
+        found[0], name or str(directory), str(file) if file.is_file() else "", world, len(found) - 1
+    )

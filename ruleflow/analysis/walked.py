@@ -35,7 +35,9 @@ def walked(walk: Walk) -> Walked:
     came, went = walk.packet.in_interface, walk.end.out_interface
     enter = (f"This packet arrives by {came}" if came else "A program sends this packet", _ends(walk.packet))
     leave = (f"It leaves by {went}" if went else "It leaves", _ends(walk.end.packet))
-    return Walked(frozenset(rules), frozenset(chains), _way(walk), _verdict(walk), frozenset(policies), enter, leave)
+    return Walked(
+        frozenset(rules), frozenset(chains), _way(walk), _verdict(walk), frozenset(policies), enter, leave
+    )
 
 
 def _ends(packet: Packet) -> str:
@@ -49,8 +51,10 @@ def _way(walk: Walk) -> tuple[str, ...]:
     """The places from the entry to where the walk ended."""
     if walk.packet.in_interface is None and walk.packet.physdev_in is None:
         return _until(walk, ("send", "OUTPUT", "POSTROUTING", "leave"))
-    here = walk.end.local or walk.end.hook == "INPUT" or any(
-        isinstance(step, RouteStep) and step.kind == "local" for step in walk.steps
+    here = (
+        walk.end.local
+        or walk.end.hook == "INPUT"
+        or any(isinstance(step, RouteStep) and step.kind == "local" for step in walk.steps)
     )
     through = ("INPUT", "deliver") if here else ("FORWARD", "POSTROUTING", "leave")
     return _until(walk, ("arrive", "PREROUTING", "route", *through))

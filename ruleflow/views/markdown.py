@@ -54,6 +54,8 @@ def _chain(chain: ChainSaid, reasons: Reasons) -> Iterator[str]:
         yield from _rule(rule, reasons)
     if chain.rest:
         yield f"- everything else: **{_plain(chain.rest)}** (policy)"
+        if chain.rest_why is not None:
+            yield from ("", f"  > {_plain(reasons.say(chain.rest_why, chain.rest_why.about[0]))}")
     yield ""
 
 

@@ -21,6 +21,7 @@ from ruleflow.analysis.explanation import (
 )
 from ruleflow.analysis.spans import Spans
 from ruleflow.errors import visible
+from ruleflow.ruleset.ir import RuleRef
 
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "magenta": "35", "cyan": "36"}
 _COLOURS = (
@@ -136,6 +137,8 @@ class _Page:
             yield from self._below(rule, indent)
         for row in rest:
             yield from self._set(row, columns, indent)
+            if chain.rest_why is not None:
+                yield from self._why(chain.rest_why, chain.rest_why.about[0], indent + 5)
 
     def _heading(self, chain: ChainSaid, indent: int, caller: RuleSaid | None) -> Iterator[str]:
         name = visible(f"{chain.table} {chain.name}")
@@ -191,15 +194,15 @@ class _Page:
         if self.spans is not None:
             yield from self._source(rule, inner)
         if rule.why is not None:
-            yield from self._why(rule.why, rule, inner)
+            yield from self._why(rule.why, rule.ref, inner)
         called = self.chains.get((rule.ref.table, rule.calls)) if rule.calls is not None else None
         if called is None or not called.rules:
             return
         if (called.table, called.name) not in self.shown and indent < _STEP * _DEEPEST:
             yield from self._chain(called, indent + _STEP, rule)
 
-    def _why(self, claim: Claim, rule: RuleSaid, indent: int) -> Iterator[str]:
-        first, *rest = self.paper.wrap(visible(self.reasons.say(claim, rule.ref)), indent + 5)
+    def _why(self, claim: Claim, ref: RuleRef, indent: int) -> Iterator[str]:
+        first, *rest = self.paper.wrap(visible(self.reasons.say(claim, ref)), indent + 5)
         yield " " * indent + self.paper.paint("why", "cyan") + "  " + self.paper.paint(first[indent + 5 :], "dim")
         yield from (self.paper.paint(line, "dim") for line in rest)
 

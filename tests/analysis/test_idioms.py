@@ -23,7 +23,8 @@ def told(rules: Ruleset) -> dict[str, Claim]:
     found: dict[str, Claim] = {}
     for claim in idioms.recognise(rules).claims:
         for ref in claim.about:
-            found.setdefault(f"{ref.table} {rules.rule(ref)}", claim)
+            if ref.index:
+                found.setdefault(f"{ref.table} {rules.rule(ref)}", claim)
     return found
 
 
@@ -150,6 +151,14 @@ def test_a_port_published_on_one_address_is_open_behind_it() -> None:
     claims = told(ruleflow.parse(LAYOUTS["classic-host-address"]))
     accept = claims["filter -A DOCKER -d 172.18.0.2/32 ! -i br-1 -o br-1 -p tcp -m tcp --dport 80 -j ACCEPT"]
     assert "Careful: the port is published on 192.0.2.10 alone" in accept.reason
+
+
+def test_the_policy_of_forward_is_perhaps_dockers() -> None:
+    dropping = LAYOUTS["classic-proxy"].replace(":FORWARD ACCEPT", ":FORWARD DROP")
+    found = [claim for claim in idioms.recognise(ruleflow.parse(dropping)).claims if claim.code == "docker-policy"]
+    assert [(claim.owner, claim.about[0].index) for claim in found] == [("perhaps Docker", 0)]
+    accepting = idioms.recognise(ruleflow.parse(LAYOUTS["classic-proxy"])).claims
+    assert all(claim.code != "docker-policy" for claim in accepting)
 
 
 # -- Kubernetes -------------------------------------------------------------------------------------------

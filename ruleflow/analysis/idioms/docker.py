@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 from ruleflow.analysis.explanation import Claim
 from ruleflow.analysis.idioms.shape import Shape, Shapes, places
+from ruleflow.ruleset.ir import RuleRef
 
 CHAINS = frozenset(
     {
@@ -124,6 +125,24 @@ def claims(shapes: Shapes) -> Iterator[Claim]:
             found = next((claim for idiom in idioms if (claim := idiom(docker, one)) is not None), None)
             if found is not None:
                 yield found
+    yield from _policy(docker)
+
+
+def _policy(docker: Docker) -> Iterator[Claim]:
+    """FORWARD drops by default: Docker sets that where it had to switch forwarding on."""
+    rules = docker.shapes.rules
+    chain = rules["filter"]["FORWARD"] if "filter" in rules and "FORWARD" in rules["filter"] else None
+    if not docker.known or chain is None or chain.policy != "DROP":
+        return
+    reason = (
+        "When Docker finds that this host does not forward yet, it switches forwarding on and lets nothing but its own "
+        "networks use it, so that the host does not become a router for everybody. Others that forward here (virtual "
+        "machines, VPNs) need rules of their own, in DOCKER-USER for instance."
+    )
+    yield Claim(
+        "docker-policy", (RuleRef("filter", "FORWARD", 0, chain.line),), reason, "by the company it is in: anybody may set a policy",
+        "perhaps Docker", "to keep this host from routing for others",
+    )  # fmt: skip
 
 
 def owners(shapes: Shapes) -> Iterator[tuple[tuple[str, str], str]]:
