@@ -269,6 +269,93 @@ def test_samples_of_tools_are_recognised(sample: str, owner: str, least: float) 
     assert sum(f"{ref.table} {rule}" in claims for ref, rule in rules.rules()) >= least * count
 
 
+CALICO = """*filter
+:INPUT ACCEPT [0:0]
+:FORWARD ACCEPT [0:0]
+:OUTPUT ACCEPT [0:0]
+:cali-FORWARD - [0:0]
+:cali-INPUT - [0:0]
+:cali-from-wl-dispatch - [0:0]
+:cali-fw-cali0a1b - [0:0]
+:cali-pi-web - [0:0]
+:cali-pro-kns.shop - [0:0]
+:cali-to-wl-dispatch - [0:0]
+:cali-tw-cali0a1b - [0:0]
+:cali-wl-to-host - [0:0]
+-A INPUT -j cali-INPUT
+-A FORWARD -j cali-FORWARD
+-A FORWARD -m mark --mark 0x10000/0x10000 -j ACCEPT
+-A FORWARD -j MARK --set-xmark 0x10000/0x10000
+-A cali-FORWARD -j MARK --set-xmark 0x0/0xe0000
+-A cali-FORWARD -i cali+ -j cali-from-wl-dispatch
+-A cali-FORWARD -o cali+ -j cali-to-wl-dispatch
+-A cali-INPUT -i cali+ -g cali-wl-to-host
+-A cali-INPUT -m mark --mark 0x10000/0x10000 -j ACCEPT
+-A cali-from-wl-dispatch -i cali0a1b -g cali-fw-cali0a1b
+-A cali-from-wl-dispatch -m comment --comment "Unknown interface" -j DROP
+-A cali-fw-cali0a1b -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+-A cali-fw-cali0a1b -m conntrack --ctstate INVALID -j DROP
+-A cali-fw-cali0a1b -j MARK --set-xmark 0x0/0x10000
+-A cali-fw-cali0a1b -p udp -m multiport --dports 4789 -j DROP
+-A cali-fw-cali0a1b -p ipencap -j DROP
+-A cali-fw-cali0a1b -j cali-pro-kns.shop
+-A cali-fw-cali0a1b -m mark --mark 0x10000/0x10000 -j RETURN
+-A cali-fw-cali0a1b -j DROP
+-A cali-pi-web -s 10.244.0.0/16 -j MARK --set-xmark 0x10000/0x10000
+-A cali-pi-web -m mark --mark 0x10000/0x10000 -j RETURN
+-A cali-pro-kns.shop -j MARK --set-xmark 0x10000/0x10000
+-A cali-to-wl-dispatch -o cali0a1b -g cali-tw-cali0a1b
+-A cali-tw-cali0a1b -j MARK --set-xmark 0x0/0x20000
+-A cali-tw-cali0a1b -m mark --mark 0x0/0x20000 -j cali-pi-web
+-A cali-tw-cali0a1b -m mark --mark 0x10000/0x10000 -j RETURN
+-A cali-tw-cali0a1b -m mark --mark 0x0/0x20000 -j DROP
+-A cali-wl-to-host -j cali-from-wl-dispatch
+-A cali-wl-to-host -j ACCEPT
+COMMIT
+"""
+TAILSCALE = """*filter
+:INPUT ACCEPT [0:0]
+:FORWARD ACCEPT [0:0]
+:ts-forward - [0:0]
+:ts-input - [0:0]
+-A INPUT -j ts-input
+-A FORWARD -j ts-forward
+-A ts-forward -i tailscale0 -j MARK --set-xmark 0x40000/0xff0000
+-A ts-forward -m mark --mark 0x40000/0xff0000 -j ACCEPT
+-A ts-forward -s 100.64.0.0/10 -o tailscale0 -j DROP
+-A ts-forward -o tailscale0 -j ACCEPT
+-A ts-input -s 100.100.1.2/32 -i lo -j ACCEPT
+-A ts-input -s 100.115.92.0/23 ! -i tailscale0 -j RETURN
+-A ts-input -s 100.64.0.0/10 ! -i tailscale0 -j DROP
+-A ts-input -i tailscale0 -j ACCEPT
+COMMIT
+"""
+UFW_DOCKER = """*filter
+:FORWARD DROP [0:0]
+:DOCKER-USER - [0:0]
+:ufw-docker-logging-deny - [0:0]
+:ufw-user-forward - [0:0]
+-A FORWARD -j DOCKER-USER
+-A DOCKER-USER -j ufw-user-forward
+-A DOCKER-USER -s 10.0.0.0/8 -j RETURN
+-A DOCKER-USER -p udp -m udp --sport 53 --dport 1024:65535 -j RETURN
+-A DOCKER-USER -d 10.0.0.0/8 -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -j ufw-docker-logging-deny
+-A DOCKER-USER -d 10.0.0.0/8 -p udp -m udp --dport 0:32767 -j ufw-docker-logging-deny
+-A DOCKER-USER -j RETURN
+-A ufw-docker-logging-deny -m limit --limit 3/min --limit-burst 10 -j LOG --log-prefix "[UFW DOCKER BLOCK] "
+-A ufw-docker-logging-deny -j DROP
+COMMIT
+"""
+
+
+@pytest.mark.parametrize(("text", "owner", "without"), [(CALICO, "Calico", 0), (TAILSCALE, "Tailscale", 0), (UFW_DOCKER, "ufw-docker", 1)])
+def test_other_programs_are_recognised(text: str, owner: str, without: int) -> None:
+    rules = ruleflow.parse(text)
+    claims = told(rules)
+    assert owner in {claim.owner for claim in claims.values()}
+    assert sum(f"{ref.table} {rule}" not in claims for ref, rule in rules.rules()) == without
+
+
 @pytest.mark.parametrize("sample", ["apf", "ferm", "lxc", "wg-quick", "strongswan", "firehol", "arno"])
 def test_no_owner_is_invented(sample: str) -> None:
     from ruleflow.data import sample as find

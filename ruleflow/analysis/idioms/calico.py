@@ -24,7 +24,12 @@ def _owner(shapes: Shapes) -> Owner:
 
 def claims(shapes: Shapes) -> Iterator[Claim]:
     """Claims about its rules."""
-    yield from told(_owner(shapes), _IDIOMS)
+    owner = _owner(shapes)
+    yield from told(owner, _IDIOMS)
+    for one in shapes.chain("filter", "FORWARD") if owner.known else ():
+        claim = behind(owner, one)
+        if claim is not None:
+            yield claim
 
 
 def owners(shapes: Shapes) -> Iterator[tuple[tuple[str, str], str]]:
@@ -128,4 +133,36 @@ def masquerade(owner: Owner, one: Shape) -> Claim | None:
     return None
 
 
-_IDIOMS: tuple[Idiom, ...] = (entry, dispatch, marks, drops, masquerade)
+def accepts(owner: Owner, one: Shape) -> Claim | None:
+    """What passes without asking a policy."""
+    chain = one.ref.chain
+    if one.verdict == "ACCEPT" and owner.mine(chain) and one.asks("state") and "ESTABLISHED" in one.states:
+        return owner.claim("known", one, "Policies judge the first packet of a connection; what follows and the answers pass.", "known connections")
+    if one.verdict == "DROP" and chain.startswith(("cali-fw-", "cali-tw-")) and one.states == {"INVALID"}:
+        return owner.claim("invalid", one, "Packets that fit no connection can be judged by no policy.", "packets that fit no connection")
+    if chain == "cali-INPUT" and one.protocol in ("ipencap", "udp", "ipv6"):
+        if one.verdict == "ACCEPT" and "set.lookup" in one.facts:
+            return owner.claim("tunnel-in", one, "Packets in a tunnel between the nodes are taken apart here and judged then; only nodes that Calico knows may send them.", "tunnels between nodes")
+        if one.verdict == "DROP" and one.asks("protocol"):
+            return owner.claim("tunnel-out", one, "A tunnel packet from anybody else could smuggle traffic past the policies.", "forged tunnels")
+    if chain == "cali-wl-to-host" and one.verdict in ("ACCEPT", "RETURN", "DROP") and one.asks():
+        return owner.claim("to-host", one, "What the pod's own policies allow it to send to its node is decided by one setting for all pods (DefaultEndpointToHostAction).", "packets from pods to this node")
+    if chain == "cali-OUTPUT" and one.verdict == "RETURN" and one.asks("out"):
+        return owner.claim("own-pods", one, "A node may always reach its own pods: the kubelet has to ask whether they are well.", "this node and its pods")
+    return None
+
+
+def behind(owner: Owner, one: Shape) -> Claim | None:
+    """The rules behind the jump in FORWARD, which work on Calico's mark."""
+    jump = next((other for other in owner.signs if other.ref.chain == "FORWARD" and other.ref.table == "filter"), None)
+    used = {other.mark.mask for chain in ("cali-INPUT", "cali-FORWARD") for other in owner.shapes.chain("filter", chain) if other.mark}
+    if jump is None or one.ref < jump.ref:
+        return None
+    if one.verdict == "ACCEPT" and one.asks("mark") and one.mark is not None and one.mark.mask in used:
+        return owner.claim("forwarded", one, "A policy of Calico has marked the packet as allowed, and may have the last word here.", "packets that a policy allows")
+    if one.target == "MARK" and one.asks() and not _clears(one) and one.ref.index == jump.ref.index + 2:
+        return owner.claim("default", one, "What no policy is about is marked too, so that rules behind this one can tell that Calico has nothing against it.", "packets without a policy")
+    return None
+
+
+_IDIOMS: tuple[Idiom, ...] = (entry, dispatch, marks, accepts, drops, masquerade)
