@@ -8,7 +8,7 @@ import msgspec
 
 from ruleflow.netfilter.alter import UNCHANGED, Alter, Is, Lens, New, Plus, Same, Xor, altered
 from ruleflow.netfilter.edits import Edits
-from ruleflow.netfilter.encode import BIT_BASE, FREE_BASE, IN, LEVELS, OUT
+from ruleflow.netfilter.encode import BIT_BASE, FREE_BASE, IN, LEVELS, OUT, bit_of
 from ruleflow.netfilter.flow import ARRIVING, SENDING, Flow
 from ruleflow.netfilter.idd import EVERYTHING, LEAF_LEVEL, NOTHING
 from ruleflow.netfilter.outcome import Outcome
@@ -19,7 +19,6 @@ from ruleflow.netfilter.trail import Part, Trail
 from ruleflow.ruleset.ir import Ruleset
 
 _SHOWN_BY_CONNTRACK = frozenset(level for name, level in LEVELS.items() if name.startswith("ct_"))
-_STATUS = BIT_BASE + (LEVELS["ct_status"] << 8)
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -184,15 +183,13 @@ class Behind:
         if behind == NOTHING or stage == NOTHING:
             return behind
         outcomes = self.comparison.outcomes
-        found = NOTHING
+        targets: dict[int, int] = {}
         for leaf in sorted(self.diagrams.leaves(stage)):
             outcome = outcomes.value(leaf)
-            if outcome.goes_on:
-                target = self.lens.through(behind, outcome.alter)
-                if target != NOTHING:
-                    whose = outcomes.indicator(stage, frozenset({leaf}))
-                    found = self.diagrams.either(found, self.diagrams.both(whose, target))
-        return found
+            target = self.lens.through(behind, outcome.alter) if outcome.goes_on else NOTHING
+            if target != NOTHING:
+                targets[leaf] = target
+        return outcomes.chosen(stage, sorted(targets), targets)
 
 
 def _visible(outcome: Outcome) -> Outcome:
@@ -203,7 +200,10 @@ def _visible(outcome: Outcome) -> Outcome:
     kept = tuple(
         (level, new)
         for level, new in outcome.alter.changes
-        if level not in _SHOWN_BY_CONNTRACK and not _STATUS <= level < _STATUS + 256 and not isinstance(new, Same)
+        if level not in _SHOWN_BY_CONNTRACK and not _is_status(level) and not isinstance(new, Same)
     )
     return Outcome("ACCEPT", Alter(kept), tags)
 
+
+def _is_status(level: int) -> bool:
+    return BIT_BASE <= level < FREE_BASE and bit_of(level)[0] == "ct_status"

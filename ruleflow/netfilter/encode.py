@@ -37,8 +37,8 @@ _FIRST = (
 )  # fmt: skip
 """The order that was measured to be best on real firewalls; free variables come last."""
 
-BITWISE = frozenset({"mark", "connmark", "ct_status", "tcp_options"})
-"""Fields that rules look at by masks: a level for each bit."""
+BITWISE = ("mark", "connmark", "ct_status", "tcp_options")
+"""Fields that rules look at by masks: a level for each bit; equal bits of the marks stand together, as rules copy them."""
 
 LEVELS: dict[str, int] = {
     field.name: level
@@ -65,6 +65,12 @@ _HEADER_OF: dict[str, frozenset[int]] = {
 _OF_CONNECTION = frozenset(name for name in LEVELS if name.startswith("ct_")) | {"connmark", "helper"}
 TRACKED: tuple[Interval, ...] = ((1, 3),)
 """The states (as numbers of their level) of a packet that has a connection: NEW, ESTABLISHED, RELATED."""
+
+
+def bit_of(level: int) -> tuple[str, int]:
+    """The field and the number of the bit that a level asks."""
+    number, at = divmod(level - BIT_BASE, len(BITWISE))
+    return BITWISE[at], number
 
 
 class Free(msgspec.Struct, frozen=True):
@@ -151,7 +157,7 @@ class Encoder:
 
     def bit(self, field: Field, number: int) -> int:
         """The level of one bit of a field."""
-        level = BIT_BASE + (LEVELS[field.name] << 8) + number
+        level = BIT_BASE + number * len(BITWISE) + BITWISE.index(field.name)
         self.diagrams.tops.setdefault(level, 1)
         return level
 

@@ -153,7 +153,7 @@ class Outcomes:
 
     def distribute(self, a: int, behind: dict[int, int], rest: int) -> int:
         """``rest``, but where ``a`` ends in one of the leaves ``behind``, what stands there for that leaf."""
-        parts = self._parts(a, sorted(behind), behind)
+        parts = self.chosen(a, sorted(behind), behind)
         shut, level = self._shut, self.diagrams.level
 
         def short(a: int, b: int) -> int | None:
@@ -163,14 +163,22 @@ class Outcomes:
 
         return self.diagrams.combine(rest, parts, short, self.diagrams.memo("replaced"))
 
-    def _parts(self, a: int, leaves: list[int], behind: dict[int, int]) -> int:
-        """The diagrams ``behind`` each where ``a`` has that leaf, else `NOTHING`; halves first."""
+    def chosen(self, a: int, leaves: list[int], behind: dict[int, int]) -> int:
+        """The diagrams ``behind`` each where ``a`` has that leaf, else `NOTHING`.
+
+        One half of the leaves after the other, so that many leaves do not mean many looks at all of ``a``.
+        """
+        if NOTHING in leaves and len(leaves) > 1:  # the leaf that also stands for "none of these": on its own
+            plain = self.chosen(a, [NOTHING], behind)
+            return self.diagrams.either(plain, self.chosen(a, [leaf for leaf in leaves if leaf != NOTHING], behind))
+        if not leaves:
+            return NOTHING
         if len(leaves) == 1:
             where = self.indicator(a, frozenset(leaves))
             return self.diagrams.both(where, behind[leaves[0]])
         middle = len(leaves) // 2
         halves = (leaves[:middle], leaves[middle:])
-        parts = [self._parts(self._kept(a, frozenset(half)), half, behind) for half in halves]
+        parts = [self.chosen(self._kept(a, frozenset(half)), half, behind) for half in halves]
         return self.diagrams.either(*parts)
 
     def _kept(self, a: int, leaves: frozenset[int]) -> int:

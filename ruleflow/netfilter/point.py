@@ -14,6 +14,7 @@ from ruleflow.netfilter.encode import (
     STATE,
     STATE_ORDER,
     Encoder,
+    bit_of,
 )
 from ruleflow.netfilter.idd import LEAF_LEVEL
 from ruleflow.netfilter.packet import Packet
@@ -47,8 +48,8 @@ class Point(Mapping[int, int]):
         if level >= FREE_BASE:
             raise KeyError(level)
         if level >= BIT_BASE:
-            name = _BY_LEVEL[level - BIT_BASE >> 8]
-            return int(self._value(name)) >> (level & 0xFF) & 1
+            name, number = bit_of(level)
+            return int(self._value(name)) >> number & 1
         name = _BY_LEVEL[level]
         value = self._value(name)
         if name in _NAMES:
@@ -119,7 +120,7 @@ def fields_after(alter: Alter, point: Point) -> dict[str, int | None]:
     changed: dict[str, int | None] = {}
     for level, value in after(alter, point).items():
         if BIT_BASE <= level < FREE_BASE:
-            name, bit = _BY_LEVEL[level - BIT_BASE >> 8], level & 0xFF
+            name, bit = bit_of(level)
             old = changed.get(name, int(point._value(name)))  # noqa: SLF001
             changed[name] = None if value is None or old is None else old & ~(1 << bit) | value << bit
         elif level < BIT_BASE and level != SOCKET:
