@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from ruleflow import __version__
+from ruleflow.cli_apply import COMMANDS
 from ruleflow.errors import RuleflowError
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def read_dump(name: str | None, *, family: int | None = None, strict: bool = Fal
     """The document of a file, ``-`` or ``sample:NAME``; its warnings go to standard error."""
     from ruleflow.ruleset.parse import parse
 
-    source, data = _bytes(name)
+    source, data = read_bytes(name)
     document = parse(data, source=source, family=family, strict=strict, lenient=lenient)
     gc.freeze()  # what was read stays: collecting need not look at it again
     for notice in (*document.warnings, *document.errors):
@@ -74,7 +75,7 @@ def read_dump(name: str | None, *, family: int | None = None, strict: bool = Fal
     return document
 
 
-def _bytes(name: str | None) -> tuple[str, bytes]:
+def read_bytes(name: str | None) -> tuple[str, bytes]:
     if name is None or name == "-":
         if sys.stdin.isatty():
             click.echo(click.get_current_context().get_help())
@@ -432,7 +433,7 @@ def read_declared(name: str, layout: str | None = None, proxy: bool | None = Non
     from ruleflow.bridge.read_declaration import read_declaration
     from ruleflow.ruleset.parse import decode
 
-    source, data = _bytes(name)
+    source, data = read_bytes(name)
     declared = read_declaration(decode(data), source, layout=known_layout(layout))
     return declared if proxy is None else msgspec.structs.replace(declared, userland_proxy=proxy)
 
@@ -448,7 +449,7 @@ def import_(kind: str, file: str | None) -> None:
     from ruleflow.bridge.importers import import_declaration
     from ruleflow.ruleset.parse import decode
 
-    source, data = _bytes(file)
+    source, data = read_bytes(file)
     imported = import_declaration(kind, decode(data), source)
     write(imported.text)
     for note in imported.notes:
@@ -462,6 +463,10 @@ def samples() -> None:
 
     for name, path in find().items():
         click.echo(f"sample:{name}{'/' if path.is_dir() else ''}")
+
+
+for _each in COMMANDS:
+    cli.add_command(_each)
 
 
 def write(text: str) -> None:

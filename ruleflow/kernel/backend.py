@@ -1,0 +1,219 @@
+"""Which iptables this host uses, and the only writer of its rules: the restore of that backend.
+
+Never python-iptables: it speaks to the legacy tables alone, whatever the host uses, takes no xtables lock and commits rule by
+rule (ldx/python-iptables issues 298, 306, 342), so on a host whose `iptables` is nf_tables it would fill a second rule set
+that filters beside the first. With the extra ``[legacy]`` it reads, on a legacy host, what the tables hold (`legacy_chains`).
+"""
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ruleflow.errors import RuleflowError
+from ruleflow.kernel.namespaces import Namespace
+from ruleflow.kernel.run import Result, installed, run, run_checked
+from ruleflow.ruleset.ir import Ruleset, Table
+from ruleflow.ruleset.parse import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+XTABLES_LOCK = Path("/run/xtables.lock")
+PROGRAMS = {4: "iptables", 6: "ip6tables"}
+NFT_FAMILIES = {4: "ip", 6: "ip6"}
+
+
+class BackendError(RuleflowError):
+    """It cannot be said which iptables this host uses, or what it says cannot be trusted."""
+
+
+class RestoreRefusedError(RuleflowError):
+    """The kernel did not take rules; the message has its words and the line they are about."""
+
+
+class Backend(msgspec.Struct, frozen=True):
+    """One of the two implementations of iptables, in the network namespace of the calling thread: ``nft`` or ``legacy``."""
+
+    kind: str
+
+    def save(self, family: int, table: str | None = None) -> str:
+        """What iptables-save prints; on legacy only tables that are there already are opened, because opening makes them.
+
+        :raises ProcessError: where the program is missing or fails.
+        """
+        command = f"{PROGRAMS[family]}-{self.kind}-save"
+        if self.kind == "nft":
+            return run_checked((command, *(("-t", table) if table else ())))
+        there = legacy_tables(family)
+        wanted = there if table is None else tuple(name for name in there if name == table)
+        return "".join(run_checked((command, "-t", name)) for name in wanted)
+
+    def ruleset(self, family: int, table: str | None = None) -> Ruleset:
+        """The rules of one family as they stand now."""
+        return read(self.save(family, table), family)
+
+    def table(self, family: int, name: str) -> Table:
+        """One table as it stands now; an empty one where there is none."""
+        found = self.ruleset(family, name)
+        return found[name] if name in found else Table(name)
+
+    def restore(self, family: int, text: str) -> None:
+        """Apply one restore file to what stands there: atomic for each table of it.
+
+        :raises RestoreRefusedError: where the kernel refuses; nothing of the refused table is applied then.
+        """
+        result = self._restore(family, text)
+        if not result.ok:
+            raise RestoreRefusedError(_refusal(result, text), help="nothing of this table was applied")
+
+    def _restore(self, family: int, text: str, environment: "Mapping[str, str] | None" = None) -> Result:
+        command = f"{PROGRAMS[family]}-{self.kind}-restore"
+        if self.kind == "legacy":  # we hold the real lock (`locked`), so the program gets one of its own
+            environment = {"XTABLES_LOCKFILE": os.devnull}
+        return run((command, "--noflush", "-w", "5"), text=text, environment=environment)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Within the block no other iptables writes: on legacy only. On nft there is no such lock, a window remains.
+
+        :raises BackendError: where another program holds the lock for more than a minute.
+        """
+        if self.kind == "nft":
+            yield
+            return
+        handle = os.open(XTABLES_LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            _take(handle)
+            yield
+        finally:
+            os.close(handle)
+
+    def canonical(self, rulesets: tuple[Ruleset, ...]) -> tuple[Ruleset, ...]:
+        """The same rules as the kernel would give them back: restored in a namespace of their own and saved again.
+
+        :raises RestoreRefusedError: where the kernel refuses a rule.
+        """
+        scratch = Namespace()
+        try:
+            with scratch.inside():
+                return tuple(self._tried(one) for one in rulesets)
+        finally:
+            scratch.close()
+
+    def _tried(self, ruleset: Ruleset) -> Ruleset:
+        self.restore(ruleset.family, str(ruleset))
+        return self.ruleset(ruleset.family)
+
+
+def read(text: str, family: int) -> Ruleset:
+    """The rule set of a save's text; empty where the text holds none."""
+    if not any(line.startswith("*") for line in text.splitlines()):
+        return Ruleset(family)
+    found = [one for one in parse(text, source="iptables-save", family=family).rulesets if one.family == family]
+    return found[0] if found else Ruleset(family)
+
+
+def legacy_tables(family: int) -> tuple[str, ...]:
+    """The legacy tables that are there, from /proc: looking at them this way does not make them."""
+    name = "ip_tables_names" if family == 4 else "ip6_tables_names"
+    try:
+        return tuple(Path("/proc/thread-self/net", name).read_text("utf-8").split())
+    except OSError:
+        return ()
+
+
+def find_backend(wanted: str = "auto", known: str | None = None) -> Backend:
+    """The backend to use: ``wanted`` (nft, legacy), the one in ``known`` (our journal's), or the one that holds rules.
+
+    Where neither holds any, what `iptables` itself is. Raises `BackendError` where both do.
+    """
+    if wanted != "auto":
+        return _available(wanted)
+    holding = tuple(kind for kind in ("nft", "legacy") if _holds_rules(kind))
+    if known:
+        return _available(known)
+    if len(holding) == 2:
+        raise BackendError(
+            "both iptables backends hold rules, and both filter every packet",
+            help="compare iptables-nft-save with iptables-legacy-save, empty the one that nobody uses, or say which: --backend nft|legacy",
+        )
+    return _available(holding[0] if holding else _default())
+
+
+def _available(kind: str) -> Backend:
+    for program in (f"iptables-{kind}-save", f"iptables-{kind}-restore"):
+        if not installed(program):
+            raise BackendError(f"{program} is not installed", help="on Debian: apt-get install iptables")
+    return Backend(kind)
+
+
+def _default() -> str:
+    """What `iptables --version` says of itself."""
+    if not installed("iptables"):
+        return "nft"
+    return "legacy" if "legacy" in run(("iptables", "--version")).output else "nft"
+
+
+def _holds_rules(kind: str) -> bool:
+    if not installed(f"iptables-{kind}-save"):
+        return False
+    backend = Backend(kind)
+    return any(_is_used(table) for family in (4, 6) for table in backend.ruleset(family))
+
+
+def other_backend_rules(backend: Backend) -> int:
+    """How many rules the other backend holds (0 where it is not installed)."""
+    other = Backend("legacy" if backend.kind == "nft" else "nft")
+    if not installed(f"iptables-{other.kind}-save"):
+        return 0
+    return sum(1 for family in (4, 6) for _ in other.ruleset(family).rules())
+
+
+def _is_used(table: Table) -> bool:
+    return any(chain.rules or chain.policy != "ACCEPT" for chain in table)
+
+
+def legacy_chains(table: str, family: int) -> tuple[str, ...]:
+    """The chains of a legacy table, read with python-iptables (extra ``[legacy]``); only of a table that is there already.
+
+    :raises BackendError: where python-iptables is not installed.
+    """
+    if table not in legacy_tables(family):
+        return ()
+    try:
+        import iptc
+    except ImportError:
+        raise BackendError("python-iptables is not installed", help="pip install 'ruleflow[legacy]'") from None
+    read_table = iptc.Table(table) if family == 4 else iptc.Table6(table)
+    read_table.refresh()
+    return tuple(chain.name for chain in read_table.chains)
+
+
+def _take(handle: int) -> None:
+    import time
+
+    for _ in range(600):
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.1)
+        else:
+            return
+    raise BackendError(f"another program holds {XTABLES_LOCK}", help="see which: fuser /run/xtables.lock")
+
+
+def _refusal(result: Result, text: str) -> str:
+    """The program's words, and the line of ours that it names."""
+    import re
+
+    said = " ".join((result.errors or result.output).split()) or f"exit code {result.code}"
+    found = re.search(r"line:? (\d+)", said)
+    lines = text.splitlines()
+    if found and 0 < int(found[1]) <= len(lines):
+        return f"{result.command[0]}: {said}: {lines[int(found[1]) - 1]}"
+    return f"{result.command[0]}: {said}"

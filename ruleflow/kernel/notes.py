@@ -1,0 +1,114 @@
+"""What a reader of a plan must know beside the changes: who decides before our rules, and what clashes with them."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from ruleflow.bridge.declaration import Declaration, PortMap
+from ruleflow.kernel.backend import NFT_FAMILIES, Backend, other_backend_rules
+from ruleflow.kernel.owned import Owned, OwnedTable, standing
+from ruleflow.kernel.run import installed, run
+from ruleflow.kernel.sockets import listening, processes
+from ruleflow.kernel.transition import Sight
+from ruleflow.ruleset.ir import BUILTIN_CHAINS, Chain, Table
+
+
+class Note(msgspec.Struct, frozen=True):
+    """``code`` says what kind: foreign-first, policy, other-backend, nft-chain, listener, kept …; ``text`` is for people."""
+
+    code: str
+    text: str
+    where: str = ""
+
+
+def foreign_notes(sight: Sight, present: Owned, target: Owned, backend: Backend) -> Iterator[Note]:
+    """Everything worth knowing about what others have on this host."""
+    for table in target.tables:
+        yield from _decide_first(sight.table(*table.key), present.table(*table.key), table)
+    count = other_backend_rules(backend)
+    if count:
+        text = f"the other iptables backend holds {count} rules: both filter every packet"
+        yield Note("other-backend", text)
+    yield from (note for note in _native_chains() if target.tables)
+    yield from _kept(sight, present, target)
+
+
+def _decide_first(live: Table, ours: OwnedTable, target: OwnedTable) -> Iterator[Note]:
+    there = standing(live, ours)
+    for name in dict.fromkeys(one.chain for one in target.placed):
+        if name not in live:
+            continue
+        chain = live[name]
+        depth = max((one.above for one in there.placed if one.chain == name), default=0)
+        yield from _above(chain, there, depth, target)
+        if chain.policy == "DROP":
+            yield Note("policy", f"{name} drops what no rule decides (its policy, not ours)", f"{target.table} {name}")
+
+
+def _above(chain: Chain, there: OwnedTable, depth: int, target: OwnedTable) -> Iterator[Note]:
+    """The foreign rules that a packet meets before the last of ours."""
+    if not depth:
+        return
+    ours = {one.text for one in there.placed}
+    foreign = [rule for rule in chain.rules if str(rule) not in ours][:depth]
+    for rule in foreign:
+        yield Note("foreign-first", f"this rule, not ours, decides before ours: {rule}", f"{target.table} {chain.name}")
+
+
+def _kept(sight: Sight, present: Owned, target: Owned) -> Iterator[Note]:
+    for table in present.tables:
+        wanted = {chain.name for chain in target.table(*table.key).chains}
+        live = sight.table(*table.key)
+        for chain in table.chains:
+            if chain.kept and chain.name not in wanted and chain.name in live and live[chain.name].rules:
+                count = len(live[chain.name].rules)
+                text = f"{chain.name} holds {count} rules of yours: it stays; remove it by hand when you are done with it"
+                yield Note("kept", text, f"{table.table} {chain.name}")
+
+
+def _native_chains() -> Iterator[Note]:
+    """Base chains that nft itself made: a DROP there wins over an ACCEPT of ours."""
+    for chain in (entry["chain"] for entry in listing() if "chain" in entry):
+        if chain.get("hook") not in ("prerouting", "forward", "postrouting", "output", "input"):
+            continue
+        if chain["family"] in NFT_FAMILIES.values() and chain["name"] in BUILTIN_CHAINS.get(chain["table"], ()):
+            continue
+        policy = chain.get("policy", "accept")
+        name = f"{chain['family']} {chain['table']} {chain['name']}"
+        yield Note("nft-chain", f"the nft chain {name} (hook {chain['hook']}, policy {policy}) is asked too; what it drops stays dropped", name)
+
+
+def listing(*what: str) -> list[dict[str, Any]]:
+    """What `nft -j list ruleset` (or ``what``) tells; empty where nft is not installed or refuses."""
+    if not installed("nft"):
+        return []
+    result = run(("nft", "-j", "list", *(what or ("chains",))))
+    if not result.ok or not result.output.strip():
+        return []
+    found: list[dict[str, Any]] = msgspec.json.decode(result.output)["nftables"]
+    return found
+
+
+def listener_notes(declaration: Declaration) -> Iterator[Note]:
+    """Programs of this host that listen on a port that is to be published: nobody outside reaches them any more."""
+    published = {
+        (port.protocol, number): (endpoint.name, port)
+        for endpoint in declaration.endpoints for port in endpoint.ports if port.published is not None
+        for number in range(port.published.low, port.published.high + 1)
+    }  # fmt: skip
+    for line in listening(processes() if published else {}).splitlines() if published else ():
+        words = line.split()
+        address, _, number = words[4].rpartition(":")
+        found = published.get((words[0], int(number))) if number.isdigit() else None
+        if found is None or not _clashes(address, found[1]):
+            continue
+        who = words[6] if len(words) > 6 else "a program"
+        text = f"{who} listens on {words[4]} ({words[0]}), which {found[0]} is to be reached at: others will reach {found[0]}"
+        yield Note("listener", text, str(found[1]))
+
+
+def _clashes(address: str, port: PortMap) -> bool:
+    plain = address.strip("[]").partition("%")[0]
+    wild = plain in ("*", "0.0.0.0", "::")  # noqa: S104 - what ss prints for any address
+    return wild or port.host_ip is None or port.host_ip.is_unspecified or str(port.host_ip) == plain

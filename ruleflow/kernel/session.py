@@ -1,0 +1,122 @@
+"""One declaration on one host: which namespace, which journal, which backend; the questions of the command line.
+
+Everything here works in the network namespace of the calling thread; `enter` brings a process into another.
+"""
+
+from ipaddress import ip_network
+from pathlib import Path
+
+import msgspec
+
+from ruleflow.bridge.declaration import Declaration
+from ruleflow.bridge.read_declaration import read_declaration
+from ruleflow.errors import RuleflowError
+from ruleflow.kernel import links
+from ruleflow.kernel.backend import Backend, find_backend
+from ruleflow.kernel.given import as_declaration, given_out
+from ruleflow.kernel.journal import DEFAULT_STATE, Journal, Store
+from ruleflow.kernel.misprints import refuse_misprints
+from ruleflow.kernel.marked import marked
+from ruleflow.kernel.notes import listener_notes
+from ruleflow.kernel.owned import both
+from ruleflow.kernel.plan import PlanRefusedError, Prepared, plan_apply, plan_destroy
+from ruleflow.kernel.wanted import wanted
+from ruleflow.netfilter.host import Host, Nexthop, Route
+
+OWNERS = {
+    "docker-classic": ("DOCKER", "Docker"), "docker-28": ("DOCKER", "Docker"), "docker-29": ("DOCKER", "Docker"),
+    "cni-portmap": ("CNI-HOSTPORT-DNAT", "the CNI plugins"),
+}  # fmt: skip
+"""The chain that shows that a foreign layout's owner is at work here."""
+
+
+def enter(namespace: str) -> None:
+    """Bring this process (it must have one thread) into a network namespace: a name, a path or ``pid:1234``.
+
+    :raises RuleflowError: where it is not there or may not be entered.
+    """
+    from pyroute2.netns import setns
+
+    path = links.netns_path(f"pid:{namespace}" if namespace.isdigit() else namespace)
+    try:
+        setns(str(path), flags=0)
+    except OSError as error:
+        raise RuleflowError(f"the namespace {namespace} cannot be entered: {error}", help="ip netns list; run as root") from error
+
+
+class Session:
+    """A declaration's journal and backend on this host."""
+
+    def __init__(
+        self, name: str, *, state: Path = DEFAULT_STATE, namespace: str = "", backend: str = "auto"
+    ) -> None:
+        """``name`` is the state's, ``backend`` auto, nft or legacy. Nothing is asked of the host yet."""
+        self.store = Store(state, name, namespace)
+        self.asked = backend
+
+    def journal(self) -> Journal:
+        """What is written down. Raises `JournalError`."""
+        return self.store.read()
+
+    def backend(self, declared: str = "auto") -> Backend:
+        """The backend: as asked, as declared, as before, or the one in use here. Raises `BackendError`."""
+        asked = self.asked if self.asked != "auto" else declared
+        return find_backend(asked, self.journal().backend or None)
+
+    def declaration(self, content: str, source: str, *, layout: str | None = None) -> Declaration:
+        """The declaration, completed for this host: subnets that are free here, addresses given out before kept.
+
+        :raises DeclarationError: with all that is wrong in it.
+        """
+        before = as_declaration(self.journal().given)
+        return read_declaration(content, source, layout=layout, host=routes_here(), before=before)
+
+    def plan(self, declaration: Declaration) -> Prepared:
+        """What applying it would do. Nothing is changed.
+
+        :raises PlanRefusedError: where it must not be applied here.
+        """
+        backend = self.backend(declaration.apply.backend)
+        journal = self.journal()
+        if journal.backend and journal.backend != backend.kind:
+            raise PlanRefusedError(f"{journal.name} stands in {journal.backend} tables", help="destroy it there first")
+        refuse_foreign_owner(declaration, backend)
+        want = wanted(declaration, backend)
+        refuse_misprints(backend, want)
+        prepared = plan_apply(journal.name, backend, journal.own, want, namespace=journal.namespace)
+        notes = (*prepared.plan.notes, *listener_notes(declaration))
+        return msgspec.structs.replace(
+            prepared, plan=msgspec.structs.replace(prepared.plan, notes=notes), given=given_out(declaration)
+        )
+
+    def plan_destroy(self, *, scan: bool = False) -> Prepared:
+        """What taking it away would do; with ``scan`` everything that carries our mark. Nothing is changed."""
+        journal, backend = self.journal(), self.backend()
+        own = both(journal.own, marked(backend)) if scan else journal.own
+        return plan_destroy(journal.name, backend, own, namespace=journal.namespace)
+
+
+def refuse_foreign_owner(declaration: Declaration, backend: Backend) -> None:
+    """A foreign layout is not put where its owner is at work: they would undo each other's rules. Raises `PlanRefusedError`."""
+    chain, owner = OWNERS.get(declaration.layout, ("", ""))
+    if not chain:
+        return
+    for family in (4, 6):
+        if any(chain in table for table in backend.ruleset(family)):
+            raise PlanRefusedError(
+                f"the layout {declaration.layout} is {owner}'s, and {owner} is at work here (chain {chain})",
+                help="layout: native stands beside it",
+            )
+
+
+def routes_here() -> Host:
+    """The host, as far as choosing subnets asks: its routes."""
+    made = []
+    for route in links.see().routes:
+        if route.destination != "default":
+            net = ip_network(route.destination, strict=False)
+            hop = Nexthop(interface=route.link)
+            made.append(
+                Route(family=net.version, destination=int(net.network_address), length=net.prefixlen, nexthops=(hop,))
+            )
+    return Host(routes=tuple(made))

@@ -1,0 +1,74 @@
+"""A plan, a result and a status as lines for people."""
+
+from collections.abc import Iterator
+from itertools import groupby
+
+from ruleflow.errors import visible
+from ruleflow.kernel.plan import Plan
+from ruleflow.kernel.status import Status
+from ruleflow.kernel.table_edit import Change
+
+SIGNS = {"add": "+", "remove": "-", "change": "~", "move": "~"}
+
+
+def plan_lines(plan: Plan) -> Iterator[str]:
+    """The plan: what it changes, place by place, then what to know, then the sum."""
+    where = f" in {plan.namespace}" if plan.namespace else ""
+    if plan.empty:
+        yield f"{plan.name}{where}: nothing to do"
+    else:
+        yield f"{plan.action} {plan.name}{where}, by iptables-{plan.backend}"
+        yield from _changes(plan.changes)
+    yield from _notes(plan)
+    if not plan.empty:
+        yield ""
+        yield summary(plan.changes)
+
+
+def _changes(changes: tuple[Change, ...]) -> Iterator[str]:
+    for place, group in groupby(changes, _place):
+        yield ""
+        yield place
+        for change in group:
+            yield f"  {SIGNS[change.verb]} {_said(change)}"
+
+
+def _place(change: Change) -> str:
+    if change.kind in ("rule", "chain"):
+        return f"IPv{change.family} {change.where}"
+    return {"setting": "settings", "address": "addresses"}.get(change.kind, f"{change.kind}s")
+
+
+def _said(change: Change) -> str:
+    if change.kind == "chain":
+        return f"the chain {visible(change.where.split(' ')[1])}"
+    if change.kind == "setting":
+        return f"{change.where} = {change.text} (was {change.before or 'not there'})"
+    if change.verb == "move":
+        return f"{visible(change.text)}   (another place)"
+    return visible(change.text or change.before)
+
+
+def _notes(plan: Plan) -> Iterator[str]:
+    if plan.notes:
+        yield ""
+    for note in plan.notes:
+        place = f"{note.where}: " if note.where and note.code in ("foreign-first", "policy") else ""
+        yield f"note: {place}{visible(note.text)}"
+
+
+def summary(changes: tuple[Change, ...]) -> str:
+    """The sum in one line."""
+    count = {verb: sum(1 for one in changes if one.verb == verb) for verb in SIGNS}
+    said = [f"{count[verb]} to {verb}" for verb in ("add", "change", "move", "remove") if count[verb]]
+    return ", ".join(said) or "nothing to do"
+
+
+def status_lines(status: Status) -> Iterator[str]:
+    """The status: in sync or not, what differs, what decides first, what waits."""
+    where = f" in {status.namespace}" if status.namespace else ""
+    yield f"{status.name}{where}: {status.state}"
+    if status.waits:
+        yield f"  {status.waits}"
+    for drift in status.drift:
+        yield f"  {drift.code}: {visible(drift.text)}{f'  ({drift.where})' if drift.where else ''}"
