@@ -23,7 +23,7 @@ def send(walker: "Walker") -> str:
     state = walker.state
     if walker.packet.in_interface is None and state.source is None and state.destination is None:
         return walker.stop("DROP", "routing", "it has no destination")
-    way = ask(walker, iif=None, source=state.source)
+    way = ask(walker, iif=None, source=state.source, any_source=walker.attached)
     walker.way = way
     if way.error:
         return walker.stop("DROP", "routing", f"it is not sent: {way.sentence}", error=way.error)
@@ -104,7 +104,9 @@ def deliver(walker: "Walker") -> str:
     return walker.passed(local=True, delivered=taken.by, refused=taken.refused, answer=answer)
 
 
-def ask(walker: "Walker", *, iif: str | None, source: int | None, again: bool = False) -> Decision:
+def ask(
+    walker: "Walker", *, iif: str | None, source: int | None, again: bool = False, any_source: bool = False
+) -> Decision:
     """The routing decision for the packet as it stands, kept as a step; its assumptions are the walk's."""
     state = walker.state
     destination = state.destination
@@ -118,7 +120,7 @@ def ask(walker: "Walker", *, iif: str | None, source: int | None, again: bool = 
         destination or 0, source=source, iif=None if unsure else iif,
         oif=walker.packet.out_interface if iif is None else None, mark=state.mark or 0, uid=state.uid,
         protocol=state.protocol, source_port=state.source_port, destination_port=state.destination_port,
-        tos=(state.tos or 0) & ~3, any_source=again,
+        tos=(state.tos or 0) & ~3, any_source=again or any_source,
     )  # fmt: skip
     walker.assumed.update(dict.fromkeys(way.assumed))
     if way.kind == "unknown" or destination is None or not walker.machine.is_sure(destination):

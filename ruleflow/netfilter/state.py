@@ -100,7 +100,8 @@ class State:
             self.__dict__.update((name, value) for name, value in zip(_RARE, others, strict=True) if value is not None)
         self._complete()
         local = entry == "local"
-        self.socket_exists = 1 if local else 0
+        if packet.socket_exists is None:
+            self.socket_exists = 1 if local else 0
         self.frame = not local and packet.in_interface != "lo"
         self.arrived: str | None = packet.in_interface
         self.done: set[str] = set()

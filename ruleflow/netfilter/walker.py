@@ -51,6 +51,7 @@ class Walker:
         self.machine, self.packet, self.chooser, self.recorder = machine, packet, chooser, recorder
         self.state = State(machine, packet, connections, entry)
         self.entry, self.quoted = entry, quoted
+        self.attached = attached is not None
         if attached is not None:
             self.state.set_connection(attached[0], attached[1], attached[2])
             self.state.done = {"source", "destination"}
