@@ -263,8 +263,9 @@ class _Completion:
         bound = _bound(port, network)
         for other, owner in self.published:
             if _clash(bound, other):
+                owners = repr(owner) if owner == draft.name else f"{owner!r} and by {draft.name!r}"
                 self.faults.add(
-                    wanted.place, f"{_said(bound)} is published twice, by {owner!r} and by {draft.name!r}",
+                    wanted.place, f"{_said(bound)} is published twice, by {owners}",
                     "take another port of the host, or give each of them a host address of its own",
                 )  # fmt: skip
                 break

@@ -36,8 +36,8 @@ class Faults:
         self.lines = text.splitlines()
         self._found: list[Fault] = []
 
-    def __bool__(self) -> bool:
-        return bool(self._found)
+    def __len__(self) -> int:
+        return len(self._found)
 
     def add(self, at: Value, message: str, help: str | None = None) -> None:  # noqa: A002 - the word the reader sees
         """Something is wrong at ``at``."""

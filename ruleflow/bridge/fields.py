@@ -137,7 +137,8 @@ def choice(*words: str) -> Reader:
     def read(value: Value, faults: Faults) -> str | None:
         if value.text in words:
             return value.text
-        faults.add(value, f"{value.kind} is none of {', '.join(words)}", suggestion(value.text or "", dict.fromkeys(words)))
+        wanted = f"none of {', '.join(words)}" if len(words) > 1 else f"not {words[0]}"
+        faults.add(value, f"{value.kind} is {wanted}", suggestion(value.text or "", dict.fromkeys(words)))
         return None
 
     return read

@@ -84,6 +84,7 @@ def _sexagesimal(word: str) -> int:
 
 
 def _long(value: Value, faults: Faults) -> Wanted | None:
+    before = len(faults)
     found = fields(
         value,
         {
@@ -95,6 +96,8 @@ def _long(value: Value, faults: Faults) -> Wanted | None:
     if "target" not in found:
         if value.get("target") is None:
             faults.add(value, "this published port lacks its target", 'write target: 80, published: "8080"')
+        return None
+    if len(faults) > before:
         return None
     return _wanted(
         value, faults, found.get("host_ip"), found.get("published", ""), found["target"], found.get("protocol", "tcp"),

@@ -1,0 +1,99 @@
+"""The rules of Docker 20.10 are what a real daemon made, stage by stage: ../shared/truth, as ../shared/capture/stages.sh ran it."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from ruleflow.bridge.declaration import Declaration
+from ruleflow.bridge.generate import generate
+from ruleflow.bridge.read_declaration import read_declaration
+from ruleflow.ruleset.parse import parse
+from tests.conftest import SHARED
+
+STAGES = sorted(path.relative_to(SHARED / "truth") for path in SHARED.glob("truth/*/*") if path.is_dir())
+RUN = """
+networks:
+  bridge: {ipam: {config: [{subnet: 172.17.0.0/16}SIX]}}
+endpoints:
+  test: {network: bridge}
+  test1: {network: bridge}
+  web: {network: bridge, ports: ["80:80"]}
+  multi: {network: bridge, ports: ["192.0.2.10:8443:80", "9000-9003:80-83"]}
+  w2: {network: app, ports: ["8080:80", "8080:80/udp"]}
+layout: docker-classic
+"""
+STARTED = {1: (), 2: ("test", "test1"), 3: ("test", "test1", "web"), 4: ("test", "test1", "web", "multi")}
+
+
+def run(stage: Path) -> Declaration:
+    """What stages.sh had run at ``stage``."""
+    six = ', {subnet: "2001:db8:17::/64"}' if "ipv6" in stage.parts[0] else ""
+    lines = RUN.replace("SIX", six).splitlines()
+    number = int(stage.name[0])
+    left_out = {name for names in STARTED.values() for name in names} | {"w2"}
+    left_out -= set(STARTED.get(number, (*STARTED[4], "w2")))
+    kept = [line for line in lines if line.split(":")[0].strip() not in left_out]
+    if number >= 5:  # `docker network create app` names its bridge after an id that is made up
+        kept.insert(3, f"  app: {{bridge: {bridge_of(stage)}}}")
+    kept.append(f"userland_proxy: {'true' if stage.parts[0].endswith('true') else 'false'}")
+    return read_declaration("\n".join(kept))
+
+
+def bridge_of(stage: Path) -> str:
+    found = re.search(r"br-[0-9a-f]{12}", (SHARED / "truth" / stage / "iptables.save").read_text())
+    assert found is not None
+    return found[0]
+
+
+@pytest.mark.shared
+def test_there_is_truth() -> None:
+    assert len(STAGES) >= 13
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize("stage", STAGES, ids=str)
+def test_equals_what_the_daemon_made(stage: Path, family: int) -> None:
+    name = "iptables.save" if family == 4 else "ip6tables.save"
+    document = parse((SHARED / "truth" / stage / name).read_text(), family=family)
+    made = "".join(line for line in str(document).splitlines(keepends=True) if not line.startswith("#"))
+    assert str(generate(run(stage), family=family)) == made
+
+
+def test_ports_come_in_the_order_of_a_comparison_that_is_no_order() -> None:
+    declaration = read_declaration(
+        'networks: {bridge: {}}\nendpoints: {web: {ports: ["8080:80", "8443:443", "9090:8080", "53:53/udp", "53:53"]}}\n'
+        "layout: docker-classic"
+    )
+    ports = re.findall(r"-A DOCKER ! -i docker0 -p (\S+) -m \S+ --dport (\d+)", str(generate(declaration)))
+    assert ports == [("tcp", "9090"), ("tcp", "8080"), ("tcp", "53"), ("udp", "53"), ("tcp", "8443")]
+
+
+def test_icc_off_internal_and_sctp() -> None:
+    text = """
+networks:
+  quiet: {bridge: br-1, icc: false, outbound_addr4: 192.0.2.10, ipam: {config: [{subnet: 172.18.0.0/16}]}}
+  inner: {bridge: br-2, internal: true, ipam: {config: [{subnet: 172.19.0.0/16}]}}
+endpoints:
+  web: {network: quiet, ports: ["3868:3868/sctp"]}
+layout: docker-classic
+"""
+    rules = str(generate(read_declaration(text))).splitlines()
+    assert [line for line in rules if line.startswith("-A FORWARD")] == [
+        "-A FORWARD -j DOCKER-USER",
+        "-A FORWARD -j DOCKER-ISOLATION-STAGE-1",
+        "-A FORWARD -i br-2 -o br-2 -j ACCEPT",
+        "-A FORWARD -o br-1 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
+        "-A FORWARD -o br-1 -j DOCKER",
+        "-A FORWARD -i br-1 ! -o br-1 -j ACCEPT",
+        "-A FORWARD -i br-1 -o br-1 -j DROP",
+    ]
+    assert [line for line in rules if line.startswith("-A DOCKER-ISOLATION-STAGE-1")] == [
+        "-A DOCKER-ISOLATION-STAGE-1 ! -s 172.19.0.0/16 -o br-2 -j DROP",
+        "-A DOCKER-ISOLATION-STAGE-1 ! -d 172.19.0.0/16 -i br-2 -j DROP",
+        "-A DOCKER-ISOLATION-STAGE-1 -i br-1 ! -o br-1 -j DOCKER-ISOLATION-STAGE-2",
+        "-A DOCKER-ISOLATION-STAGE-1 -j RETURN",
+    ]
+    assert "-A POSTROUTING -p sctp -m sctp --sport 3868 -j CHECKSUM --checksum-fill" in rules
+    assert "-A POSTROUTING -s 172.18.0.0/16 ! -o br-1 -j SNAT --to-source 192.0.2.10" in rules
