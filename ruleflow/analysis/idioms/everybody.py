@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 
 from ruleflow.analysis.chains import unconditional
 from ruleflow.analysis.explanation import Claim
-from ruleflow.analysis.idioms import translation
-from ruleflow.analysis.idioms.shape import Shape, Shapes, network, place, port_words
+from ruleflow.analysis.idioms import icmp, translation
+from ruleflow.analysis.idioms.shape import Shape, Shapes, is_host, network, place, port_words
 from ruleflow.ruleset.effect import Log
 from ruleflow.ruleset.ir import Goto, Jump, Opaque
 from ruleflow.ruleset.values import Not, Prefix, Range, mask_of
@@ -250,39 +250,6 @@ def flood(shapes: Shapes, one: Shape) -> Claim | None:
 # -- what must work ---------------------------------------------------------------------------------------
 
 
-
-def ping(shapes: Shapes, one: Shape) -> Claim | None:  # noqa: ARG001
-    """ICMP errors must arrive, ping may."""
-    kind = one.get("icmp")
-    if one.verdict != "ACCEPT" or not isinstance(kind, str) or not set(one.facts) <= {"protocol", "icmp", "in", "out", "state"}:
-        return None
-    words = _ICMP.get(kind.partition("/")[0]) if one.protocol == "icmp" else _ICMP6.get(kind.partition("/")[0])
-    return claim(f"icmp-{words[0]}", one, words[1]) if words else None
-
-
-_PATH = (
-    "Senders learn from this error that a packet was too big for a link on the way. Without it, connections hang as soon as "
-    "they carry much data."
-)
-_ICMP = {
-    "3": ("unreachable", "Senders learn from it that a host or port is not there. One kind of it says that a packet was too big for a link on the way; without that, connections hang as soon as they carry much data."),
-    "11": ("exceeded", "Senders learn from it that a packet ran in a circle or took too long; traceroute lives on it."),
-    "12": ("parameter", "Senders learn from it that a header was wrong."),
-    "8": ("echo", "Who asks whether this host is there gets an answer."),
-}  # fmt: skip
-_ICMP6 = {
-    "1": ("unreachable", "Senders learn from it that a host or port is not there."),
-    "2": ("too-big", f"{_PATH} IPv6 routers never split packets, so it must not be dropped."),
-    "3": ("exceeded", "Senders learn from it that a packet ran in a circle; traceroute lives on it."),
-    "4": ("parameter", "Senders learn from it that a header was wrong."),
-    "128": ("echo", "Who asks whether this host is there gets an answer."),
-    "133": ("router", "IPv6 finds its routers with these messages; without them a host has no way out."),
-    "134": ("router", "IPv6 finds its routers with these messages; without them a host has no way out."),
-    "135": ("neighbour", "IPv6 asks for neighbours' link-layer addresses with these messages, as IPv4 does with ARP, which no rule sees. Without them nothing on the link is reachable."),
-    "136": ("neighbour", "IPv6 asks for neighbours' link-layer addresses with these messages, as IPv4 does with ARP, which no rule sees. Without them nothing on the link is reachable."),
-}  # fmt: skip
-
-
 def dhcp(shapes: Shapes, one: Shape) -> Claim | None:  # noqa: ARG001
     """``-p udp --sport 67 --dport 68``: answers of a DHCP server."""
     sport, dport = one.get("sport"), one.get("dport")
@@ -292,6 +259,58 @@ def dhcp(shapes: Shapes, one: Shape) -> Claim | None:  # noqa: ARG001
         return None
     reason = "Answers of a DHCP server come while this host has no address yet and was asked by broadcast, so conntrack does not know them as replies."
     return claim("dhcp", one, reason, "to get an address by DHCP")
+
+
+def dhcp_server(shapes: Shapes, one: Shape) -> Claim | None:  # noqa: ARG001
+    """``-i lxcbr0 -p udp --dport 67 -j ACCEPT``: clients on an inside interface."""
+    inside = one.get("in")
+    if one.verdict != "ACCEPT" or one.protocol != "udp" or one.port not in (67, 547) or not isinstance(inside, str):
+        return None
+    if not one.asks("in", "protocol", "dport"):
+        return None
+    reason = f"Machines on {inside} ask this host for an address, before they have one: the request comes from no address, by broadcast."
+    return claim("dhcp-server", one, reason, "to give addresses by DHCP")
+
+
+def forwarded(shapes: Shapes, one: Shape) -> Claim | None:
+    """``FORWARD -d 10.0.0.80 -p tcp --dport 8080 -j ACCEPT`` with a DNAT to it: the other half of a forwarded port."""
+    if one.verdict != "ACCEPT" or not is_host(one.get("destination")) or one.port is None or one.ref.chain in ("INPUT", "OUTPUT"):
+        return None
+    if not set(one.facts) <= {"destination", "protocol", "dport", "in", "out", "state"} or one.destination is None:
+        return None
+    dnats = [dnat for dnat in shapes.dnats_to(one.destination.address, one.port) if dnat.get("protocol") in (None, one.get("protocol"))]
+    if not dnats:
+        return None
+    reason = (
+        f"The other half of the forwarded {port_words(dnats[0])}: {place(dnats[0])} only changes the address, and somebody must let the "
+        "packet through. It carries the new address and port by now, so those are asked here."
+    )
+    return claim("forwarded", one, reason, f"for the forwarded {port_words(dnats[0])}", (dnats[0],))
+
+
+def tunnelled(shapes: Shapes, one: Shape) -> Claim | None:  # noqa: ARG001
+    """``-m policy --dir in --pol ipsec -j ACCEPT``."""
+    if one.verdict != "ACCEPT" or one.get("policy.policy") != "ipsec" or one.get("policy.direction") not in ("in", "out"):
+        return None
+    if one.get("policy.direction") == "in":
+        reason = "The packet came out of an IPsec tunnel, whose other end has shown who it is; the same addresses without a tunnel do not pass here."
+    else:
+        reason = "The packet will be put into an IPsec tunnel, so nobody on the way can read or change it."
+    return claim(f"ipsec-{one.get('policy.direction')}", one, reason, "for a tunnel")
+
+
+def own_tunnel_address(shapes: Shapes, one: Shape) -> Claim | None:  # noqa: ARG001
+    """``-d OWN ! -i wg0 -m addrtype ! --src-type LOCAL -j DROP`` (wg-quick)."""
+    inside = one.negated("in")
+    if one.verdict != "DROP" or not one.asks("destination", "in", "src_type") or one.negated("src_type") != "LOCAL":
+        return None
+    if not isinstance(inside, str) or not is_host(one.get("destination")):
+        return None
+    reason = (
+        f"{network(one.destination)} is this host's address in the tunnel {inside}. Linux would answer for it on any interface, so a "
+        "neighbour on the local network could reach it outside of the tunnel; only what comes by the tunnel, or from this host, may."
+    )
+    return claim("tunnel-address", one, reason, f"to keep the address in {inside}")
 
 
 def ident(shapes: Shapes, one: Shape) -> Claim | None:  # noqa: ARG001
@@ -304,11 +323,12 @@ def ident(shapes: Shapes, one: Shape) -> Claim | None:  # noqa: ARG001
 
 _FILTER: tuple[Idiom, ...] = (
     known_connections, invalid, new_without_syn, odd_flags, loopback, forged_loopback, forged_inside, reverse_path, bound_address,
-    guessing, log_then_decide, limited_log, flood, ping, dhcp, ident,
+    guessing, log_then_decide, limited_log, flood, icmp.message, icmp.routing_header, dhcp, dhcp_server, ident,
+    forwarded, tunnelled, own_tunnel_address, translation.clamp,
 )  # fmt: skip
 _BY_TABLE: dict[str, tuple[Idiom, ...]] = {
     "filter": _FILTER,
-    "raw": (reverse_path, invalid, odd_flags, forged_loopback, forged_inside, log_then_decide, translation.untracked, translation.helper),
+    "raw": (own_tunnel_address, reverse_path, invalid, odd_flags, forged_loopback, forged_inside, log_then_decide, translation.untracked, translation.helper),
     "mangle": (
         reverse_path, invalid, odd_flags, translation.clamp, translation.fill_checksum, translation.save_mark,
         translation.restore_mark,
