@@ -119,8 +119,8 @@ def _forward(prepared: Prepared, backend: Backend, hook: Hook) -> None:
         else:
             run_step(step)
     hook("verify")
-    sight = look(backend, both(prepared.present, prepared.target))
-    left = [step for step in steps(sight, prepared.present, prepared.target, back=back) if step.verb != "unmake"]
+    everything = both(prepared.present, prepared.target)
+    left = _left(backend, everything, prepared.target, back=back)
     if left:
         raise WorldChangedError(f"after the last step this was not in place: {', '.join(map(str, left))}")
 
@@ -204,7 +204,7 @@ def rollback(store: Store, backend: Backend, *, hook: Hook = quiet, why: str = "
     earlier = journal.pending.earlier
     present = both(earlier, journal.pending.wanted)
     failed = list(_backward(backend, present, earlier, hook))
-    left = _left(backend, present, earlier)
+    left = _left(backend, present, earlier, back=True)
     if left:
         by_hand = "; ".join((*map(str, left), *failed))
         raise RollbackFailedError(f"going back did not succeed, this is left to do: {by_hand}", help="then: ruleflow rollback")
@@ -230,7 +230,7 @@ def _back(backend: Backend, present: Owned, step: Step) -> None:
         run_step(step)
 
 
-def _left(backend: Backend, present: Owned, earlier: Owned) -> list[Step]:
-    """What is not as it was; an nft chain that somebody uses meanwhile may stay."""
-    found = steps(look(backend, present), present, earlier, back=True)
+def _left(backend: Backend, present: Owned, target: Owned, *, back: bool) -> list[Step]:
+    """What is not as it shall be; an nft chain that somebody uses meanwhile may stay."""
+    found = steps(look(backend, present), present, target, back=back)
     return [step for step in found if step.verb != "unmake"]

@@ -40,7 +40,7 @@ def status(journal: Journal, backend: Backend) -> Status:
         return Status(journal.name, "not applied", namespace=journal.namespace)
     sight = look(backend, own if pending is None else both(pending.earlier, own))
     drift = tuple(differences(sight, own))
-    shadows = tuple(note for note in foreign_notes(sight, own, own, backend) if note.code in ("foreign-first", "policy"))
+    shadows = tuple(note for note in foreign_notes(sight, own, own, backend) if note.code == "foreign-first")
     found = (*drift, *(msgspec.structs.replace(note, code="shadowed") for note in shadows))
     return Status(journal.name, _state(journal, drift=bool(drift)), found, _waits(journal), journal.namespace)
 
