@@ -44,9 +44,11 @@ def sized(box: Box, room: float = _TEXT_ROOM) -> Sized:
     title = (box.title,)
     notes = wrap(box.note, room + 60, SMALL) if box.note else ()
     badges = [badge_width(line) for line in box.lines]
-    texts = [wrap(said(line), room, TEXT) for line in box.lines]
+    texts = [wrap(said(line), room, TEXT, bold=line.mark == "walked") for line in box.lines]
     column = max(badges, default=0.0) if max(badges, default=0.0) < 110 else 0.0
-    numbers = max((text_width(number_of(line), SMALL) + 7 for line in box.lines if number_of(line)), default=0.0)
+    numbers = max(
+        (text_width(number_of(line), SMALL) + 7 for line in box.lines if number_of(line)), default=0.0
+    )
     rows: list[Row] = []
     name = text_width(box.title, TITLE, bold=True)
     widest = max(name, *(text_width(note, SMALL) for note in notes), 0.0)
@@ -57,7 +59,13 @@ def sized(box: Box, room: float = _TEXT_ROOM) -> Sized:
     for line, badge, lines in zip(box.lines, badges, texts, strict=True):
         y += STEP + 2
         rows.append(Row(line, y, column or badge, lines))
-        widest = max(widest, numbers + (column or badge) + 7 + max(text_width(text, TEXT) for text in lines))
+        widest = max(
+            widest,
+            numbers
+            + (column or badge)
+            + 7
+            + max(text_width(text, TEXT, bold=line.mark == "walked") for text in lines),
+        )
         y += STEP * (len(lines) - 1) + 2
     return Sized(box, max(_LEAST, widest + 2 * PAD), y + PAD - 2, title, notes, tuple(rows), numbers=numbers)
 
@@ -77,7 +85,7 @@ def badge_width(line: Line) -> float:
     return text_width(badge_text(line), SMALL, bold=True) + 2 * BADGE_PAD
 
 
-_SIGNS = {"added": "+ added: ", "removed": "− removed: "}  # noqa: RUF001 - a minus, as wide as the plus
+_SIGNS = {"added": "+ added: ", "removed": "− removed: "}
 
 
 def said(line: Line) -> str:

@@ -2,7 +2,17 @@
 
 from collections.abc import Iterator
 
-from ruleflow.views.box_size import BADGE_PAD, PAD, STEP, TITLE, Row, Sized, badge_text, badge_width, number_of
+from ruleflow.views.box_size import (
+    BADGE_PAD,
+    PAD,
+    STEP,
+    TITLE,
+    Row,
+    Sized,
+    badge_text,
+    badge_width,
+    number_of,
+)
 from ruleflow.views.own_layout import Frame, Place, Text, Wire
 from ruleflow.views.paper import number as n
 from ruleflow.views.paper import text_width, xml
@@ -35,7 +45,9 @@ def frame(frame: Frame) -> str:
 
 def words(text_: Text) -> Iterator[str]:
     """Text that stands by itself; what speaks of a box is a link to it."""
-    lines = "".join(text(text_.x, text_.y + STEP * index, line, text_.style) for index, line in enumerate(text_.lines))
+    lines = "".join(
+        text(text_.x, text_.y + STEP * index, line, text_.style) for index, line in enumerate(text_.lines)
+    )
     yield f'<a href="#{text_.target}">{lines}</a>' if text_.target else lines
 
 
@@ -46,7 +58,17 @@ def place(place: Place) -> Iterator[str]:
     if style[0] == "route":
         x, y, right, bottom = place.x, place.y, place.x + place.width, place.y + place.height
         middle = y + place.height / 2
-        yield polygon([(x, middle), (x + 14, y), (right - 14, y), (right, middle), (right - 14, bottom), (x + 14, bottom)], "shape")
+        yield polygon(
+            [
+                (x, middle),
+                (x + 14, y),
+                (right - 14, y),
+                (right, middle),
+                (right - 14, bottom),
+                (x + 14, bottom),
+            ],
+            "shape",
+        )
     else:
         yield rect(place.x, place.y, place.width, place.height, "shape", min(18, place.height / 2))
     y = place.y + (place.height - STEP * len(place.lines)) / 2 + 11.5
@@ -62,7 +84,9 @@ def wire(wire: Wire) -> Iterator[str]:
     size = 5.5 if names[0] == "road" else 5.0 + max(0.0, (wire.width - 1.5) / 2)
     head = ""
     if wire.arrow:
-        head, points[-1] = _head(points[-2], points[-1], size, f"head-{names[0]}{' head-walked' if 'walked' in names else ''}")
+        head, points[-1] = _head(
+            points[-2], points[-1], size, f"head-{names[0]}{' head-walked' if 'walked' in names else ''}"
+        )
     path = "M" + "L".join(f"{n(x)},{n(y)}" for x, y in points)
     faded = ' class="faded"' if "faded" in names else ""
     name = " ".join(["wire", *(name for name in names if name != "faded")])
@@ -70,7 +94,9 @@ def wire(wire: Wire) -> Iterator[str]:
     yield f'<g{faded}{call}><path class="{name}" stroke-width="{n(wire.width)}" d="{path}"/>{head}</g>'
 
 
-def _head(before: tuple[float, float], end: tuple[float, float], size: float, style: str) -> tuple[str, tuple[float, float]]:
+def _head(
+    before: tuple[float, float], end: tuple[float, float], size: float, style: str
+) -> tuple[str, tuple[float, float]]:
     """The arrow's head, and where the line must stop for it."""
     (x, y), length = end, size * 1.6
     if before[0] == x:
@@ -85,7 +111,14 @@ def _head(before: tuple[float, float], end: tuple[float, float], size: float, st
 def box(x: float, y: float, size: Sized, link: str = "") -> Iterator[str]:
     """A chain's box at a place; its lines lead to ``link`` (a file), each to its own line."""
     it = size.box
-    names = ["box", "fold" if it.members > 1 else "chain", *(["plain"] if not it.rules else []), it.mark, "faded" if it.faded else ""]
+    names = [
+        "box",
+        "fold" if it.members > 1 else "chain",
+        *(["plain"] if not it.rules else []),
+        it.mark,
+        "faded" if it.faded else "",
+        "partly" if _partly(size) else "",
+    ]
     yield f'<g id="{it.id}" class="{" ".join(name for name in names if name)}">'
     for shift in (6, 3) if it.members > 1 else ():
         yield rect(x + shift, y + shift, size.width, size.height, "body", 3)
@@ -100,6 +133,11 @@ def box(x: float, y: float, size: Sized, link: str = "") -> Iterator[str]:
     for row in size.rows:
         yield from _row(x, y, size, row, link)
     yield "</g>"
+
+
+def _partly(size: Sized) -> bool:
+    """Whether some of the lines are marked as added or removed, so that the others may step back."""
+    return any(row.line.mark in ("added", "removed") for row in size.rows)
 
 
 def _row(x: float, y: float, size: Sized, row: Row, link: str) -> Iterator[str]:
@@ -128,7 +166,16 @@ def badge(x: float, y: float, width: float, kind: str) -> str:
         return rect(x, y, width, _HEIGHT, "badge", _HEIGHT / 2)
     if kind in ("drop", "reject"):
         thick = ' style="stroke-width:2.4px"' if kind == "reject" else ""
-        points = [(x + 5, y), (right - 5, y), (right, y + 5), (right, bottom - 5), (right - 5, bottom), (x + 5, bottom), (x, bottom - 5), (x, y + 5)]
+        points = [
+            (x + 5, y),
+            (right - 5, y),
+            (right, y + 5),
+            (right, bottom - 5),
+            (right - 5, bottom),
+            (x + 5, bottom),
+            (x, bottom - 5),
+            (x, y + 5),
+        ]
         return polygon(points, "badge").replace("/>", f"{thick}/>")
     if kind in ("rewrite", "mark"):
         return polygon([(x + 4, y), (right, y), (right - 4, bottom), (x, bottom)], "badge")

@@ -16,11 +16,9 @@ Pieces = tuple[str, ...]
 def mermaid_text(text: str) -> str:
     """``text``, somebody else's, for a quoted label: all but plain letters and figures as ``#35;`` entities.
 
-    That leaves nothing which Mermaid, Markdown or HTML reads in its own way.
+    That leaves nothing which Mermaid, Markdown or HTML reads in its own way (not even Mermaid's own marks for entities).
     """
-    return "".join(
-        character if character in _SAFE or ord(character) > 0xA0 else f"#{ord(character)};" for character in visible(text)
-    )
+    return "".join(character if character in _SAFE else f"#{ord(character)};" for character in visible(text))
 
 
 def mermaid(outline: Outline) -> tuple[str, Pieces]:
@@ -30,26 +28,41 @@ def mermaid(outline: Outline) -> tuple[str, Pieces]:
         for calls in (MOST_EDGES - 30, 150, 40):
             text, left = _flowchart(outline, lines, outline.calls[:calls])
             if len(text) <= MOST_CHARACTERS:
-                notes += [f"Mermaid draws at most {MOST_EDGES} edges: {len(outline.calls) - calls} calls are left out"] if len(outline.calls) > calls else []
-                notes += [f"Mermaid takes at most 50,000 characters: boxes show at most {lines} lines"] if lines < 6 else []
+                notes += (
+                    [
+                        f"Mermaid draws at most {MOST_EDGES} edges: {len(outline.calls) - calls} calls are left out"
+                    ]
+                    if len(outline.calls) > calls
+                    else []
+                )
+                notes += (
+                    [f"Mermaid takes at most 50,000 characters: boxes show at most {lines} lines"]
+                    if lines < 6
+                    else []
+                )
                 return text, (*notes, *left)
     few = 150
     cut = tuple(box for box in outline.boxes if int(box.id[1:]) <= few)
     kept = {box.id for box in cut}
     calls_ = tuple(call for call in outline.calls if call.caller in kept and call.callee in kept)[:40]
     text, left = _flowchart(outline, 0, calls_, kept)
-    return text, (f"Mermaid takes at most 50,000 characters: {len(outline.boxes) - few} boxes are left out", *left)
+    return text, (
+        f"Mermaid takes at most 50,000 characters: {len(outline.boxes) - few} boxes are left out",
+        *left,
+    )
 
 
-def _flowchart(outline: Outline, lines: int, calls: tuple[Call, ...], kept: set[str] | None = None) -> tuple[str, Pieces]:
+def _flowchart(
+    outline: Outline, lines: int, calls: tuple[Call, ...], kept: set[str] | None = None
+) -> tuple[str, Pieces]:
     text = "".join(f"{line}\n" for line in _lines(outline, lines, calls, kept))
     return text, ()
 
 
 def _lines(outline: Outline, lines: int, calls: tuple[Call, ...], kept: set[str] | None) -> Iterator[str]:
     yield "flowchart TB"
-    yield f'  accTitle: {mermaid_text(outline.title)}'
-    yield f'  accDescr: {mermaid_text(shorten(outline.summary, 1000))}'
+    yield f"  accTitle: {mermaid_text(outline.title)}"
+    yield f"  accDescr: {mermaid_text(shorten(outline.summary, 1000))}"
     staged: set[str] = set()
     has_path = any(stage.boxes for stage in outline.stages)
     boxes = {box.id: box for box in outline.boxes if kept is None or box.id in kept}
@@ -85,13 +98,19 @@ def _reached(roots: tuple[str, ...], calls: tuple[Call, ...], staged: set[str]) 
 def _node(box: Box, lines: int) -> str:
     shown = [f"{badge_text(line)} {shorten(said(line), 90)}" for line in box.lines[:lines]]
     more = [f"and {len(box.lines) - lines} more lines"] if lines and len(box.lines) > lines else []
-    text = "<br/>".join(mermaid_text(part) for part in (f"{box.table} {box.title}", box.note, *shown, *more) if part)
+    text = "<br/>".join(
+        mermaid_text(part) for part in (f"{box.table} {box.title}", box.note, *shown, *more) if part
+    )
     left, right = ("[[", "]]") if box.members > 1 else ("[", "]")
     return f'{box.id}{left}"{text}"{right}'
 
 
 def _ends(outline: Outline) -> Iterator[str]:
-    for name, lines in (("enter", outline.ends.enter), ("leave", outline.ends.leave), ("here", outline.ends.here)):
+    for name, lines in (
+        ("enter", outline.ends.enter),
+        ("leave", outline.ends.leave),
+        ("here", outline.ends.here),
+    ):
         yield f'  {name}(["{"<br/>".join(mermaid_text(line) for line in lines)}"])'
     yield '  route{{"Routing#58; for this host?"}}'
 

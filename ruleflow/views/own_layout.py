@@ -123,7 +123,10 @@ class _Layout:
             self._wire(call, parent_x, parent_y, inner, middle)
             if middle >= 0 and call.callee not in self.placed:
                 y = self._put(call.callee, inner, y)
-                waiting += [(each, inner, depth + 1, self._middle(call.callee)) for each in reversed(self.calls[call.callee])]
+                waiting += [
+                    (each, inner, depth + 1, self._middle(call.callee))
+                    for each in reversed(self.calls[call.callee])
+                ]
         return y
 
     def _put(self, box: str, x: float, y: float) -> float:
@@ -150,14 +153,24 @@ class _Layout:
             return y + 2, y + 17
         name = shorten(self.sized[call.callee].box.title, 60)
         style = "stub faded" if call.faded else "stub"
-        self._text(Text(x + 12, y + 12, (f"{name}, drawn above" if call.callee != call.caller else f"{name}, itself again",), style, call.callee))
+        self._text(
+            Text(
+                x + 12,
+                y + 12,
+                (f"{name}, drawn above" if call.callee != call.caller else f"{name}, itself again",),
+                style,
+                call.callee,
+            )
+        )
         return y + 18, y + 8
 
     def _wire(self, call: Call, x: float, y: float, to_x: float, to_y: float) -> None:
         begin = (x + 12 if to_x > x else x - 8, y if to_x > x else to_y - 12)
         middle = (begin[0], to_y)
         marks = "".join(f" {mark}" for mark in (call.mark, "faded" if call.faded else "") if mark)
-        self.out.wires.append(Wire((begin, middle, (to_x, to_y)), call.kind + marks, _thickness(call), call=call))
+        self.out.wires.append(
+            Wire((begin, middle, (to_x, to_y)), call.kind + marks, _thickness(call), call=call)
+        )
 
     def _text(self, text: Text) -> None:
         self.out.texts.append(text)
@@ -177,7 +190,7 @@ class _Layout:
         widest = self.out.width
         choice = y + 14
         y = self._route(left, choice)
-        self._road(left, before, y - 1, "route")
+        self._road(left, before, choice, "route")
         fork = choice + 22
         y, before = self._stage("FORWARD", left, y, "route", "FORWARD")
         widest = max(widest, self.out.width)
@@ -218,8 +231,19 @@ class _Layout:
             before = len(self.out.boxes), len(self.out.texts)
             y = self._table(box, inner, y + 4)
             right = max(right, *(bx + size.width + 10 for bx, _, size in self.out.boxes[before[0] :]))
-            right = max([right, *(t.x + text_width(line, SMALL) + 10 for t in self.out.texts[before[1] :] for line in t.lines)])
-        self.out.frames.insert(0, Frame(x + ROAD + 4, top - 4, right - x - ROAD + 2, y - top + 14, hook, "hook", ABOUT[hook]))
+            right = max(
+                [
+                    right,
+                    *(
+                        t.x + text_width(line, SMALL) + 10
+                        for t in self.out.texts[before[1] :]
+                        for line in t.lines
+                    ),
+                ]
+            )
+        self.out.frames.insert(
+            0, Frame(x + ROAD + 4, top - 4, right - x - ROAD + 2, y - top + 14, hook, "hook", ABOUT[hook])
+        )
         self._grow(right + 6, y + 10)
         self._road(x, road - 14, y + 10, hook, begin=begin[-1] if begin else "")
         return y + 10, y + 10
@@ -232,17 +256,27 @@ class _Layout:
         root_y = y + 20
         bottom = self._tree(box, x + 8, root_y)
         right = max(bx + s.width for bx, _, s in self.out.boxes[number:])
-        right = max([right, *(t.x + text_width(line, SMALL) for t in self.out.texts[words:] for line in t.lines)])
+        right = max(
+            [right, *(t.x + text_width(line, SMALL) for t in self.out.texts[words:] for line in t.lines)]
+        )
         self.out.frames.append(Frame(x, y, right - x + 9, bottom - y + 8, size.box.table, "table"))
         self._grow(right + 9, bottom + 8)
-        marks = f" {size.box.mark}" if size.box.mark == "walked" else " faded" if size.box.faded and self.outline.way else ""
+        marks = (
+            f" {size.box.mark}"
+            if size.box.mark == "walked"
+            else " faded"
+            if size.box.faded and self.outline.way
+            else ""
+        )
         road = x - 14 - ROAD / 2
         self.out.wires.append(Wire(((road, root_y + 14), (x + 8, root_y + 14)), f"ask{marks}", 2.0))
         return bottom + 12
 
     def _route(self, x: float, y: float) -> float:
         """The routing decision; gives the y below."""
-        self.out.places.append(Place(x - 6, y, ROAD + 160, 44, ("Routing: for this host?",), self._faded("route", "route")))
+        self.out.places.append(
+            Place(x - 6, y, ROAD + 160, 44, ("Routing: for this host?",), self._faded("route", "route"))
+        )
         self._grow(x + ROAD + 160, y + 44)
         self._text(Text(x + ROAD / 2 + 12, y + 60, ("no: passing through",), "way"))
         self._road(x, y + 45, y + 65, "FORWARD", begin="route")
@@ -254,7 +288,16 @@ class _Layout:
         height = STEP * len(shown) + 14
         width = max(text_width(line, SMALL, bold=True) for line in shown) + 2 * PAD + 10
         place = {"enter": "arrive", "leave": "leave", "here": "deliver"}[style]
-        self.out.places.append(Place(x - 6, y, width, height, shown, self._faded(style, place, "send" if style == "here" else place)))
+        self.out.places.append(
+            Place(
+                x - 6,
+                y,
+                width,
+                height,
+                shown,
+                self._faded(style, place, "send" if style == "here" else place),
+            )
+        )
         self._grow(x + width, y + height)
         return y + height
 
@@ -265,7 +308,14 @@ class _Layout:
     def _road(self, x: float, y: float, to: float, place: str, *, begin: str = "") -> None:
         if to > y + 1:
             middle = x + ROAD / 2
-            self.out.wires.append(Wire(((middle, y), (middle, to)), self._road_style(begin or place, place), 4.0, arrow=place in ("deliver", "leave")))
+            self.out.wires.append(
+                Wire(
+                    ((middle, y), (middle, to)),
+                    self._road_style(begin or place, place),
+                    4.0,
+                    arrow=place in ("deliver", "leave"),
+                )
+            )
 
     def _road_style(self, *places: str) -> str:
         way = self.outline.way
@@ -291,13 +341,19 @@ class _Layout:
             if root in self.placed:
                 continue
             column = columns.index(min(columns))
-            self._text(Text(lefts[column], columns[column] + 4, (f"table {self.sized[root].box.table}",), "table"))
+            self._text(
+                Text(lefts[column], columns[column] + 4, (f"table {self.sized[root].box.table}",), "table")
+            )
             columns[column] = self._tree(root, lefts[column], columns[column] + 10) + GAP + 8
         return max(columns)
 
     def _columns(self, roots: list[str], count: int) -> Iterator[float]:
         """The left edges of columns, wide enough for any of the boxes and what they call."""
-        widest = max(size.width for size in self.sized.values()) + INDENT * min(_DEEPEST, self._depth(roots)) + _WHEN_ROOM * 0.2
+        widest = (
+            max(size.width for size in self.sized.values())
+            + INDENT * min(_DEEPEST, self._depth(roots))
+            + _WHEN_ROOM * 0.2
+        )
         for index in range(count):
             yield MARGIN + index * (widest + GAP)
 
@@ -316,7 +372,7 @@ def _when(call: Call) -> tuple[str, ...]:
         said = f"{call.rules:,} rules, the first for {call.when[0]}"
     else:
         said = "; or ".join(f"rule {call.numbers[index]}, for {when}" for index, when in enumerate(call.when))
-    sign = {"added": "+ added: ", "removed": "− removed: "}.get(call.mark, "")  # noqa: RUF001 - a minus
+    sign = {"added": "+ added: ", "removed": "− removed: "}.get(call.mark, "")
     way = " (goto: no way back)" if call.kind == "goto" else ""
     count = f" ({call.packets:,} packets)" if call.packets else ""
     return wrap(f"{sign}{shorten(said, 160)}{way}{count}", _WHEN_ROOM, SMALL)

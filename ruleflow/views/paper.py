@@ -59,7 +59,9 @@ def _words(text: str, room: float, size: float, *, bold: bool) -> Iterator[str]:
     for word in text.split(" "):
         rest = word
         while text_width(rest, size, bold=bold) > room and len(rest) > 1:
-            fits = next((n for n in range(len(rest) - 1, 0, -1) if text_width(rest[:n], size, bold=bold) <= room), 1)
+            fits = next(
+                (n for n in range(len(rest) - 1, 0, -1) if text_width(rest[:n], size, bold=bold) <= room), 1
+            )
             yield rest[:fits]
             rest = rest[fits:]
         yield rest

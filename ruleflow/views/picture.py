@@ -15,9 +15,12 @@ def picture(outline: Outline, form: str, *, link: str = "", by: str = "own") -> 
     Raises `RuleflowError` where ``dot`` is asked for and not there.
     """
     if form == "json":
+        import json
+
         import msgspec
 
-        return msgspec.json.format(msgspec.json.encode(outline), indent=2).decode() + "\n", outline.notes
+        # json spells out bytes that are no UTF-8 (\\udcff), where msgspec refuses them
+        return json.dumps(msgspec.to_builtins(outline), indent=2) + "\n", outline.notes
     if form == "mermaid":
         from ruleflow.views.mermaid import mermaid
 

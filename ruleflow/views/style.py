@@ -39,17 +39,18 @@ _PICTURE = """
 .rf .place text{font-size:11px}
 .rf .place text.first{font-weight:bold}
 .rf .wire{fill:none;stroke-linejoin:round}
-.rf .road{stroke:var(--road)}
-.rf .ask{stroke:var(--road)}
-.rf .jump{stroke:var(--jump)}
-.rf .goto{stroke:var(--jump);stroke-dasharray:6 4}
+.rf .wire.road{stroke:var(--road)}
+.rf .wire.ask{stroke:var(--road)}
+.rf .wire.jump{stroke:var(--jump)}
+.rf .wire.goto{stroke:var(--jump);stroke-dasharray:6 4}
 .rf .head-road,.rf .head-ask{fill:var(--road)}
 .rf .head-jump,.rf .head-goto{fill:var(--jump)}
-.rf .added.wire{stroke:var(--added);stroke-width:3px}
-.rf .removed.wire{stroke:var(--removed);stroke-width:3px}
+.rf .wire.added{stroke:var(--added);stroke-width:3px}
+.rf .wire.removed{stroke:var(--removed);stroke-width:3px}
 .rf .badge{fill:none;stroke-width:1.3}
 .rf .word{font-size:11px;font-weight:bold}
 .rf .faded{opacity:.42}
+.rf .partly .row:not(.added):not(.removed){opacity:.5}
 .rf .box.walked .body{stroke-width:3.5}
 .rf .wire.walked{stroke-width:6px;stroke:var(--accept)}
 .rf .head-walked{fill:var(--accept)}
@@ -77,17 +78,18 @@ def _set(colours: dict[str, str]) -> str:
 def picture() -> str:
     """The rules for everything inside a picture (class ``rf``)."""
     kinds = "".join(
-        f".rf .k-{kind} .badge{{stroke:var(--{colour})}}.rf .k-{kind} .word{{fill:var(--{colour})}}" for kind, colour in KINDS.items()
+        f".rf .k-{kind} .badge{{stroke:var(--{colour})}}.rf .k-{kind} .word{{fill:var(--{colour})}}"
+        for kind, colour in KINDS.items()
     )
     return _PICTURE.replace("\n", "") + kinds
 
 
-def sheet(more: str = "") -> str:
+def sheet(other: str = "") -> str:
     """The whole style sheet of a picture that stands alone: no variables, for not every viewer knows them (librsvg).
 
-    ``more``: further rules in the same manner.
+    ``other``: other rules, in the same manner, for a picture of another kind.
     """
-    rules = picture() + more
+    rules = other or picture()
     dark = "".join(_with(rule, _DARK) + "}" for rule in rules.split("}") if "var(" in rule)
     return f"{_with(rules, _LIGHT)}@media (prefers-color-scheme:dark){{{dark}}}"
 
