@@ -147,7 +147,21 @@ class Asker:
         key = (_asked(condition), *self._about(condition))
         negated = getattr(condition, "negated", False)
         default = self._is_for_here(condition) and not negated
-        return self.chooser.ask(text, key=key, negated=negated, ref=ref, default=default)
+        taken = self.chooser.ask(text, key=key, negated=negated, ref=ref, default=default)
+        if isinstance(condition, In) and taken != negated:
+            self._take_value(condition)
+        return taken
+
+    def _take_value(self, condition: In) -> None:
+        """A field that is taken to be in a set of one value has that value from here on."""
+        values, only = condition.values, None
+        if isinstance(values, Intervals) and len(values.pairs) == 1 and values.pairs[0][0] == values.pairs[0][1]:
+            only = values.pairs[0][0]
+        elif isinstance(values, Masked) and values.mask == (1 << (condition.field.bits or 0)) - 1:
+            only = values.value
+        if only is not None and getattr(self.state, condition.field.name, None) is None:
+            setattr(self.state, condition.field.name, only)
+            self.state.version += 1
 
     def _is_for_here(self, condition: Condition) -> bool:
         """A packet that somebody says arrives is looked at first as one for this host."""
@@ -186,15 +200,17 @@ class Asker:
     def _settle(self, then: Then, entry: Entry) -> Then:
         """A fork is taken one way: its first way unless the walk's script says otherwise."""
         while isinstance(then, Fork):
-            ways = then.ways
-            chosen = 0
-            for at in range(len(ways) - 1):
-                text = then.why if len(ways) <= 2 else f"{then.why}: way {at + 1}"
-                if self.chooser.ask(text, key=None, ref=entry.ref(self.table), default=True):
-                    break
-                chosen = at + 1
-            then = ways[chosen]
+            ways = then.ways if len(then.ways) > 1 else (*then.ways, _ACCEPTED, Stop("DROP"))
+            then = self._one_way(then.why, ways, entry.ref(self.table))
         return then
+
+    def _one_way(self, why: str, ways: tuple[Then, ...], ref: RuleRef) -> Then:
+        """Of two ways the question itself is asked, of more each way by itself."""
+        for way in ways[:-1]:
+            text = why if len(ways) == 2 else f"{why}; if {_way_text(way)}"
+            if self.chooser.ask(text, ref=ref, default=True):
+                return way
+        return ways[-1]
 
     def _missing(self, entry: Entry) -> None:
         """A jump to a chain that the dump does not have: nothing is known of it, so the next rule is asked."""
@@ -217,6 +233,12 @@ class Asker:
 _SMALL = 6
 """Chains with fewer rules are asked rule by rule: that is as fast as the index."""
 _ACCEPTED = Stop("ACCEPT")
+
+
+def _way_text(way: Then) -> str:
+    if isinstance(way, Stop):
+        return f"it says {way.verdict}"
+    return "it goes back" if isinstance(way, Back) else "the next rule is asked"
 
 
 def condition_text(condition: Condition) -> str:

@@ -8,7 +8,7 @@ import msgspec
 from ruleflow.netfilter.steps import Choice
 from ruleflow.ruleset.ir import RuleRef
 
-LIMIT = 64
+LIMIT = 200
 """How many ways are followed at most."""
 
 Assumed = tuple[tuple[str, bool], ...]

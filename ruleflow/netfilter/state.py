@@ -100,8 +100,7 @@ class State:
             self.__dict__.update((name, value) for name, value in zip(_RARE, others, strict=True) if value is not None)
         self._complete()
         local = entry == "local"
-        if packet.socket_exists is None:
-            self.socket_exists = 1 if local else 0
+        self.socket_exists = int(local) if packet.socket_exists is None else packet.socket_exists
         self.frame = not local and packet.in_interface != "lo"
         self.arrived: str | None = packet.in_interface
         self.done: set[str] = set()

@@ -72,7 +72,7 @@ def walk(of: Ruleset | Host | Machine, packet: Packet, around: Around = NOTHING)
         return outcome
 
     found, complete = explore(once, around.assumed)
-    outcomes = _outcomes([outcome for outcome, _ in found])
+    outcomes = _outcomes([outcome for outcome, _ in found], complete)
     walker, recorder = first[0]
     verdicts = {outcome.verdict for outcome in outcomes}
     return Walk(
@@ -129,8 +129,10 @@ def _walker(
     )  # fmt: skip
 
 
-def _outcomes(found: list[Outcome]) -> tuple[Outcome, ...]:
+def _outcomes(found: list[Outcome], complete: bool) -> tuple[Outcome, ...]:
     """The ways the walk may end, that whose steps are shown first; choices that change nothing are left out."""
+    if not complete:
+        return tuple({outcome.ends_as(): outcome for outcome in reversed(found)}.values())[::-1]
     if len(found) == 1:
         return (msgspec.structs.replace(found[0], choices=()),)
     by_end = {outcome.ends_as(): outcome for outcome in reversed(found)}
@@ -211,7 +213,7 @@ def _quick(at: Machine, packet: Packet, around: Around) -> Verdict:
     if not chooser.made:
         return Verdict(*walker.shortly())
     found, complete = explore(lambda each: _walker(at, packet, around, each, None).run(), around.assumed)
-    outcomes = _outcomes([one for one, _ in found])
+    outcomes = _outcomes([one for one, _ in found], complete)
     verdicts = {one.verdict for one in outcomes}
     outcome = outcomes[0]
     if len(outcomes) == 1 and complete:

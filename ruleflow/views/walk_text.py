@@ -51,7 +51,7 @@ def minimal(walk: Walk) -> str:
     end = walk.end
     packet = end.packet
     to = _end_text(packet.destination, packet.destination_port, packet.family)
-    place = "here" if end.local else end.out_interface or ""
+    place = ("refused" if end.refused else "here") if end.local else end.out_interface or ""
     return " ".join(word for word in (walk.verdict, to, place) if word)
 
 
