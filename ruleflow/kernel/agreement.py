@@ -38,13 +38,13 @@ class Verdict(msgspec.Struct, frozen=True):
 def compare(walk: Walk, seen: Observation, *, path: bool) -> Verdict:
     """Whether one of the walk's outcomes is what the kernel did; ``path``: its rule path is compared, too.
 
-    The path is left out where the walk has several outcomes, since its steps are those of the first alone.
+    The path is left out where a rule's answer hangs on what the kernel chooses from a range: the walk's steps show one way.
     """
     first: tuple[str, ...] = ()
     for outcome in walk.outcomes:
         differs = tuple(_differs(walk, outcome, seen))
         if not differs:
-            wrong = _path_differs(walk, seen) if path and len(walk.outcomes) == 1 else ()
+            wrong = path_differs(walk, seen.steps) if path and is_certain(walk) else ()
             return Verdict(None if wrong else outcome, wrong)
         first = first or differs
     return Verdict(None, first)
@@ -101,8 +101,14 @@ def _rewriting_differs(outcome: Outcome, place: Seen) -> Iterator[str]:
         yield f"mark: the kernel {place.mark:#x}, the walk {outcome.packet.mark or 0:#x}"
 
 
-def _path_differs(walk: Walk, seen: Observation) -> tuple[str, ...]:
-    said, told = list(walked(walk)), list(traced(seen.steps))
+def is_certain(walk: Walk) -> bool:
+    """Whether packet and host decided every rule that was asked."""
+    return len(walk.outcomes) == 1 and not any(isinstance(step, RuleStep) and step.answer == "unknown" for step in walk.steps)
+
+
+def path_differs(walk: Walk, steps: tuple[TraceEvent, ...]) -> tuple[str, ...]:
+    """Where the walk's rule path parts from the kernel's, in words; nothing where it does not."""
+    said, told = list(walked(walk)), list(traced(steps))
     if said == told:
         return ()
     at = next((n for n, pair in enumerate(zip(said, told, strict=False)) if pair[0] != pair[1]), min(len(said), len(told)))

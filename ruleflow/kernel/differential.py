@@ -89,6 +89,7 @@ class Trial:
                 self._disagree(pair)
             else:
                 talk.saw(kind, pair.seen)
+                talk.is_over |= not pair.is_known
         return Result(self.task.packets, self.decided, tuple(self.disagreements))
 
     def _talk(self) -> Conversation:

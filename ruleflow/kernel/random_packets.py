@@ -64,6 +64,8 @@ LENGTHS = (None, None, None, 100, 300, 1200)
 ERRORS = {4: ((3, 3), (3, 1), (11, 0), (3, 13)), 6: ((1, 4), (1, 0), (3, 0), (1, 1))}
 ODD_FLAGS = ("syn,fin", "ack", "rst", "syn,ack", "fin,ack", "psh,ack")
 
+LONGEST, LONGEST_UNHEARD = 9, 3
+"""How many packets a conversation has at most, and one of which nothing gets through."""
 WAYS = ("in", "out", "through")
 
 
@@ -151,14 +153,17 @@ class Conversation:
         self.first = first
         self._after: Header | None = None
         self._there: str | None = None
-        self._answered = False
-        self.tries = 0
+        self._answered = self.is_over = False
+        self._tries = 0
 
     def next(self, random: Random) -> tuple[str, Shot]:
         """The next packet and what it is: ``first``, ``again``, ``reply`` or ``error``."""
-        self.tries += 1
+        self._tries += 1
+        self.is_over |= self._tries >= (LONGEST if self._after else LONGEST_UNHEARD)
         if self._after is None:
             return "first", Shot(self.first)
+        if self.first.destination == number(BROADCAST) and self.first.family == 4:  # nobody answers as all
+            return "again", Shot(self._again())
         kind = random.choices(("again", "reply", "error"), (4, 7, 2 if self._is_quotable() else 0))[0]
         if kind == "again":
             return "again", Shot(self._again())
@@ -170,11 +175,6 @@ class Conversation:
             self._after, self._there = seen.after, seen.interface
         elif kind == "reply":
             self._answered = True
-
-    @property
-    def is_over(self) -> bool:
-        """Whether it has gone on for long enough."""
-        return self.tries >= (3 if self._after is None else 9)
 
     def _is_quotable(self) -> bool:
         return self._after is not None and not self._after.is_error

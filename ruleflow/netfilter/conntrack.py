@@ -105,6 +105,12 @@ def request_of(protocol: int | None, icmp_type: int | None) -> int | None:
     return icmp_type if icmp_type in pairs else next((ask for ask, told in pairs.items() if told == icmp_type), None)
 
 
+def turned_type(protocol: int | None, icmp_type: int | None) -> int | None:
+    """The type of the ICMP answer to a request, or of the request an answer belongs to (icmp_invert_tuple)."""
+    pairs = REQUESTS.get(protocol or 0, {})
+    return pairs.get(icmp_type or 0, request_of(protocol, icmp_type))
+
+
 def remembered(known: tuple[Connection, ...], made: Connection | None) -> tuple[Connection, ...]:
     """The table after a packet of ``made``: the newest first, and only what was confirmed."""
     if made is None or not made.status & CONFIRMED:

@@ -66,6 +66,10 @@ class Tcp(msgspec.Struct, frozen=True):
             following = self.state
         return Tcp(following, self.closing or following == FIN_WAIT, (direction, kind))
 
+    def is_assured(self, before: "Tcp") -> bool:
+        """Whether an acknowledgement makes the connection one to keep when the table is full (IPS_ASSURED)."""
+        return self.state == ESTABLISHED and before.state in (SYN_RECV, ESTABLISHED)
+
     def begins_anew(self, direction: int, flags: int) -> bool:
         """Whether a SYN may open the ended connection again: a FIN ended it, or a reset from the same side."""
         if self.state not in _ENDED or _NEXT[direction, kind_of(flags)][self.state] != SYN_SENT:

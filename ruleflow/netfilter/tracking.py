@@ -52,7 +52,8 @@ def _known(state: State) -> bool:
             state.set_connection(None, INVALID)
             return True
         ended = bool(flags & tcp_states.RST) and not seen
-        connection = msgspec.structs.replace(connection, tcp=after, gone=ended)
+        assured = conntrack.ASSURED if seen and after.is_assured(connection.tcp) else 0
+        connection = msgspec.structs.replace(connection, tcp=after, gone=ended, status=connection.status | assured)
     if direction == 1:
         connection = msgspec.structs.replace(connection, status=connection.status | conntrack.SEEN_REPLY)
     state.set_connection(connection, word, direction)
@@ -116,7 +117,8 @@ def _error(state: State, quoted: "Packet | None") -> None:
     found = None
     if quoted is not None:
         inner = Ends(quoted.source, quoted.destination, quoted.source_port, quoted.destination_port)
-        found = find(state.connections, state.family, quoted.protocol, inner.turned())
+        kind = conntrack.turned_type(quoted.protocol, quoted.icmp_type)
+        found = find(state.connections, state.family, quoted.protocol, inner.turned(), kind)
     if found is None:
         state.set_connection(None, INVALID)
         return
