@@ -108,12 +108,12 @@ class Asker:
     def _meets(self, entry: Entry, conditions: tuple[Condition, ...]) -> bool:
         if self.recorder is None:
             quick = holds(conditions, self.state)
-            return quick if isinstance(quick, bool) else self._choose(entry, quick)
+            return quick if isinstance(quick, bool) else not entry.is_idle and self._choose(entry, quick)
         decision = decide(conditions, self.state)
         if isinstance(decision, Unknown):
-            taken = self._choose(entry, decision)
+            taken = None if entry.is_idle else self._choose(entry, decision)
             self.recorder.unknown(self, entry, decision, taken)
-            return taken
+            return bool(taken)
         if isinstance(decision, No):
             self.recorder.no(self, entry, decision)
             return False
@@ -162,6 +162,7 @@ class Asker:
         if only is not None and getattr(self.state, condition.field.name, None) is None:
             setattr(self.state, condition.field.name, only)
             self.state.version += 1
+            self.state.complete()
 
     def _is_for_here(self, condition: Condition) -> bool:
         """A packet that somebody says arrives is looked at first as one for this host."""

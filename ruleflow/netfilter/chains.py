@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from ruleflow.netfilter.rule_index import Index
 from ruleflow.ruleset.condition import Condition
-from ruleflow.ruleset.effect import CONTINUE, Effects
+from ruleflow.ruleset.effect import CONTINUE, Continue, Effects, Log, Note
 from ruleflow.ruleset.ir import Chain, Goto, Jump, Rule, RuleRef, Table
 
 if TYPE_CHECKING:
@@ -25,6 +25,14 @@ class Entry:
         self.jump: str | None = target.chain if isinstance(target, Jump | Goto) else None
         self.goto = isinstance(target, Goto)
         self.effects: Effects = _NOTHING if target is None or self.jump else target.effects()  # type: ignore[union-attr]
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing hangs on it: it counts, or reports, and the next rule is asked."""
+        effects = self.effects
+        return self.jump is None and isinstance(effects.then, Continue) and all(
+            isinstance(change, Log | Note) for change in effects.changes
+        )
 
     def ref(self, table: str) -> RuleRef:
         """Where the rule stands."""

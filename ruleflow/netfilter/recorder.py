@@ -43,15 +43,16 @@ class Recorder:
             self._decided(condition, holds=True)
         self._begin(asker, entry, "match", None, "")
 
-    def unknown(self, asker: "Asker", entry: "Entry", decision: Unknown, taken: bool) -> None:
+    def unknown(self, asker: "Asker", entry: "Entry", decision: Unknown, taken: bool | None) -> None:
         """A rule of which it is not known whether the packet meets it."""
         self._begin(asker, entry, "unknown", taken, decision.why)
 
     def _begin(self, asker: "Asker", entry: "Entry", answer: str, taken: bool | None, why: str) -> None:
         then = "next"
-        if entry.jump is not None and taken is not False:
+        taken_or_idle = taken is not False
+        if entry.jump is not None and taken_or_idle:
             then = "goto" if entry.goto else "jump"
-        chain = entry.jump if taken is not False else None
+        chain = entry.jump if taken_or_idle else None
         self.add(RuleStep(
             asker.hook, entry.ref(asker.table), asker.depth, answer, then=then, chain=chain, why=why, taken=taken,
         ))  # fmt: skip

@@ -98,7 +98,7 @@ class State:
             self.fragment = fragment
         if any(value is not None for value in others):
             self.__dict__.update((name, value) for name, value in zip(_RARE, others, strict=True) if value is not None)
-        self._complete()
+        self.complete()
         local = entry == "local"
         self.socket_exists = int(local) if packet.socket_exists is None else packet.socket_exists
         self.frame = not local and packet.in_interface != "lo"
@@ -109,7 +109,7 @@ class State:
         self.assumed: dict[str, None] = {}
         self.touched: set[str] = set()
 
-    def _complete(self) -> None:
+    def complete(self) -> None:
         """A tcp packet of which no flags are told begins a connection, an icmp packet asks for an echo."""
         if self.protocol == 6:
             if self.tcp_flags is None:

@@ -132,6 +132,7 @@ class _Page:
         yield _columns(left, f"{answer:{_ANSWER}}{then}", line, _ANSWER + _THEN + len(then) - len(_plain(then)))
         if step.answer == "unknown":
             taken = "taken as a match" if step.taken else "taken as no match"
+            taken = "either way the next rule is asked" if step.taken is None else taken
             yield f"{indent}     {visible(step.why)}: {taken}"
         for change in step.changes:
             yield f"{indent}     {_change(change, self.walk.packet.family)}"
