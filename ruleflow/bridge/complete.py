@@ -98,11 +98,14 @@ class _Completion:
 
     def _free_gateway(self, network: str, subnet: Subnet) -> Address:
         """The first address that no endpoint asks for."""
-        asked = {
+        return free_address(subnet, self._asked(network)) or first_host(subnet)
+
+    def _asked(self, network: str) -> set[Address]:
+        """The addresses that endpoints of a network ask for."""
+        return {
             address for endpoint in self.draft.endpoints if endpoint.network in (network, None)
             for address in endpoint.addresses.values() if address is not None
         }  # fmt: skip
-        return free_address(subnet, asked) or first_host(subnet)
 
     def _range(self, place: Value, pool: dict[str, Any], subnet: Subnet) -> None:
         part = pool.get("ip_range")
@@ -160,6 +163,9 @@ class _Completion:
             if network.outbound(family) is not None and network.subnet(family) is None:
                 place = _place(draft.value, draft.key, f"outbound_addr{family}")
                 self.faults.add(place, f"the network {network.name!r} has no IPv{family} subnet", "leave the address out")
+        if network.mtu is not None and network.mtu < 1280 and network.subnet6 is not None:
+            place = _place(draft.value, draft.key, "mtu")
+            self.faults.add(place, f"IPv6 needs an mtu of 1280, not {network.mtu}", "write 1280 or more")
         return network
 
     # -- endpoints --------------------------------------------------------------------------------------
@@ -200,10 +206,10 @@ class _Completion:
             return
         owner = self.taken.get((network.name, address))
         if not usable(address, subnet):
-            free = free_address(subnet, self._occupied(network))
+            free = free_address(subnet, self._occupied(network) | self._asked(network.name))
             self.faults.add(place, f"{address} is no address of {subnet}, the subnet of {network.name!r}", f"write {free}")
         elif owner is not None:
-            free = free_address(subnet, self._occupied(network))
+            free = free_address(subnet, self._occupied(network) | self._asked(network.name))
             self.faults.add(place, f"{address} is taken by {owner}", f"write {free}, or leave it out and a free one is given")
         self.taken.setdefault((network.name, address), f"the endpoint {draft.name!r}")
 
@@ -255,7 +261,8 @@ class _Completion:
                 f'write "{own}:{own}/{port.protocol}", or gateway_mode: routed for the network',
             )  # fmt: skip
             return None
-        if port.host_ip is not None and port.host_ip.is_loopback and not network.localhost and self.draft.layout == "native":
+        loopback = port.host_ip is not None and port.host_ip.version == 4 and port.host_ip.is_loopback
+        if loopback and not network.localhost and self.draft.layout == "native":
             self.faults.add(
                 wanted.place, f"{port.host_ip} is published only where the network {network.name!r} allows it",
                 "write localhost: true for the network",

@@ -137,8 +137,11 @@ def choice(*words: str) -> Reader:
     def read(value: Value, faults: Faults) -> str | None:
         if value.text in words:
             return value.text
-        wanted = f"none of {', '.join(words)}" if len(words) > 1 else f"not {words[0]}"
-        faults.add(value, f"{value.kind} is {wanted}", suggestion(value.text or "", dict.fromkeys(words)))
+        if len(words) == 1:
+            faults.add(value, f"this must be {words[0]}, not {value.kind}", f"write {words[0]}")
+        else:
+            help_ = suggestion(value.text or "", dict.fromkeys(words))
+            faults.add(value, f"{value.kind} is none of {', '.join(words)}", help_)
         return None
 
     return read

@@ -131,6 +131,9 @@ def _proxy(endpoint: str, port: PortMap, address: Address, family: int) -> Proxy
 def _unserved(declaration: Declaration) -> Iterator[str]:
     for endpoint in declaration.endpoints:
         network = declaration.network(endpoint.network)
+        if network.internal and endpoint.ports:
+            yield f"{endpoint.name}: the network {network.name} is internal, and its ports are not published"
+            continue
         for port in endpoint.ports:
             host = bound(port, network, 6).host_ip if port.serves(6) else None
             if host is not None and host.is_loopback and host.version == 6:
@@ -138,5 +141,5 @@ def _unserved(declaration: Declaration) -> Iterator[str]:
                     f"{endpoint.name}: {port} cannot be served by rules, for IPv6 has no route_localnet; a program that "
                     f"listens on {bracketed(host)} would have to relay it"
                 )
-            if port.host_ip is not None and endpoint.address(port.host_ip.version) is None and not network.internal:
+            if port.host_ip is not None and endpoint.address(port.host_ip.version) is None:
                 yield f"{endpoint.name}: {port} cannot be served by rules, for it has no IPv{port.host_ip.version} address"

@@ -56,7 +56,7 @@ def read_declaration(
 
 
 def _draft(tree: Value, faults: Faults) -> Draft:
-    found = fields(tree, _TOP, "a declaration", faults)
+    found = {} if tree.empty else fields(tree, _TOP, "a declaration", faults)
     draft = Draft(
         networks=list(found.get("networks", ())), endpoints=list(found.get("endpoints", ())),
         layout=found.get("layout", "native"), userland_proxy=found.get("userland_proxy"),
