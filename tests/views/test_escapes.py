@@ -1,15 +1,15 @@
 """What somebody else wrote comes back from every format as it is shown, and is never read as anything but text."""
 
-import json
 import re
 import shutil
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
+from hostile import NAMES, hostile, names, texts
 from hypothesis import given, settings
+from mermaid_reader import real_mermaid
 
 from ruleflow.analysis.outline import Outline
 from ruleflow.analysis.outlining import outline
@@ -19,14 +19,13 @@ from ruleflow.views.dot import dot, dot_text
 from ruleflow.views.graph import svg
 from ruleflow.views.mermaid import mermaid, mermaid_text
 from ruleflow.views.paper import xml
-from tests.views.hostile import NAMES, hostile, names, texts
 
 SVG = "{http://www.w3.org/2000/svg}"
 
 
 @given(texts)
 def test_xml_comes_back_as_content_and_as_attribute(text: str) -> None:
-    read = ElementTree.fromstring(f'<a b="{xml(text)}">{xml(text)}</a>')
+    read = ET.fromstring(f'<a b="{xml(text)}">{xml(text)}</a>')
     assert (read.text or "", read.get("b")) == (visible(text), visible(text))
 
 
@@ -47,7 +46,7 @@ def _of(names: list[str], level: str = "rules") -> Outline:
 
 
 def _texts(picture: str) -> Iterator[str]:
-    for element in ElementTree.fromstring(picture).iter(f"{SVG}text"):
+    for element in ET.fromstring(picture).iter(f"{SVG}text"):
         yield element.text or ""
 
 
@@ -59,7 +58,7 @@ def test_hostile_names_survive_in_svg(level: str) -> None:
 
 
 def test_nothing_of_a_hostile_dump_becomes_an_element() -> None:
-    root = ElementTree.fromstring(svg(_of(list(NAMES))))
+    root = ET.fromstring(svg(_of(list(NAMES))))
     ours = {"svg", "title", "desc", "style", "g", "rect", "text", "path", "polygon", "a"}
     assert {element.tag.removeprefix(SVG) for element in root.iter()} <= ours
 
@@ -89,23 +88,6 @@ def test_dot_reads_any_name(name: str) -> None:
         ["dot", "-Tcanon"], input=dot(_of([name])).encode(), capture_output=True, check=True
     )
     assert done.stderr == b""
-
-
-TOOLING = Path(__file__).parent / "tooling"
-
-
-def real_mermaid(sources: list[str]) -> list[dict[str, object]]:
-    """What the npm package mermaid makes of some texts."""
-    if shutil.which("node") is None or not (TOOLING / "node_modules" / "mermaid").is_dir():
-        pytest.skip("the npm package mermaid is not installed: npm install --prefix tests/views/tooling")
-    done = subprocess.run(
-        ["node", str(TOOLING / "parse.mjs")],
-        input=json.dumps(sources).encode(),
-        capture_output=True,
-        check=True,
-    )
-    found: list[dict[str, object]] = json.loads(done.stdout)
-    return found
 
 
 def _decoded(label: str) -> str:

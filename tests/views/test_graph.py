@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from mermaid_reader import real_mermaid
 
 from ruleflow.analysis.ends import ends_of
 from ruleflow.analysis.outline import Outline
@@ -20,7 +21,6 @@ from ruleflow.views.box_size import STEP, TEXT, TITLE
 from ruleflow.views.own_layout import layout
 from ruleflow.views.paper import text_width, wrap
 from ruleflow.views.picture import picture
-from tests.views.test_escapes import real_mermaid
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = sorted(path.name for path in (ROOT / "samples").glob("*.rules"))
