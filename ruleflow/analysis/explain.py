@@ -10,6 +10,7 @@ from ruleflow.analysis.chains import PATH, Calls
 from ruleflow.analysis.explanation import ChainSaid, Claim, Explained, Explanation, Phrase, RuleSaid, Summary
 from ruleflow.analysis.short import in_short
 from ruleflow.analysis.spans import Spans
+from ruleflow.errors import RuleflowError
 from ruleflow.ruleset.document import Document
 from ruleflow.ruleset.ir import Chain, Rule, RuleRef, Ruleset, Table
 
@@ -216,16 +217,31 @@ def _empty(chain: Chain) -> str:
     return ""
 
 
-def narrowed(explanation: Explanation, *, table: str | None = None, chain: str | None = None, depth: int | None = None) -> Explanation:
-    """Only the chains of ``table`` and those that ``chain`` names, with what they call down to ``depth`` calls."""
+def narrowed(
+    explanation: Explanation, *, table: str | None = None, chain: str | None = None, depth: int | None = None
+) -> Explanation:
+    """Only the chains of ``table`` and those that ``chain`` names, with what they call down to ``depth`` calls.
+
+    Raises `RuleflowError` where there is no such table or chain that has something to say.
+    """
+    if table is None and chain is None and depth is None:
+        return explanation
+    tables = {said.table: None for told in explanation.rulesets for said in told.chains}
+    if table is not None and table not in tables:
+        raise _nothing_of(f"table {table!r}", list(tables))
+    names = {said.name: None for told in explanation.rulesets for said in told.chains if table in (None, said.table)}
+    if chain is not None and chain not in names:
+        raise _nothing_of(f"chain {chain!r}", list(names))
     return msgspec.structs.replace(
-        explanation, rulesets=tuple(_narrowed(told, table, chain, depth) for told in explanation.rulesets)
+        explanation, rulesets=tuple(_narrowed(told, table, chain, depth) for told in explanation.rulesets), host=()
     )
 
 
+def _nothing_of(what: str, names: list[str]) -> RuleflowError:
+    return RuleflowError(f"there is no {what} with rules", help=f"there are: {_listed(names, 24)}" if names else None)
+
+
 def _narrowed(told: Explained, table: str | None, chain: str | None, depth: int | None) -> Explained:
-    if table is None and chain is None and depth is None:
-        return told
     mine = [said for said in told.chains if table in (None, said.table)]
     first = [said for said in mine if said.name == chain] if chain else [said for said in mine if _is_root(said)]
     kept = {(said.table, said.name) for said in first}

@@ -311,6 +311,16 @@ def test_only_some_chains() -> None:
     assert [said.name for said in narrowed(whole, chain="DOCKER", depth=0).rulesets[0].chains] == ["DOCKER", "DOCKER"]
 
 
+def test_a_chain_that_is_not_there_is_said() -> None:
+    from ruleflow.errors import RuleflowError
+
+    whole = explain(parse(sample("docker-port-80").read_text()))
+    with pytest.raises(RuleflowError, match="there is no chain 'DOKER' with rules"):
+        narrowed(whole, chain="DOKER")
+    with pytest.raises(RuleflowError, match="there is no table 'security' with rules"):
+        narrowed(whole, table="security")
+
+
 # -- real rule sets ---------------------------------------------------------------------------------------
 
 

@@ -138,6 +138,24 @@ def test_rules_that_a_person_put_into_dockers_chains_get_no_reason_of_dockers() 
     assert "filter -A FORWARD -i eth1 ! -o eth1 -j ACCEPT" not in claims
 
 
+def test_another_network_behind_dockers_bridge_is_not_dockers() -> None:
+    """A VPN that leaves docker0 alone has the same shape; the containers' addresses tell them apart."""
+    vpn = "-A POSTROUTING -s 10.8.0.0/24 ! -o docker0 -j MASQUERADE"
+    own = "-A POSTROUTING -s 172.17.0.0/16 ! -o docker0 -j MASQUERADE"
+    for text in (CLASSIC_PROXY.replace(own, f"{vpn}\n{own}"), LAYOUTS["28.0.0"].replace(own, f"{own}\n{vpn}")):
+        claims = told(ruleflow.parse(text))
+        assert claims[f"nat {own}"].owner == "Docker"
+        assert (claims[f"nat {vpn}"].code, claims[f"nat {vpn}"].owner) == ("masquerade", "")
+
+
+def test_what_a_person_forwards_by_dockers_chain_is_not_dockers() -> None:
+    mine = "-A DOCKER -p tcp -m tcp --dport 9000 -j DNAT --to-destination 10.0.0.5:9000"
+    loop = "-A POSTROUTING -s 10.0.0.5/32 -d 10.0.0.5/32 -p tcp -m tcp --dport 9000 -j MASQUERADE"
+    claims = told(ruleflow.parse(CLASSIC_PROXY.replace("-A DOCKER -i docker0 -j RETURN", f"-A DOCKER -i docker0 -j RETURN\n{mine}\n{loop}")))
+    assert (claims[f"nat {mine}"].code, claims[f"nat {mine}"].owner) == ("forward-port", "")
+    assert (claims[f"nat {loop}"].code, claims[f"nat {loop}"].owner) == ("docker-self-masquerade", "")
+
+
 def test_a_port_published_on_loopback_and_what_stops_the_neighbours() -> None:
     claims = told(ruleflow.parse(DOCKER_29_LOOPBACK))
     dnat = claims["nat -A DOCKER -d 127.0.0.1/32 ! -i bridge1 -p tcp -m tcp --dport 8080 -j DNAT --to-destination 192.0.2.2:80"]
@@ -234,6 +252,12 @@ def test_the_shares_of_endpoints_are_those_of_all_connections() -> None:
     assert kubernetes.shares(jumps) == pytest.approx([1 / 3, 1 / 3, 1 / 3], abs=1e-6)
     second = told(ruleflow.parse(KUBE))['nat -A KUBE-SVC-SHOP -m comment --comment "shop/web:http" -m statistic --mode random --probability 0.50000000000 -j KUBE-SEP-B']
     assert second.reason.startswith("Endpoint 2 of 3 takes 50 % of what the 1 before left, which makes 33.33 % of all new connections.")
+
+
+def test_shares_are_not_told_where_something_else_than_chance_decides() -> None:
+    text = KUBE.replace("--mode random --probability 0.33333333349", "--mode nth --every 3 --packet 0")
+    claims = told(ruleflow.parse(text))
+    assert not [rule for rule, claim in claims.items() if claim.code == "kube-proxy-choose"]
 
 
 def test_the_hairpin_of_a_pod() -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from ruleflow.analysis.explanation import Claim
 from ruleflow.analysis.idioms.shape import Shape, Shapes, places
 from ruleflow.ruleset.ir import RuleRef
+from ruleflow.ruleset.values import Prefix
 
 CHAINS = frozenset(
     {
@@ -20,6 +21,8 @@ CHAINS = frozenset(
 )  # fmt: skip
 
 
+_POOLS = frozenset({0xAC1, 0xC0A})
+"""The upper 12 bits of Docker's default address pools: 172.16.0.0/12, and 192.168.0.0/16 in 192.160.0.0/12."""
 _BRIDGE = re.compile(r"docker0|docker_gwbridge|br-[0-9a-f]{12}")
 """How Docker names bridges itself; a user may give any name."""
 
@@ -80,6 +83,34 @@ class Docker:
         return frozenset(found)
 
     @functools.cached_property
+    def networks(self) -> dict[str, Prefix]:
+        """The network of each bridge, by the rule that hides it; a bridge has one, so the one that fits is taken."""
+        found: dict[str, list[Prefix]] = {}
+        for one in self.shapes.chain("nat", "POSTROUTING"):
+            bridge = one.negated("out")
+            if one.asks("source", "out") and one.source and bridge in self.bridges and one.rewrites is not None:
+                found.setdefault(str(bridge), []).append(one.source)
+        return {bridge: net for bridge, nets in found.items() if (net := self._fitting(bridge, nets)) is not None}
+
+    def _fitting(self, bridge: str, nets: list[Prefix]) -> Prefix | None:
+        """The network that holds the containers on the bridge; without any, the only one, or one of Docker's own pools."""
+        containers = {
+            one.destination.address for one in (*self.shapes.chain("filter", "DOCKER"), *self.shapes.chain("raw", "PREROUTING"))
+            if one.destination is not None and bridge in (one.get("out"), one.negated("in"))
+        }  # fmt: skip
+        if containers:
+            nets = [net for net in nets if any(address & net.mask == net.address for address in containers)]
+        elif len(nets) > 1:
+            nets = [net for net in nets if net.family == 6 or net.address >> 20 in _POOLS]
+        return nets[0] if nets else None
+
+    def inside(self, address: int) -> bool:
+        """Whether an address may be a container's: it is in a network, or there are networks we do not know."""
+        if self.bridges - self.networks.keys():
+            return True
+        return any(address & net.mask == net.address for net in self.networks.values())
+
+    @functools.cached_property
     def proxy(self) -> bool | None:
         """Whether the userland proxy serves loopback, by the jump in nat OUTPUT; None without it."""
         jumps = [one for one in self.shapes.called("nat", "DOCKER") if one.ref.chain == "OUTPUT"]
@@ -98,13 +129,17 @@ class Docker:
             return "18.06 to 27"
         return "1.10 to 18.05"
 
-    def claim(self, code: str, one: Shape, reason: str, purpose: str = "", also: list[Shape] | None = None) -> Claim:
-        """A claim about one rule, with the evidence: the shape of the rule, and what was looked at beside it."""
+    def claim(self, code: str, one: Shape, reason: str, purpose: str = "", also: list[Shape] | None = None, *, owned: bool = True) -> Claim:
+        """A claim about one rule, with the evidence: its shape, and what was looked at beside it.
+
+        ``owned`` is false where the rule has the shape but not the addresses of one of Docker's.
+        """
         seen = also or []
-        by = "by names and shape" if self.known else "by shape alone"
+        known = self.known and owned
+        by = "by names and shape" if known else "by shape alone"
         if seen:
             by += f", with {places(seen)}"
-        owner = "Docker" if self.known else ""
+        owner = "Docker" if known else ""
         words = purpose if purpose.startswith("to ") or not purpose else f"for {purpose}"
         return Claim(f"docker-{code}", (one.ref,), reason, by, owner, words, tuple(other.ref for other in seen))
 

@@ -59,6 +59,8 @@ def publish_port(docker: Docker, one: Shape) -> Claim | None:
     change = one.rewrites
     if change is None or change.what != "destination" or change.low is None or change.low != change.high:
         return None
+    if not docker.inside(change.low):
+        return None
     asked = set(one.facts) - {"destination", "in", "source"}
     if asked != {"protocol", "dport"} or not is_host(one.get("destination") or one_host(docker.family)):
         return None
@@ -142,7 +144,7 @@ def masquerade_outgoing(docker: Docker, one: Shape) -> Claim | None:
     if change is None or change.what != "source" or not one.asks("source", "out"):
         return None
     bridge = one.negated("out")
-    if bridge not in docker.bridges or one.source is None or is_host(one.source):
+    if bridge not in docker.bridges or one.source is None or docker.networks.get(str(bridge)) != one.source:
         return None
     into = f"the address {address_text(change.low, docker.family)}" if change.low is not None else "the address of that interface"
     reason = (
@@ -195,7 +197,8 @@ def self_masquerade(docker: Docker, one: Shape) -> Claim | None:
         "bridge there as source: the answer comes back here, and both translations are undone. Where bridged frames visit "
         "iptables, the container's bridge port must be in hairpin mode too, for the frame leaves by the port it came in on."
     )
-    return docker.claim("self-masquerade", one, reason + _spare(dnats), f"the published {host_ports}", dnats[:3])
+    owned = docker.inside(one.source.address)
+    return docker.claim("self-masquerade", one, reason + _spare(dnats), f"the published {host_ports}", dnats[:3], owned=owned)
 
 
 def _same_protocol(dnat: Shape, one: Shape) -> bool:
@@ -228,7 +231,8 @@ def _self_masquerade_alone(docker: Docker, one: Shape) -> Claim | None:
         "to itself would stay on its own loopback, where nobody can translate it back. So this host puts its own "
         "address there as source: the answer comes back here, and both translations are undone."
     )
-    return docker.claim("self-masquerade", one, reason, f"{who} as a client of its own published port")
+    purpose = f"{who} as a client of its own published port"
+    return docker.claim("self-masquerade", one, reason, purpose, owned=docker.inside(one.source.address))
 
 
 # -- raw, mangle ------------------------------------------------------------------------------------------

@@ -176,6 +176,8 @@ def choose(owner: Owner, one: Shape) -> Claim | None:
     if not set(one.facts) <= {"statistic.mode", "statistic.probability"}:
         return None
     jumps = _endpoints(owner.shapes, one.ref.chain)
+    if not all(_by_chance(jump) for jump in jumps):
+        return None
     mine = next((share for jump, share in zip(jumps, shares(jumps), strict=True) if jump.ref == one.ref), None)
     if mine is None:
         return None
@@ -190,6 +192,11 @@ def choose(owner: Owner, one: Shape) -> Claim | None:
         "about what those before it left, so that equal shares need rising probabilities."
     )
     return owner.claim("choose", one, reason, f"{_percent(mine)} of the connections")
+
+
+def _by_chance(jump: Shape) -> bool:
+    """Whether a jump asks for chance alone, or for nothing."""
+    return set(jump.facts) <= {"statistic.mode", "statistic.probability"} and not any(isinstance(v, Not) for v in jump.facts.values())
 
 
 def _percent(share: float) -> str:
