@@ -63,8 +63,9 @@ def _pieces(match: Match | Opaque) -> tuple[Piece, ...]:
         return (Piece(f"and only when {match.text} says so", match, (), _LATER),)
     if match.name == "comment":
         return ()
+    only = "but only " if match.name == "statistic" else ""  # "everything, but only 25% of the packets, at random"
     return tuple(
-        Piece(text, match, (row,) if row is not None else (), _slot(match, row, text))
+        Piece(text if text.startswith("all ") else only + text, match, (row,) if row is not None else (), _slot(match, row, text))
         for row, text in match.phrases()
         if text
     )
@@ -103,6 +104,8 @@ def _sentence(pieces: list[Piece]) -> str:
 
 
 def _lead(before: int, piece: Piece) -> str:
+    if piece.text.startswith(("but ", "not ")):
+        return ", " if before >= 0 or piece.text.startswith("but ") else " "
     if piece.slot == _STATE:
         return " " if before < 0 else ", "
     if piece.slot == before == _TO_PORT:
@@ -174,8 +177,16 @@ def does(rule: Rule, table: str, hooks: frozenset[str], policy: str | None = Non
     pieces = tuple(_does(rule, table, hooks, policy))
     text = ""
     for piece in pieces:
-        text += ("" if not text else " " if piece.text.startswith(_ADDED) else ", ") + piece.text
+        text += _behind(text, piece.text) + piece.text
     return text, pieces
+
+
+def _behind(text: str, phrase: str) -> str:
+    """What parts a phrase from the text before it."""
+    if not text:
+        return ""
+    again = phrase.startswith("with ") and " with " in text
+    return " " if (phrase.startswith(_ADDED) and not again) or text.endswith(" of") else ", "
 
 
 def _does(rule: Rule, table: str, hooks: frozenset[str], policy: str | None) -> Iterator[Piece]:

@@ -97,6 +97,12 @@ def test_the_source_with_carets(golden: Golden) -> None:
         ("-A INPUT -j RETURN", "everything", "leave it to the policy"),
         ("-A INPUT -p tcp -m colour --hue 3 -j ACCEPT", "tcp, and only when -m colour --hue 3 says so", "let in"),
         ("-A INPUT -p tcp", "tcp", "only count"),
+        ("-A INPUT -m statistic --mode random --probability 0.25 -j DROP", "everything, but only 25% of the packets, at random", "drop"),
+        (
+            '-A INPUT -j LOG --log-prefix "x " --log-level 7 --log-tcp-options', "everything",
+            'log it with the prefix "x " at level debug, with tcp options',
+        ),
+        ("-A INPUT -m conntrack ! --ctstate NEW -j ACCEPT", "everything, but no packet in a new connection", "let in"),
     ],
 )  # fmt: skip
 def test_one_line_a_rule(rule: str, who: str, does: str) -> None:
