@@ -8,6 +8,8 @@ from ruleflow.netfilter.host import Address, Host, Interface, Nexthop, Route, Sy
 from ruleflow.netfilter.kernel_routes import kernel_routes
 from ruleflow.netfilter.numbers import address_text, within
 from ruleflow.netfilter.read_host import default_rules
+from ruleflow.ruleset.matches.header import Header
+from ruleflow.ruleset.values import Not, Prefix
 
 if TYPE_CHECKING:
     from ruleflow.ruleset.ir import Rule, Ruleset
@@ -191,32 +193,24 @@ def _is_loopback(address: int, family: int) -> bool:
 
 
 class _Facts:
-    """The plain conditions of a rule, by the name of the field they read."""
+    """What a rule asks of addresses and interfaces: the options every rule may have."""
 
     def __init__(self, rule: "Rule") -> None:
-        from ruleflow.ruleset.condition import In
+        first = rule.matches[0] if rule.matches else None
+        self.header = first if isinstance(first, Header) else None
 
-        self.conditions = [one for one in rule.conditions() if isinstance(one, In)]
-
-    def interfaces(self, field: str, *, negated: bool = False) -> list[str]:
-        """The interfaces named, wildcards left out."""
-        from ruleflow.ruleset.condition import Names
-
-        return [
-            name
-            for one in self.conditions
-            if one.field.name == field and one.negated == negated and isinstance(one.values, Names)
-            for name in one.values.patterns
-            if not name.endswith("+")
-        ]
+    def interfaces(self, field: str, *, negated: bool = False) -> tuple[str, ...]:
+        """The interface named, if it is no wildcard."""
+        value = getattr(self.header, field, None)
+        if value is None or isinstance(value, Not) != negated:
+            return ()
+        name = value.value if isinstance(value, Not) else value
+        return () if name.endswith("+") else (name,)
 
     def network(self, field: str, width: int) -> Network | None:
-        """The one network asked for, None where there is none, or none with a prefix."""
-        from ruleflow.ruleset.condition import Masked
-
-        for one in self.conditions:
-            if one.field.name == field and not one.negated and isinstance(one.values, Masked):
-                length = one.values.mask.bit_count()
-                if one.values.mask == ((1 << length) - 1) << (width - length):
-                    return one.values.value, length
-        return None
+        """The network asked for, None where there is none, or none with a prefix."""
+        value = getattr(self.header, field, None)
+        if not isinstance(value, Prefix):
+            return None
+        length = value.mask.bit_count()
+        return (value.address, length) if value.mask == ((1 << length) - 1) << (width - length) else None
