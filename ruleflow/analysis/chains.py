@@ -89,26 +89,28 @@ def sends_back(rule: Rule) -> bool:
 
 
 def always_decides(table: Table, name: str, depth: int = 0) -> bool:
-    """Whether a chain gives every packet a verdict, as far as is simply seen: it ends in one, and sends none back."""
+    """Whether a chain gives every packet a verdict, as far as is simply seen: it ends in one, and sends none back.
+
+    A RETURN or goto inside of a chain that it jumps to does no harm: what comes back from there goes on here.
+    """
     if name not in table or depth > 8:
         return False
     for rule in table[name].rules:
-        then = None if rule.target is None or isinstance(rule.target, Jump | Goto) else rule.target.effects().then
-        if isinstance(rule.target, Goto) or isinstance(then, Back):
-            return False
-        if unconditional(rule):
-            if isinstance(then, Stop):
+        if isinstance(rule.target, Jump | Goto):
+            decided = (unconditional(rule) or isinstance(rule.target, Goto)) and always_decides(
+                table, rule.target.chain, depth + 1
+            )
+            if isinstance(rule.target, Goto) and not decided:
+                return False  # what the other chain leaves undecided goes to the caller, not on here
+            if decided and unconditional(rule):
                 return True
-            if isinstance(rule.target, Jump) and always_decides(table, rule.target.chain, depth + 1):
-                return True
-        if isinstance(rule.target, Jump) and _sends_back_oddly(table, rule.target.chain):
+            continue
+        then = None if rule.target is None else rule.target.effects().then
+        if isinstance(then, Back):
             return False
+        if unconditional(rule) and isinstance(then, Stop):
+            return True
     return False
-
-
-def _sends_back_oddly(table: Table, name: str) -> bool:
-    """A called chain's RETURN comes back here, so it does no harm; a goto in it may leave from elsewhere."""
-    return name in table and any(isinstance(rule.target, Goto) for rule in table[name].rules)
 
 
 def never_asked(table: Table, chain: Chain) -> dict[int, str]:

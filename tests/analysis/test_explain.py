@@ -151,6 +151,21 @@ def test_a_jump_to_a_chain_that_decides_everything_ends_the_chain_too() -> None:
     assert notes_of(rules, "INPUT") == ["", "", "never reached: line 6 takes everything"]
 
 
+@pytest.mark.parametrize(
+    ("rules", "decided"),
+    [
+        (["-A sub -p tcp -g away", "-A away -p udp -j DROP"], True),  # what comes back goes on in INPUT
+        (["-A INPUT -p tcp -g away", "-A away -p udp -j DROP"], False),  # what away leaves meets the policy
+        (["-A INPUT -p tcp -g away", "-A away -j DROP"], True),
+        (["-A INPUT -p tcp -j RETURN"], False),
+    ],
+)
+def test_whether_the_policy_is_ever_asked(rules: list[str], decided: bool) -> None:
+    heads = ":INPUT ACCEPT [0:0]\n:away - [0:0]\n:sub - [0:0]\n"
+    told = chain(filter_table("-A INPUT -j sub", *rules, "-A INPUT -j DROP", heads=heads), "INPUT")
+    assert (told.rest == "") is decided
+
+
 def test_the_same_rule_again_decides_nothing_but_not_where_there_is_memory() -> None:
     limited = "-A INPUT -p tcp -m limit --limit 3/sec -j ACCEPT"
     rules = filter_table("-A INPUT -p tcp -j ACCEPT", limited, limited, "-A INPUT -p tcp -j DROP")
