@@ -95,9 +95,9 @@ def refuse_unsettled(journal: Journal) -> None:
         return
     if pending.done:
         raise JournalError(
-            f"an {pending.action} of {journal.name} waits for its confirmation", help="ruleflow confirm, or ruleflow rollback"
+            f"the {pending.action} of {journal.name} waits for its confirmation", help="ruleflow confirm, or ruleflow rollback"
         )
-    raise JournalError(f"an {pending.action} of {journal.name} was cut off", help="ruleflow rollback")
+    raise JournalError(f"the {pending.action} of {journal.name} was cut off", help="ruleflow rollback")
 
 
 def _settle_without_steps(store: Store, journal: Journal, prepared: Prepared, backend: Backend) -> Journal:

@@ -1,0 +1,250 @@
+"""Putting a declaration on a host and taking it away: nothing foreign changes, and at each moment there is a way back."""
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from applied_host import AppliedHost, applied_host, changed, declared, in_process
+
+from ruleflow.kernel.apply import ApplyFailedError, Hook, rollback
+from ruleflow.kernel.backend import Backend
+from ruleflow.kernel.journal import BusyError, JournalError
+from ruleflow.kernel.links import within
+from ruleflow.kernel.plan import PlanRefusedError
+from ruleflow.kernel.session import enter
+from ruleflow.kernel.status import status
+
+pytestmark = pytest.mark.root
+BACKENDS = ("nft", "legacy")
+
+
+def roll_back(host: AppliedHost) -> None:
+    session = host.session()
+    with session.store.locked():
+        within(host.name, lambda: rollback(session.store, Backend(host.backend)))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("foreign", [True, False])
+def test_apply_apply_destroy(tmp_path: Path, backend: str, foreign: bool) -> None:
+    with applied_host(backend, tmp_path, foreign=foreign) as host:
+        before = host.state()
+        host.apply(declared(host.inner))
+        applied, journal = host.state(), host.session().store.path.stat()
+        assert "--dport 8080" in applied
+        steps: list[str] = []
+        host.apply(declared(host.inner), steps.append)
+        assert steps == []
+        assert host.state() == applied
+        assert host.session().store.path.stat() == journal
+        host.destroy()
+        assert host.state() == before
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_rules_added_by_others_between_stay(tmp_path: Path, backend: str) -> None:
+    with applied_host(backend, tmp_path) as host:
+        host.apply(declared(host.inner))
+        host.tables("-I FORWARD 1 -s 192.0.2.66 -j DROP")
+        host.tables("-I FORWARD 3 -d 192.0.2.67 -j DROP")
+        host.tables("-t nat -A PREROUTING -d 192.0.2.68 -j DNAT --to-destination 192.0.2.69")
+        steps: list[str] = []
+        host.apply(declared(host.inner), steps.append)
+        assert steps == []
+        host.apply(changed(host.inner))
+        assert "-d 192.0.2.67/32 -j DROP" in host.state()
+        host.destroy()
+        after = host.tables("-S FORWARD").splitlines()
+        assert [line for line in after if "192.0.2.6" in line] == [
+            "-A FORWARD -s 192.0.2.66/32 -j DROP", "-A FORWARD -d 192.0.2.67/32 -j DROP",
+        ]  # fmt: skip
+        assert after.index("-A FORWARD -d 192.0.2.67/32 -j DROP") < next(i for i, line in enumerate(after) if "MINE" in line)
+        assert "192.0.2.68/32 -j DNAT" in host.state()
+        assert "RF-" not in host.state()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("what", ["apply", "change", "destroy"])
+def test_a_failing_call_at_every_step_is_undone(tmp_path: Path, backend: str, what: str) -> None:
+    with applied_host(backend, tmp_path) as host:
+        work = prepared_work(host, what)
+        before, journal = host.state(), host.session().journal()
+        count = 0
+        while True:
+            failing = failing_at(count)
+            try:
+                work(failing)
+                break
+            except ApplyFailedError as error:
+                assert "cannot (step" in str(error)
+            assert host.state() == before, failing.__name__
+            assert host.session().journal().own == journal.own
+            count += 1
+        assert count > 8
+        assert host.state() != before
+
+
+def prepared_work(host: AppliedHost, what: str) -> Callable[[Hook], object]:
+    """Apply, a change of what was applied, or destroy."""
+    if what == "apply":
+        return lambda hook: host.apply(declared(host.inner), hook)
+    host.apply(declared(host.inner))
+    host.tables("-I FORWARD 1 -s 192.0.2.66 -j DROP")
+    if what == "change":
+        return lambda hook: host.apply(changed(host.inner), hook)
+    return host.destroy
+
+
+def failing_at(count: int) -> Hook:
+    left = [count]
+
+    def hook(step: str) -> None:
+        if left[0] == 0:
+            left[0] -= 1
+            raise OSError(f"cannot (step {step})")
+        left[0] -= 1
+
+    hook.__name__ = f"at {count}"
+    return hook
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("what", ["apply", "change", "destroy"])
+def test_kill_at_every_step_then_rollback(tmp_path: Path, backend: str, what: str) -> None:
+    with applied_host(backend, tmp_path) as host:
+        work = prepared_work(host, what)
+        before, count = host.state(), 0
+        while in_process(lambda: work(killing_at(count))) == -signal.SIGKILL:  # noqa: B023 - called at once
+            with pytest.raises(JournalError, match="cut off"):
+                host.apply(declared(host.inner))
+            roll_back(host)
+            assert host.state() == before, count
+            count += 1
+        assert count > 8
+        assert host.state() != before
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_kill_of_the_rollback_at_every_step(tmp_path: Path, backend: str) -> None:
+    with applied_host(backend, tmp_path) as host:
+        work = prepared_work(host, "change")
+        before, count = host.state(), 0
+        while True:
+            assert in_process(lambda: work(killing_at_name("verify"))) == -signal.SIGKILL
+            ended = in_process(lambda: roll_back_killed(host, count))  # noqa: B023 - called at once
+            if ended == 0:
+                break
+            assert ended == -signal.SIGKILL
+            roll_back(host)
+            assert host.state() == before, count
+            count += 1
+        assert count > 8
+        assert host.state() == before
+
+
+def roll_back_killed(host: AppliedHost, count: int) -> None:
+    enter(host.name)
+    session = host.session()
+    with session.store.locked():
+        rollback(session.store, Backend(host.backend), hook=killing_at(count))
+
+
+def killing_at(count: int) -> Hook:
+    left = [count]
+
+    def hook(_step: str) -> None:
+        if left[0] == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        left[0] -= 1
+
+    return hook
+
+
+def killing_at_name(name: str) -> Hook:
+    def hook(step: str) -> None:
+        if step == name:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return hook
+
+
+def test_two_at_once_one_wins(tmp_path: Path) -> None:
+    with applied_host("nft", tmp_path) as host:
+        lost: list[str] = []
+
+        def second(step: str) -> None:
+            if step.startswith("write"):
+                with pytest.raises(BusyError, match=f"process {os.getpid()}"):
+                    host.apply(declared(host.inner))
+                lost.append(step)
+
+        host.apply(declared(host.inner), second)
+        assert lost
+        assert within(host.name, lambda: status(host.session().journal(), Backend("nft"))).state == "in sync"
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_world_that_changed_since_the_plan_is_not_written_to(tmp_path: Path, backend: str) -> None:
+    with applied_host(backend, tmp_path) as host:
+        host.apply(declared(host.inner))
+
+        def meanwhile(step: str) -> None:
+            if step == "armed":
+                host.tables("-t nat -F RF-PUBLISH")
+
+        with pytest.raises(ApplyFailedError, match="changed since the plan"):
+            host.apply(declared(host.inner, ports='"9090:90"'), meanwhile)
+        found = within(host.name, lambda: status(host.session().journal(), Backend(backend)))
+        assert found.state in ("drifted", "in sync")
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_chain_somebody_made_meanwhile_stops_it(tmp_path: Path, backend: str) -> None:
+    with applied_host(backend, tmp_path) as host:
+
+        def meanwhile(step: str) -> None:
+            if step == "armed":
+                host.tables("-t nat -N RF-SOURCE")
+
+        with pytest.raises(ApplyFailedError, match="(?i)exist"):
+            host.apply(declared(host.inner), meanwhile)
+        with pytest.raises(PlanRefusedError, match="RF-SOURCE is there already"):
+            host.apply(declared(host.inner))
+
+
+def test_drift_is_told_and_repaired(tmp_path: Path) -> None:
+    with applied_host("nft", tmp_path) as host:
+        host.apply(declared(host.inner))
+        fine = host.state()
+        host.tables("-D FORWARD 1")
+        host.tables("-t nat -A RF-PUBLISH -j RETURN")
+        host.tables("-I FORWARD 1 -j DROP")
+        host.shell("sysctl -qw net.ipv4.ip_forward=0; ip addr del 172.30.0.1/24 dev rf-app")
+        found = within(host.name, lambda: status(host.session().journal(), Backend("nft")))
+        assert found.state == "drifted"
+        assert {(one.code, one.text.split(" ")[0]) for one in found.drift} >= {
+            ("missing", "-A"), ("changed", "not"), ("missing", "172.30.0.1/24"), ("changed", "net.ipv4.ip_forward"),
+        }  # fmt: skip
+        host.tables("-D FORWARD 1")
+        host.apply(declared(host.inner))
+        assert host.state() == fine
+
+
+def test_the_operators_chain_is_kept(tmp_path: Path) -> None:
+    with applied_host("nft", tmp_path) as host:
+        host.apply(declared(host.inner))
+        host.tables("-A RF-USER -s 192.0.2.5 -j DROP")
+        host.apply(changed(host.inner))
+        host.destroy()
+        assert "-A RF-USER -s 192.0.2.5/32 -j DROP" in host.state()
+        host.apply(declared(host.inner))
+        assert "-A RF-USER -s 192.0.2.5/32 -j DROP" in host.state()
+
+
+def test_a_foreign_layout_is_refused_beside_its_owner(tmp_path: Path) -> None:
+    with applied_host("nft", tmp_path) as host:
+        host.tables("-N DOCKER")
+        with pytest.raises(PlanRefusedError, match="Docker is at work here"):
+            host.apply("layout: docker-classic\n" + declared(host.inner))
