@@ -130,9 +130,11 @@ class _Talk:
         """The whole attempt from ``host``."""
         first = self._first(source, to, family, port)
         if source is None:
+            if family == 6 and next(host.addresses(6), None) is None:
+                return self._unsent(f"{host.name} has no IPv6 address", "EADDRNOTAVAIL", f"an IPv6 address at {host.name}")
             way = route(host, to, family=family, protocol=first.protocol, destination_port=port)
             if way.error:
-                return self._told("unreachable", f"{host.name}: {way.sentence}", remedy=_remedy_route(host, to, family))
+                return self._unsent(f"{host.name}: {way.sentence}", way.error, _remedy_route(host, to, family))
             if way.source is not None:
                 first = first.with_(source=way.source)
         there = self._send(host.name, first)
@@ -142,6 +144,11 @@ class _Talk:
         if relay is not None:
             return self._relayed(host, first, there, relay)
         return self._answered(host, first, there)
+
+    def _unsent(self, because: str, error: str, remedy: str) -> Connection:
+        """The program's own call fails. A ping that may not be sent for another reason just hears nothing."""
+        silent = self.protocol == "icmp" and error not in ("ENETUNREACH", "EHOSTUNREACH")
+        return self._told("no-answer" if silent else "unreachable", because, remedy=remedy)
 
     def _first(self, source: int | None, to: int, family: int, port: int | None) -> Packet:
         if self.protocol == "icmp":
