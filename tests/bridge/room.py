@@ -10,10 +10,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from namespaces import namespaces, shell
+
 from ruleflow.bridge.declaration import Declaration
 from ruleflow.bridge.generate import generate
 from ruleflow.bridge.needs import needs
-from tests.namespaces import namespaces, shell
 
 OUTSIDE4, OUTSIDE6 = "192.0.2.1", "2001:db8::1"
 HOST4, HOST6 = "192.0.2.10", "2001:db8::10"

@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ruleflow.bridge.declaration import Declaration
@@ -205,6 +205,7 @@ TREES = st.recursive(
 )  # fmt: skip
 
 
+@settings(deadline=None)  # the first one loads the grammar
 @given(st.dictionaries(WORDS, TREES, max_size=5))
 def test_whatever_is_written_is_read_or_reported(tree: dict[str, object]) -> None:
     try:
@@ -216,6 +217,7 @@ def test_whatever_is_written_is_read_or_reported(tree: dict[str, object]) -> Non
         assert str(error).isascii() or all(line.isprintable() for line in str(error).split("\n"))
 
 
+@settings(deadline=None)  # the first one loads the grammar
 @given(st.text(max_size=200))
 def test_any_text_is_read_or_reported(text: str) -> None:
     try:

@@ -9,8 +9,8 @@ from ruleflow.bridge.declaration import Declaration
 from ruleflow.bridge.generate import generate
 from ruleflow.bridge.read_declaration import read_declaration
 from ruleflow.ruleset.parse import parse
-from tests.conftest import SHARED
 
+SHARED = Path(__file__).parents[3] / "shared"
 STAGES = sorted(path.relative_to(SHARED / "truth") for path in SHARED.glob("truth/*/*") if path.is_dir())
 RUN = """
 networks:

@@ -1,10 +1,10 @@
 """Our own layout keeps its promises for real packets: namespaces, both backends, with and without br_netfilter."""
 
 import pytest
+from namespaces import shell
+from room import HOST4, HOST6, OUTSIDE4, OUTSIDE6, room
 
 from ruleflow.bridge.read_declaration import read_declaration
-from tests.bridge.room import HOST4, HOST6, OUTSIDE4, OUTSIDE6, room
-from tests.namespaces import shell
 
 pytestmark = pytest.mark.root
 
