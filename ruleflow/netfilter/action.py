@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from ruleflow.netfilter.alter import Alter, Bits, Grow, Is, New, OneOf, Plus, Xor, altered
+from ruleflow.netfilter.alter import Alter, Bits, Grow, Is, Mapped, New, OneOf, Plus, Xor, altered
 from ruleflow.netfilter.encode import (
     BITWISE,
     DPORT,
@@ -37,7 +37,7 @@ from ruleflow.ruleset.effect import (
 )
 from ruleflow.ruleset.fields import CONNMARK, CT_STATUS, STATES, STATUSES
 
-_BLOCKS = 256
+_BLOCKS = 4096
 """Into how many parts a NETMAP may cut the addresses before its result counts as unknown."""
 
 THIS_INTERFACE = "the address of the incoming interface"
@@ -178,6 +178,8 @@ class Actions:
     def _unmoved(self, level: int, new: New) -> int:
         if isinstance(new, Is):
             return self.diagrams.test(level, ((new.value, new.value),))
+        if isinstance(new, Mapped):
+            return self.diagrams.test(level, ((new.base, new.base + new.size - 1),))
         return EVERYTHING if new == Plus(0) else NOTHING
 
     def _addresses(
@@ -205,26 +207,16 @@ class Actions:
     def _mapped(self, network: int, mask: int, level: int, where: int) -> Iterator[tuple[int, dict[int, New]]]:
         """NETMAP keeps the bits outside ``mask``: within each block of that size, a shift by a constant."""
         size = (self.diagrams.tops[level] ^ mask) + 1
-        blocks = sorted({low // size for low, _ in self._block_ends(where, level, size)})
-        if len(blocks) > _BLOCKS:
-            yield where, {level: OneOf("the address that NETMAP makes", network, network + size - 1)}
+        shadow = self.diagrams.shadow(where, level)
+        if not shadow:
             return
-        for block in blocks:
-            low = block * size
-            inside = self.diagrams.both(self.diagrams.test(level, ((low, low + size - 1),)), where)
-            if inside != NOTHING:
-                yield inside, {level: Plus(network - low)}
-
-    def _block_ends(self, where: int, level: int, size: int) -> Iterator[tuple[int, int]]:
-        """The blocks that a set touches at a level: the first `_BLOCKS` + 1 of them."""
-        found = 0
-        top = self.diagrams.tops[level]
-        for low, high in self.diagrams.shadow(where, level):
-            for start in range(low // size * size, min(high, top) + 1, size):
-                yield start, start + size - 1
-                found += 1
-                if found > _BLOCKS:
-                    return
+        low, high = shadow[0][0], shadow[-1][1]
+        if (high - low) // size > _BLOCKS:
+            yield where, {level: OneOf("the address that NETMAP makes", network, network + size - 1)}
+        elif low // size == high // size:
+            yield where, {level: Plus(network - low // size * size)}
+        else:
+            yield where, {level: Mapped(network, size, low, high)}
 
     def _ports(
         self, rewrite: Rewrite, side: str, level: int, where: int
@@ -261,4 +253,4 @@ class Actions:
 
 def _at_last(new: New, level: int) -> New:
     """The rewritten value seen from another level: only a constant can be."""
-    return OneOf("the address that NAT makes", 0, (1 << 16) - 1) if isinstance(new, Plus) else new
+    return OneOf("the address that NAT makes", 0, (1 << 16) - 1) if isinstance(new, Plus | Mapped) else new

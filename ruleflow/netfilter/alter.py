@@ -60,7 +60,16 @@ class Same(msgspec.Struct, frozen=True):
     level: int
 
 
-New = Is | Plus | Bits | Grow | Xor | OneOf | Same
+class Mapped(msgspec.Struct, frozen=True):
+    """The field is now ``base`` plus its old rest modulo ``size`` (NETMAP), for old values from ``low`` to ``high``."""
+
+    base: int
+    size: int
+    low: int
+    high: int
+
+
+New = Is | Plus | Bits | Grow | Xor | OneOf | Same | Mapped
 
 
 class Alter(msgspec.Struct, frozen=True):
@@ -115,6 +124,8 @@ def _after(before: dict[int, New], level: int, new: New, top: int) -> New:
     match old, new:
         case Is(value=value), Plus(by=by):
             return Is(value + by)
+        case Is(value=value), Mapped(base=base, size=size):
+            return Is(base + value % size)
         case Is(value=value), Grow(by=by):
             return Is(min(max(value + by, 0), top))
         case Is(value=value), Bits(clear=clear, xor=xor):
@@ -195,6 +206,8 @@ class Lens:
                 return self._by_bit(new, kids, ends)
             case Plus(by=by):
                 return self._shifted(level, by, ends, kids)
+            case Mapped():
+                return self._folded(level, new, ends, kids)
             case OneOf():
                 return self._one_of(level, new, ends, kids)
             case Same(level=other):
@@ -228,6 +241,21 @@ class Lens:
         if moved[-1][0] < top:
             moved[-1] = top, moved[-1][1]
         return self.diagrams.rebuild(level, [end for end, _ in moved], [kid for _, kid in moved])
+
+    def _folded(self, level: int, new: Mapped, ends: tuple[int, ...], kids: list[int]) -> int:
+        """NETMAP: each block of old values looks into the same block of new ones."""
+        by_kid: dict[int, list[Interval]] = {}
+        low = 0
+        for end, kid in zip(ends, kids, strict=True):
+            for first, last in common(((low, end),), ((new.base, new.base + new.size - 1),)):
+                for start in range(new.low // new.size * new.size, new.high + 1, new.size):
+                    by_kid.setdefault(kid, []).append((start + first - new.base, start + last - new.base))
+            low = end + 1
+        found = NOTHING
+        for kid, intervals in by_kid.items():
+            within = common(joined(intervals), ((0, self.diagrams.tops[level]),))
+            found = self.diagrams.choose(self.diagrams.test(level, within), kid, found)
+        return found
 
     def _one_of(self, level: int, new: OneOf, ends: tuple[int, ...], kids: list[int]) -> int:
         free = Free(new.why, None, ("one of", level, new.low, new.high))

@@ -6,7 +6,7 @@ Diagrams of whole paths find the packets quickly; then both sides' paths are gon
 
 import msgspec
 
-from ruleflow.netfilter.alter import UNCHANGED, Alter, Is, Lens, New, Plus, Same, Xor, altered
+from ruleflow.netfilter.alter import UNCHANGED, Alter, Is, Lens, Mapped, New, OneOf, Same, Xor, altered
 from ruleflow.netfilter.edits import Edits
 from ruleflow.netfilter.encode import BIT_BASE, FREE_BASE, IN, LEVELS, OUT, bit_of
 from ruleflow.netfilter.flow import ARRIVING, SENDING, Flow
@@ -104,10 +104,15 @@ class Comparison:
         if BIT_BASE <= level < FREE_BASE:
             odd = [self.lens.odd(new if isinstance(new, Xor) else Xor((level,))) for new in (a, b)]
             return self.diagrams.choose(odd[0], odd[1], self.diagrams.complement(odd[1]))
-        shift, constant = (a, b) if not isinstance(a, Is) else (b, a)
-        if isinstance(constant, Is) and (shift is None or isinstance(shift, Plus)):
-            value = constant.value - (shift.by if shift is not None else 0)
-            return self.diagrams.test(level, ((value, value),)) if 0 <= value <= self.diagrams.tops[level] else NOTHING
+        other, constant = (a, b) if not isinstance(a, Is) else (b, a)
+        if isinstance(constant, Is):
+            there = self.diagrams.test(level, ((constant.value, constant.value),))
+            if isinstance(other, OneOf):
+                return NOTHING
+            return there if other is None else self.lens.through(there, Alter(((level, other),)))
+        one, mapped = (a, b) if not isinstance(a, Mapped) else (b, a)
+        if isinstance(mapped, Mapped) and one is None:
+            return self.diagrams.test(level, ((mapped.base, mapped.base + mapped.size - 1),))
         return NOTHING
 
 

@@ -265,6 +265,9 @@ class Diagrams:
             return yes
         if condition == NOTHING or yes == no:
             return no
+        at = self.level[condition]
+        if at < self.level[yes] and at < self.level[no] and all(kid <= EVERYTHING for kid in self.kids[condition]):
+            return self.make(at, self.ends[condition], [yes if kid else no for kid in self.kids[condition]])
         tagged = self._replace_leaf(condition, EVERYTHING, self.leaf(_YES))
         return self._graft(self._graft(tagged, NOTHING, no), self._leaves[_YES], yes)
 

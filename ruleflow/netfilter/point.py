@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ruleflow.netfilter import conntrack
-from ruleflow.netfilter.alter import Alter, Bits, Grow, Is, New, Plus, Same, Xor
+from ruleflow.netfilter.alter import Alter, Bits, Grow, Is, Mapped, New, Plus, Same, Xor
 from ruleflow.netfilter.encode import (
     BIT_BASE,
     BITWISE,
@@ -104,6 +104,8 @@ def _moved(level: int, new: New, point: Mapping[int, int]) -> int | None:
             return value
         case Plus(by=by):
             return point[level] + by
+        case Mapped(base=base, size=size):
+            return base + point[level] % size
         case Grow(by=by):
             return min(max(point[level] + by, 0), 255)
         case Bits(clear=clear, xor=xor):
