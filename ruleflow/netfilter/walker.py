@@ -46,13 +46,15 @@ class Walker:
     def __init__(
         self, machine: Machine, packet: Packet, entry: str, chooser: Chooser, *,
         recorder: Recorder | None = None, connections: tuple[Connection, ...] = (), quoted: Packet | None = None,
-        attached: tuple[Connection, int, int] | None = None, bridged: Bridged | None = None,
+        attached: tuple[Connection | None, int, int] | None = None, bridged: Bridged | None = None,
     ) -> None:  # fmt: skip
         self.machine, self.packet, self.chooser, self.recorder = machine, packet, chooser, recorder
         self.state = State(machine, packet, connections, entry)
         self.entry, self.quoted = entry, quoted
         self.attached = attached is not None
-        if attached is not None:
+        if attached is not None and attached[0] is None:
+            self.state.seen_before = True
+        elif attached is not None:
             self.state.set_connection(attached[0], attached[1], attached[2])
             self.state.done = {"source", "destination"}
         self.bridged = bridged
@@ -269,11 +271,14 @@ class Walker:
 
 
 def _translated(changes: tuple[Change, ...], family: int) -> str:
-    words = []
-    for change in changes:
-        show: Callable[[Any], str] = str if change.field.endswith("port") else lambda value: address_text(value, family)
-        words.append(f"{show(change.before)} becomes {show(change.after)}")
+    words = [f"{_end_words(change, change.before, family)} becomes {_end_words(change, change.after, family)}" for change in changes]
     return "as its connection demands, " + ", ".join(words)
+
+
+def _end_words(change: Change, value: int | str | None, family: int) -> str:
+    if not isinstance(value, int):
+        return "what is not known"
+    return str(value) if change.field.endswith("port") else address_text(value, family)
 
 
 _HOOK_OF = {place: hook_of(place) for place in PATH}
