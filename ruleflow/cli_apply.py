@@ -61,7 +61,7 @@ def apply(declaration: str, layout: str | None, seconds: str | None, yes: bool, 
         prepared = session.plan(declared)
         _ask(prepared.plan, how["form"], yes=yes)
         deadline = _deadline(seconds, declared.apply.confirm)
-        proof = _proof(session, declared) if probe else None
+        proof = _proof(declared) if probe else None
         _carry_out(session, prepared, how["form"], deadline, proof)
 
 
@@ -252,7 +252,7 @@ class _codes:  # noqa: N801 - reads as a word in `with`
             sys.exit(UNDONE if isinstance(error, ApplyFailedError) else STUCK)
 
 
-def _proof(session: "Session", declaration: Any) -> Any:
+def _proof(declaration: Any) -> Any:
     from ruleflow.kernel.probes import proof
 
     return proof(declaration)

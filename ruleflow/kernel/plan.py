@@ -85,7 +85,7 @@ def _prepared(
     back = action == "destroy"
     found = steps(sight, present, target, back=back)
     plan = Plan(
-        name, action, backend.kind, changes(sight, present, target, found, back=back), tuple(map(str, found)),
+        name, action, backend.kind, changes(sight, present, found, back=back), tuple(map(str, found)),
         tuple(foreign_notes(sight, present, target, backend)), namespace,
     )  # fmt: skip
     return Prepared(plan, present, standing_of(sight, both(present, target), present), target, found)

@@ -15,8 +15,8 @@ from ruleflow.kernel import links
 from ruleflow.kernel.backend import Backend, find_backend
 from ruleflow.kernel.given import as_declaration, given_out
 from ruleflow.kernel.journal import DEFAULT_STATE, Journal, Store
-from ruleflow.kernel.misprints import refuse_misprints
 from ruleflow.kernel.marked import marked
+from ruleflow.kernel.misprints import refuse_misprints
 from ruleflow.kernel.notes import listener_notes
 from ruleflow.kernel.owned import both
 from ruleflow.kernel.plan import PlanRefusedError, Prepared, plan_apply, plan_destroy

@@ -200,7 +200,7 @@ def _unmake(family: int, table: str, chain: str) -> None:
         run_checked(("nft", "delete", "table", NFT_FAMILIES[family], table))
 
 
-def changes(sight: Sight, present: Owned, target: Owned, found: tuple[Step, ...], *, back: bool = False) -> tuple[Change, ...]:
+def changes(sight: Sight, present: Owned, found: tuple[Step, ...], *, back: bool = False) -> tuple[Change, ...]:
     """The steps as a reader wants them: rules one by one."""
     made: list[Change] = []
     for step in found:
