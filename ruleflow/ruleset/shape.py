@@ -101,6 +101,9 @@ class Reader:
             plan = last.following if last is not None else None
             way = plan.express if plan is not None else None
             found = way.match(line) if way is not None else None
+            if found is None and last is not None and last.express is not None and plan is not last:
+                plan, way = last, last.express  # one of another kind stood between
+                found = way.match(line)
             if found is not None:
                 groups = found.groups()
             else:

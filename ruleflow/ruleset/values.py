@@ -514,6 +514,12 @@ class Ports(NumberRange):
         super().__init__(0, 65535, separator=separator, ordered=ordered)
         self.protocol = protocol
 
+    def read_word(self, word: str, family: int) -> Range:
+        if len(word) < 5 and word.isdecimal() and word.isascii() and word[0] != "0":  # the usual spelling
+            port = int(word)
+            return Range(port, port)
+        return super().read_word(word, family)
+
     def end(self, text: str) -> int:
         return port_number(text, self.protocol)
 

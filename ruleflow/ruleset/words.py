@@ -30,8 +30,9 @@ def quote(text: str) -> str:
     """
     if _PLAIN.fullmatch(text):
         return text
-    escaped = _SPECIAL.sub(r"\\\1", text)
-    return f'"{escaped}"'
+    if '"' in text or "\\" in text or "'" in text:
+        text = _SPECIAL.sub(r"\\\1", text)
+    return f'"{text}"'
 
 
 class UnclosedQuoteError(ValueError):

@@ -99,6 +99,10 @@ class NewAddress(ValueType[Translation]):
 
     def read_word(self, word: str, family: int) -> Translation:
         """As `parse_to` of extensions/libxt_NAT.c reads it. Raises `Unreadable`."""
+        if family == 4:
+            usual = _one_address_and_port(word)
+            if usual is not None:
+                return usual
         addresses, ports = _parted(word, family)
         low = high = None
         if addresses:
@@ -140,6 +144,19 @@ def _say_addresses(value: Translation) -> str:
     if value.low == value.high:
         return address_text(value.low, value.family)
     return f"one of {address_text(value.low, value.family)} to {address_text(value.high, value.family)}"
+
+
+def _one_address_and_port(word: str) -> Translation | None:
+    """``a.b.c.d:port``, the usual spelling, in a third of the time; None where it is another."""
+    address, _, port = word.partition(":")
+    if not (len(port) < 5 and port.isdecimal() and port.isascii()) or port[0] == "0":
+        return None
+    try:
+        low = int.from_bytes(socket.inet_pton(socket.AF_INET, address), "big")
+    except (OSError, ValueError):
+        return None
+    number_ = int(port)
+    return Translation(4, low, low, number_, number_)
 
 
 def _parted(word: str, family: int) -> tuple[str, str | None]:
