@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from ruleflow.netfilter.machine import Machine
     from ruleflow.netfilter.packet import Packet
     from ruleflow.netfilter.steps import Walk
+    from ruleflow.netfilter.connect import Connection
     from ruleflow.netfilter.walk import Around
+    from ruleflow.netfilter.world import World
     from ruleflow.ruleset.document import Document
 
 FINE, FOUND, TROUBLE, UNDECIDED = 0, 1, 2, 3
@@ -454,6 +456,52 @@ def import_(kind: str, file: str | None) -> None:
     write(imported.text)
     for note in imported.notes:
         click.echo(f"note: {note}", err=True)
+
+
+@cli.command()
+@click.argument("directory")
+@click.option("-6", "family", flag_value=6, type=int, default=4, help="IPv6 addresses, routes and rules.")
+@click.option("-4", "family", flag_value=4, type=int, hidden=True)
+@click.option("--connect", "connection", metavar="'FROM TO:PORT'", help="Draw one connection's way there and back.")
+@click.option("--proto", type=click.Choice(["tcp", "udp", "icmp"]), default="tcp", help="With --connect: by which protocol.")
+@click.option("--format", "form", type=click.Choice(["svg", "dot", "mermaid", "html", "json"]), default="svg", help="What to write.")
+@click.option("--json", "form", flag_value="json", hidden=True)
+@click.option("-o", "--output", metavar="FILE", help="Where to write it (- prints it); else a file in out/.")
+def topology(directory: str, connection: str | None, proto: str, form: str, output: str | None, family: int) -> None:
+    """Draw the host in DIRECTORY: bridges, veth pairs, containers, addresses, published ports.
+
+    DIRECTORY is what `ruleflow snapshot` wrote, sample:NAME, or live: for this machine.
+    """
+    from ruleflow.analysis.plan import plan
+    from ruleflow.views.picture import ENDINGS
+    from ruleflow.views.topology import topology as draw
+
+    world = _world(directory)
+    made = _connected(world, connection, proto) if connection else None
+    path = output or _out(directory.strip(":"), f"topology.{ENDINGS[form]}")
+    file = (directory_of(directory) or Path()) / ("iptables.save" if family == 4 else "ip6tables.save")
+    drawn = plan(world, family, directory, made)
+    _put(path, draw(drawn, form, link=_link(str(file) if file.is_file() else "", path)))
+
+
+def _world(name: str) -> "World":
+    """The hosts of a directory, of a sample, or (``live:``) of this machine."""
+    from ruleflow.netfilter.walk_input import world_of
+
+    if name == "live:":
+        from ruleflow.kernel.snapshot import live_world
+
+        return live_world()
+    return world_of(name)
+
+
+def _connected(world: "World", words: str, protocol: str) -> "Connection":
+    from ruleflow.netfilter.connect import connect as attempt
+    from ruleflow.netfilter.walk_input import end_of
+
+    from_, _, to = words.strip().partition(" ")
+    address, port = end_of(to.strip())
+    return attempt(world, from_, address, port, protocol)
 
 
 @cli.command()

@@ -107,8 +107,8 @@ def test_a_walk_is_bold_from_eth0_to_the_container() -> None:
     walked = subject.walked("tcp 203.0.113.9:40000 192.0.2.10:80 in eth0")
     outlined = outline(subject.rules, walk=walked, ends=subject.ends)
     assert outlined.way == ("arrive", "PREROUTING", "route", "FORWARD", "POSTROUTING", "leave")
-    assert outlined.ends.enter == ("This packet arrives by eth0", "tcp 203.0.113.9:40000 192.0.2.10:80")
-    assert outlined.ends.leave == ("It leaves by docker0", "tcp 203.0.113.9:40000 172.17.0.4:80")
+    assert outlined.ends.enter == ("This packet arrives by eth0", "tcp 203.0.113.9:40000 → 192.0.2.10:80")
+    assert outlined.ends.leave == ("It leaves by docker0", "tcp 203.0.113.9:40000 → 172.17.0.4:80")
     assert [
         line.word
         for box in outlined.boxes
