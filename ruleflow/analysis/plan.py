@@ -118,13 +118,18 @@ def _bridges(world: World, family: int) -> Iterator[Bridge]:
 
 def _port(world: World, name: str) -> Plug:
     port = world.main.port(name)
-    words = (
-        ("hairpin", port.hairpin),
-        ("isolated", port.isolated),
-        (port.state, port.state != "forwarding") if port else (),
+    says = (
+        ()
+        if port is None
+        else (
+            ("hairpin", port.hairpin),
+            ("isolated", port.isolated),
+            (port.state, port.state != "forwarding"),
+        )
     )
-    note = ", ".join(word for word, says in (pair for pair in words if pair) if says) if port else ""
-    return Plug(name, (), world.across(world.main.name, name), note)
+    return Plug(
+        name, (), world.across(world.main.name, name), ", ".join(word for word, holds in says if holds)
+    )
 
 
 def _uplinks(world: World, family: int) -> Iterator[Plug]:
