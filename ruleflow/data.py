@@ -38,9 +38,9 @@ def sample(name: str) -> Path:
 
 
 def samples() -> dict[str, Path]:
-    """Every sample by name, in order: a rules file, or the directory of a host."""
+    """Every sample by name, in order: a rules file, a declaration, or the directory of a host."""
     folder = _folder("samples")
-    found = {path.stem: path for path in folder.glob("*.rules")}
+    found = {path.stem: path for ending in ("*.rules", "*.yaml") for path in folder.glob(ending)}
     found |= {path.name: path for path in folder.iterdir() if (path / "iptables.save").is_file()}
     return dict(sorted(found.items()))
 

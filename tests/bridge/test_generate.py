@@ -150,6 +150,5 @@ endpoints:
     ]  # fmt: skip
     assert [(one.endpoint, one.flag) for one in found.port_flags] == [("web", "hairpin"), ("web", "isolated"), ("db", "isolated")]
     assert found.unserved == (
-        "web: [::1]:81:81/tcp cannot be served by rules, for IPv6 has no route_localnet; a program that listens on [::1]"
-         " would have to relay it",
+        "web: [::1]:81:81/tcp cannot be served by rules, for IPv6 has no route_localnet; a program that listens on [::1] would have to relay it",
     )

@@ -29,6 +29,8 @@ def read(text: str, source: str) -> Imported:
 
 
 def _network(network: dict[str, Any], gathered: Gathered) -> None:
+    if not network.get("name") and not network.get("subnets"):
+        return  # no network at all
     name = str(network.get("name") or "podman")
     if network.get("driver", "bridge") != "bridge":
         gathered.note(f"the network {name} has the driver {network['driver']}, and no bridge")
