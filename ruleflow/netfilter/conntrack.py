@@ -61,7 +61,9 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
     icmp: int | None = None
     """The type of the ICMP request that began it: part of what tells connections apart."""
     gone: bool = False
-    """A reset ended it before any answer came: the table forgets it."""
+    """The table forgets it: a reset ended it before any answer came, or what it was masqueraded for is no longer its way."""
+    masqueraded: str | None = None
+    """The interface it was masqueraded for; by another one its packets do not leave (nf_nat_oif_changed)."""
 
     @property
     def is_translated(self) -> bool:

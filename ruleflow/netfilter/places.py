@@ -57,7 +57,7 @@ def arrive(walker: "Walker") -> str:
 def route(walker: "Walker") -> str:
     """ip_rcv_finish: a packet that has a way already (over lo, or DNATed on a bridge) keeps it."""
     if walker.way is None:
-        walker.way = ask(walker, iif=walker.state.arrived or "", source=walker.state.source)
+        walker.way = ask(walker, iif=walker.state.arrived or "", source=walker.state.source, any_source=True)
     way = walker.way
     if way.error:
         answer = unroutable(way, walker.state, walker.machine.host)

@@ -6,7 +6,7 @@ nf_send_reset, nf_send_unreach (net/ipv4/netfilter/nf_reject_ipv4.c), nf_reject_
 
 from ruleflow.netfilter.conntrack import ERRORS
 from ruleflow.netfilter.host import Host
-from ruleflow.netfilter.routing import Decision, is_loopback, is_multicast
+from ruleflow.netfilter.routing import Decision, is_multicast
 from ruleflow.netfilter.state import State
 from ruleflow.netfilter.steps import Answer
 
@@ -25,11 +25,12 @@ def refusal(kind: str, state: State, hook: str) -> Answer | None:
 
 
 def _finds_back(state: State) -> bool:
-    """Whether a route leads back: none does from 127.0.0.0/8 to elsewhere (__mkroute_output)."""
-    source, destination = state.source, state.destination
-    if source is None or destination is None or not is_loopback(destination, state.family):
+    """Whether a route leads back: ip_route_me_harder, icmp_route_lookup, ip6_route_output."""
+    source, destination, machine = state.source, state.destination, state.machine
+    if source is None or destination is None or machine.inferred:
         return True
-    return state.machine.route(source, source=destination, iif=None, any_source=True).error is None
+    own = destination if machine.has_type(destination, ("LOCAL",)) else None
+    return machine.route(source, source=own, iif=None, any_source=True).error is None
 
 
 def _no_error_about(state: State) -> bool:

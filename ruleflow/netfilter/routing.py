@@ -69,7 +69,8 @@ def route(
 ) -> Decision:
     """The decision for a packet to ``destination``: arrived on ``iif``, or sent by this host where it is None.
 
-    ``any_source`` leaves the source of a sent packet unchecked (FLOWI_FLAG_ANYSRC: rerouting after NAT).
+    ``any_source`` leaves the source of a sent packet unchecked (FLOWI_FLAG_ANYSRC: rerouting after NAT); IPv6 checks what arrives
+    before any hook, so that NAT may make addresses that may not arrive.
     Nothing is raised: what is not known gives the kind ``unknown``.
     """
     flow = Flow(
@@ -279,9 +280,9 @@ def _multicast(flow: Flow) -> Decision:
     return _told(flow, "unknown", what, missing=("the multicast groups joined (ip maddr)",))
 
 
-def _in_six(host: Host, flow: Flow, _: bool) -> Decision:
+def _in_six(host: Host, flow: Flow, any_source: bool) -> Decision:
     fault = arrival_fault(flow.destination, flow.source or 0, 6, flow.iif or "")
-    if fault:
+    if fault and not any_source:
         return _told(flow, "martian-source", fault, error="EINVAL")
     found = lookup(host, msgspec.structs.replace(flow, oif=None, uid=0))
     decision = _from_found(host, flow, found)

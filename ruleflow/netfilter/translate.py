@@ -46,7 +46,9 @@ def rewrite(state: State, hook: str, what: Rewrite, nexthop: int | None, out: st
     address, port = kept if kept is not None else (address, _port(state, side, what, address))
     before = state.ends()
     changes = (*_put(state, side, address), *_put(state, f"{side}_port", port))
-    state.connection = _connected(state.connection, side, before, state.ends())
+    made = _connected(state.connection, side, before, state.ends())
+    masqueraded = what.address_of_interface and side == "source"
+    state.connection = msgspec.structs.replace(made, masqueraded=out) if masqueraded else made
     return changes
 
 

@@ -161,6 +161,8 @@ class Walker:
         connection = self.state.connection
         if connection is None or connection.status & conntrack.CONFIRMED or self.state.is_error():
             return True
+        if self.state.direction:  # a reset that REJECT sends about the first packet
+            return True
         if clashing(self.state.connections, connection):
             self.stop("DROP", "clash", "its answers could not be told from those of another connection", hook=hook)
             return False
@@ -253,12 +255,26 @@ class Walker:
             if side == "source" and side not in self.rewritten:
                 make_unique(state)
             state.set_connection(state.connection, state.state or NEW, state.direction)
+        elif self._left_its_way(hook):
+            return False
         else:
             changes = untranslate(state, hook)
             if changes and self.recorder is not None:
                 self.recorder.changed.update(change.field for change in changes)
                 self.recorder.add(NatStep(hook, _translated(changes, state.family), changes))
         return not (stage.reroute and self._destination_differs(old)) or reroute(self)
+
+    def _left_its_way(self, hook: str) -> bool:
+        """nf_nat_inet_fn: a masqueraded connection that would leave by another interface is forgotten, its packet dropped."""
+        connection, out = self.state.connection, self.way.interface if self.way is not None else None
+        if hook != "POSTROUTING" or connection is None or self.state.direction or self.state.is_error():
+            return False
+        if connection.masqueraded in (None, out):
+            return False
+        self.state.connection = msgspec.structs.replace(connection, gone=True)
+        what = f"it was masqueraded for {connection.masqueraded} and would leave by {out}"
+        self.stop("DROP", "masquerade", what, hook=hook)
+        return True
 
     def _destination_differs(self, old: int | None) -> bool:
         """nf_nat_ipv4_local_fn looks for a route again where the connection's destination was rewritten."""
