@@ -90,6 +90,9 @@ class Trial:
             else:
                 talk.saw(kind, pair.seen)
                 talk.is_over |= not pair.is_known
+                for other in self.talks:
+                    if other is not talk and talk.is_mistakable_for(other):
+                        talk.is_over = other.is_over = True
         return Result(self.task.packets, self.decided, tuple(self.disagreements))
 
     def _talk(self) -> Conversation:

@@ -14,7 +14,7 @@ from ruleflow.netfilter.conntrack import Connection, remembered
 from ruleflow.netfilter.host import Host
 from ruleflow.netfilter.machine import Machine
 from ruleflow.netfilter.packet import Packet
-from ruleflow.netfilter.steps import Outcome, Walk
+from ruleflow.netfilter.steps import Outcome, TrackStep, Walk
 from ruleflow.netfilter.walk import Around, walk
 from ruleflow.ruleset.fields import STATES
 from ruleflow.ruleset.parse import parse_one
@@ -60,19 +60,20 @@ class Pairing:
             return Pair(seen, found, said.differs)
         self._remember(said.outcome, seen)
         if seen.made:
-            self._refused(said.outcome, seen.made[0])
+            self._refused(found, said.outcome, seen.made[0])
         return Pair(seen, found, (), is_known=self._is_known(said.outcome, seen))
 
     def _is_known(self, outcome: Outcome, seen: Observation) -> bool:
         """Whether nothing of the connection is left to guess: the kernel chose from a range, and the packet was not seen after."""
         return not outcome.ranges or outcome.direction == 1 or seen.after is not None
 
-    def _refused(self, outcome: Outcome, made: Header) -> None:
+    def _refused(self, found: Walk, outcome: Outcome, made: Header) -> None:
         """Walk the router's own refusal: rules of OUTPUT that it meets may change the mark of the connection."""
         connection = outcome.connection
+        untracked = connection is None and not any(isinstance(step, TrackStep) for step in found.steps)
         packet = made.packet(mark=0, fragment=0, socket_exists=0)
         around = Around(connections=self.connections, quoted=made.quoted.packet(length=None) if made.quoted else None)
-        if connection is not None:  # icmp_send and nf_send_reset give their packet the connection (nf_ct_attach)
+        if connection is not None or untracked:  # icmp_send and nf_send_reset give their packet the connection (nf_ct_attach)
             around = msgspec.structs.replace(around, attached=(connection, STATES["RELATED"], 1 - outcome.direction))
         self.connections = remembered(self.connections, walk(self.machine, packet, around).end.connection)
 

@@ -176,6 +176,13 @@ class Conversation:
         elif kind == "reply":
             self._answered = True
 
+    def is_mistakable_for(self, other: "Conversation") -> bool:
+        """Whether only the identifiers of two pings, which a walk does not know, tell their answers apart."""
+        mine, its = self._after, other._after  # noqa: SLF001
+        if mine is None or its is None or mine.protocol not in (ICMP, ICMPV6):
+            return False
+        return (mine.protocol, mine.source, mine.destination) == (its.protocol, its.source, its.destination)
+
     def _is_quotable(self) -> bool:
         return self._after is not None and not self._after.is_error
 
