@@ -48,23 +48,30 @@ def bridge(walker: "Walker") -> str:
     state, host = walker.state, walker.machine.host
     asked = bool(host.bridge_nf(state.family, state.arrived))
     if asked and walker.destination_before != state.destination:
-        walker.way = ask(walker, iif=state.arrived if state.family == 4 else None, source=state.source, again=True)
-        if walker.way.error == "EHOSTUNREACH" and not host.forwards(state.family, state.arrived):
-            walker.way = ask(walker, iif=None, source=None, again=True)
-        if walker.way.error:
-            return walker.stop("DROP", "routing", walker.way.sentence, error=walker.way.error)
-        if walker.way.interface != state.arrived:
-            return "up"
-        walker.note("bridge", f"its new destination is behind {state.arrived}, too: it is bridged, not routed")
-        return _out_by(walker, asked, mac=None, address=walker.way.nexthop)
+        return _rewritten(walker)
     mac = walker.bridged.to if walker.bridged else None
     own = host.interface(state.arrived)
     if mac is None or (own is not None and mac == own.mac):
         return "up" if asked else "unseen"
-    return _out_by(walker, asked, mac=mac, address=state.destination)
+    return _out_by(walker, asked=asked, mac=mac, address=state.destination)
 
 
-def _out_by(walker: "Walker", asked: bool, mac: int | None, address: int | None) -> str:
+def _rewritten(walker: "Walker") -> str:
+    """br_nf_pre_routing_finish: what was DNATed is routed, and bridged only where the route leads back into the bridge.
+
+    IPv4 asks as for any packet that arrives, so that a host that does not forward drops it (tried); IPv6 does not.
+    """
+    state = walker.state
+    way = ask(walker, iif=state.arrived if state.family == 4 else None, source=state.source, again=True)
+    if way.error or way.interface != state.arrived:
+        walker.way = way if state.family == 4 else None
+        return "up"
+    walker.way = way
+    walker.note("bridge", f"its new destination is behind {state.arrived}, too: it is bridged, not routed")
+    return _out_by(walker, asked=True, mac=None, address=way.nexthop)
+
+
+def _out_by(walker: "Walker", *, asked: bool, mac: int | None, address: int | None) -> str:
     """The port behind which the receiver is; the walk's caller says it, or the bridge's neighbours do."""
     state = walker.state
     behind = walker.bridged.behind if walker.bridged else None

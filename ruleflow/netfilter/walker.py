@@ -213,7 +213,7 @@ class Walker:
         if state.connection is None:
             return (), "the packet has no connection: it is not translated", None
         hook = self._nat_hook
-        out = self.way.interface if self.way is not None else None
+        out = self.way.interface if self.way is not None else self.bridged_out
         try:
             changes = rewrite(state, hook, effect, self.way.nexthop if self.way else None, out)
         except NoAddressError:
