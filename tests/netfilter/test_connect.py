@@ -1,0 +1,145 @@
+"""Connections through the sample host, there and back, and through the same host with one thing changed."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from ruleflow.errors import ReadError
+from ruleflow.netfilter.connect import Connection, connect, connect_all, everybody
+from ruleflow.netfilter.host import Host, RulesText, Sysctls
+from ruleflow.netfilter.world import World, read_world
+from ruleflow.views.connect_text import answer_line
+from ruleflow.views.text import Paper
+from ruleflow.views.walk_json import connection_value
+
+WORLD = read_world(Path(__file__).parent.parent.parent / "samples" / "docker-host")
+
+
+def changed(**facts: object) -> World:
+    """The sample's world, its own host with other facts."""
+    host = msgspec.structs.replace(WORLD.main, **facts)
+    return msgspec.structs.replace(WORLD, hosts=(host, *WORLD.hosts[1:]))
+
+
+def with_setting(name: str, value: str) -> World:
+    settings = WORLD.main.sysctls
+    assert settings is not None
+    return changed(sysctls=Sysctls.of(dict(settings.values) | {name: value}))
+
+
+def with_rules(edit: "tuple[str, str]") -> World:
+    dumps = tuple(RulesText(one.family, one.backend, one.text.replace(*edit)) for one in WORLD.main.dumps)
+    return changed(dumps=dumps)
+
+
+def short(found: Connection) -> tuple[str, str | None, str | None]:
+    return found.result, found.by, found.sees
+
+
+def test_the_published_port_from_everywhere() -> None:
+    assert short(connect(WORLD, "outside", "192.0.2.10", 80)) == ("reached", "web", "192.0.2.1")
+    assert short(connect(WORLD, "host", "127.0.0.1", 80)) == ("reached", "web", "172.17.0.1")
+    assert short(connect(WORLD, "test", "192.0.2.10", 80)) == ("reached", "web", "172.17.0.2")
+    assert short(connect(WORLD, "web", "192.0.2.10", 80)) == ("reached", "web", "172.17.0.1")
+
+
+def test_places_have_names_and_addresses() -> None:
+    assert short(connect(WORLD, "172.17.0.2", "web", 80)) == ("reached", "web", "172.17.0.2")
+    with pytest.raises(ReadError, match="no place called"):
+        connect(WORLD, "nobody", "web", 80)
+
+
+def test_no_socket_is_a_refusal_that_comes_back() -> None:
+    found = connect(WORLD, "outside", "192.0.2.10", 81)
+    assert short(found) == ("refused", "host", None)
+    assert connect(WORLD, "outside", "192.0.2.10", 81, "udp").result == "refused"
+
+
+def test_no_route_is_unreachable() -> None:
+    found = connect(WORLD, "outside", "172.17.0.4", 80)
+    assert found.result == "unreachable"
+    assert found.remedy == "a route at outside to 172.17.0.4"
+
+
+def test_nobody_answers_for_an_address_without_owner() -> None:
+    assert connect(WORLD, "test", "172.17.0.99", 80).result == "no-answer"
+
+
+def test_without_br_netfilter_a_sibling_gets_the_answer_from_the_wrong_address() -> None:
+    """Known for years (moby issue 48664): the answer is bridged and nobody translates it back."""
+    found = connect(with_setting("net.bridge.bridge-nf-call-iptables", "0"), "test", "192.0.2.10", 80)
+    assert found.result == "no-answer"
+    assert "not from the address that was asked" in found.because
+
+
+def test_without_its_own_masquerade_the_container_does_not_reach_itself() -> None:
+    rule = "-A POSTROUTING -s 172.17.0.4/32 -d 172.17.0.4/32 -p tcp -m tcp --dport 80 -j MASQUERADE\n"
+    found = connect(with_rules((rule, "")), "web", "192.0.2.10", 80)
+    assert found.result == "no-answer"
+    assert "accept_local" in found.because
+
+
+def test_without_hairpin_mode_the_container_does_not_reach_itself() -> None:
+    ports = tuple(msgspec.structs.replace(port, hairpin=False) for port in WORLD.main.ports)
+    assert connect(changed(ports=ports), "web", "192.0.2.10", 80).result == "no-answer"
+    assert connect(changed(ports=ports), "test", "192.0.2.10", 80).result == "reached"
+
+
+def test_without_route_localnet_loopback_does_not_reach_the_container() -> None:
+    world = with_setting("net.ipv4.conf.docker0.route_localnet", "0")
+    assert connect(world, "host", "127.0.0.1", 80).result != "reached"
+    assert connect(world, "host", "192.0.2.10", 80).result == "reached"
+
+
+def test_isolated_ports_do_not_talk() -> None:
+    ports = tuple(msgspec.structs.replace(port, isolated=True) for port in WORLD.main.ports)
+    assert connect(changed(ports=ports), "test", "172.17.0.3", 80).result == "no-answer"
+    assert connect(changed(ports=ports), "host", "172.17.0.3", 80).result == "reached"
+
+
+def test_a_refusing_rule_is_heard_by_tcp_and_by_udp_in_their_ways() -> None:
+    world = with_rules((":DOCKER-USER - [0:0]\n", ":DOCKER-USER - [0:0]\n-A DOCKER-USER -j REJECT --reject-with icmp-host-unreachable\n"))
+    assert connect(world, "test", "198.51.100.7", 80).result == "unreachable"
+    assert connect(world, "test", "198.51.100.7", 80, "udp").result == "no-answer"
+    assert connect(world, "test", "198.51.100.7", protocol="icmp").result == "unreachable"
+
+
+def test_without_forwarding_nothing_passes() -> None:
+    world = with_setting("net.ipv4.conf.docker0.forwarding", "0")
+    found = connect(world, "test", "198.51.100.7", 80)
+    assert found.result == "no-answer"
+    assert "does not forward" in found.because
+
+
+def test_a_host_that_drops_in_input_does_not_answer_but_still_publishes() -> None:
+    world = with_rules((":INPUT ACCEPT [0:0]", ":INPUT DROP [0:0]"))
+    assert connect(world, "outside", "192.0.2.10", 81).result == "no-answer"
+    assert connect(world, "outside", "192.0.2.10", 80).result == "reached"
+
+
+def test_a_ping_has_no_port() -> None:
+    assert connect(WORLD, "test", "192.0.2.10", protocol="icmp").result == "reached"
+    with pytest.raises(ReadError, match="needs a port"):
+        connect(WORLD, "test", "192.0.2.10")
+
+
+def test_the_matrix_has_everybody() -> None:
+    found = list(connect_all(WORLD, everybody(WORLD)))
+    assert {one.from_ for one in found} == {host.name for host in WORLD.hosts}
+    assert all(one.result in ("reached", "refused", "unreachable", "no-answer") for one in found)
+
+
+def test_the_answer_in_a_line_and_in_json() -> None:
+    found = connect(WORLD, "web", "192.0.2.10", 80)
+    assert answer_line(found, Paper()) == "web to 192.0.2.10:80 tcp   reached web, which sees 172.17.0.1"
+    value = connection_value(found)
+    assert value["schema"] == "ruleflow.connect/1"
+    assert [leg["host"] for leg in value["walks"]][:3] == ["web", "host", "web"]
+    assert msgspec.json.decode(msgspec.json.encode(value))["sees"] == "172.17.0.1"
+
+
+def test_hosts_without_sockets_known_are_not_guessed_about() -> None:
+    hosts: list[Host] = [msgspec.structs.replace(host, listeners=None) for host in WORLD.hosts]
+    world = msgspec.structs.replace(WORLD, hosts=tuple(hosts))
+    assert connect(world, "test", "172.17.0.3", 80).result == "unknown"
