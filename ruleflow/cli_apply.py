@@ -56,7 +56,6 @@ def apply(declaration: str, layout: str | None, seconds: str | None, yes: bool, 
     if dry:
         _finish_dry(_prepared(session, declaration, layout), how["form"])
     with session.store.locked():
-        _settled(session)
         declared = _declared(session, declaration, layout)
         prepared = session.plan(declared)
         _ask(prepared.plan, how["form"], yes=yes)
@@ -78,7 +77,6 @@ def destroy(declaration: str, yes: bool, seconds: str | None, dry: bool, scan: b
     if dry:
         _finish_dry(session.plan_destroy(scan=scan), how["form"])
     with session.store.locked():
-        _settled(session)
         prepared = session.plan_destroy(scan=scan)
         _ask(prepared.plan, how["form"], yes=yes)
         _carry_out(session, prepared, how["form"], _deadline(seconds, None), None)
@@ -168,12 +166,6 @@ def _declared(session: "Session", declaration: str, layout: str | None) -> Any:
 
 def _prepared(session: "Session", declaration: str, layout: str | None) -> "Prepared":
     return session.plan(_declared(session, declaration, layout))
-
-
-def _settled(session: "Session") -> None:
-    from ruleflow.kernel.apply import refuse_unsettled
-
-    refuse_unsettled(session.journal())
 
 
 def _finish_dry(prepared: "Prepared", form: str) -> None:

@@ -12,6 +12,7 @@ from ruleflow.bridge.declaration import Declaration
 from ruleflow.bridge.read_declaration import read_declaration
 from ruleflow.errors import RuleflowError
 from ruleflow.kernel import links
+from ruleflow.kernel.apply import refuse_unsettled
 from ruleflow.kernel.backend import Backend, find_backend
 from ruleflow.kernel.given import as_declaration, given_out
 from ruleflow.kernel.journal import DEFAULT_STATE, Journal, Store
@@ -75,9 +76,11 @@ class Session:
         """What applying it would do. Nothing is changed.
 
         :raises PlanRefusedError: where it must not be applied here.
+        :raises JournalError: where an earlier change is not settled.
         """
-        backend = self.backend(declaration.apply.backend)
         journal = self.journal()
+        refuse_unsettled(journal)
+        backend = self.backend(declaration.apply.backend)
         if journal.backend and journal.backend != backend.kind:
             raise PlanRefusedError(f"{journal.name} stands in {journal.backend} tables", help="destroy it there first")
         refuse_foreign_owner(declaration, backend)
@@ -90,8 +93,12 @@ class Session:
         )
 
     def plan_destroy(self, *, scan: bool = False) -> Prepared:
-        """What taking it away would do; with ``scan`` everything that carries our mark. Nothing is changed."""
+        """What taking it away would do; with ``scan`` everything that carries our mark. Nothing is changed.
+
+        :raises JournalError: where an earlier change is not settled.
+        """
         journal, backend = self.journal(), self.backend()
+        refuse_unsettled(journal)
         own = both(journal.own, marked(backend)) if scan else journal.own
         return plan_destroy(journal.name, backend, own, namespace=journal.namespace)
 

@@ -85,7 +85,7 @@ class _Edit:
                 self.replaced.append(f":{name} - [0:0]")
                 self._fill(name, now[name].rules, chain.rules)
         for name, chain in now.items():
-            if name not in then and not (chain.kept and chain.rules and not self.exact):
+            if name not in then and not (chain.kept and chain.rules):
                 self.replaced.append(f":{name} - [0:0]")
                 self.gone.append(f"-X {name}")
                 self.note("remove", "chain", name)
