@@ -210,11 +210,16 @@ def walk(dump: str, words: tuple[str, ...], **how: Any) -> None:
     A packet is said like: tcp 203.0.113.9:40000 192.0.2.1:8080 in eth0. Without `in` this host sends it. DUMP may
     be a directory that `ruleflow snapshot` made.
     """
+    from ruleflow.netfilter.machine import Machine
     from ruleflow.netfilter.walk_input import around, packets_of, subject_of
 
     reading_options = {key: how[key] for key in ("family", "strict", "lenient")}
     packets = packets_of(words, how["from_log"], how["pcap"], how["ct"], routes=how["routes"])
-    subject = subject_of(dump, lambda: read_dump(dump, **reading_options), packets[0].family, how)
+    family = packets[0].family
+    if dump == "live:":
+        subject = Machine.of(_world(dump).main, family)
+    else:
+        subject = subject_of(dump, lambda: read_dump(dump, **reading_options), family, how)
     walks = [_one_walk(subject, packet, around(how["assume"]), how["both"]) for packet in packets]
     _print_walks(walks, subject, how)
     verdicts = {each.verdict for each in walks}
@@ -276,11 +281,11 @@ def connect(directory: str, **how: Any) -> None:
     """Say whether one place of the host in DIRECTORY can talk to another, there and back, and whom it sees."""
     from ruleflow.netfilter.connect import connect as try_it
     from ruleflow.netfilter.connect import connect_all, everybody
-    from ruleflow.netfilter.walk_input import end_of, world_of
+    from ruleflow.netfilter.walk_input import end_of
     from ruleflow.views import connect_text, walk_json
     from ruleflow.views.text import Paper
 
-    world = world_of(directory)
+    world = _world(directory)
     paper = Paper(*paper_for(how["color"]))
     if how["everyone"]:
         found = list(connect_all(world, everybody(world, protocols=(how["proto"],)), how["from_"]))
@@ -502,6 +507,33 @@ def _connected(world: "World", words: str, protocol: str) -> "Connection":
     from_, _, to = words.strip().partition(" ")
     address, port = end_of(to.strip())
     return attempt(world, from_, address, port, protocol)
+
+
+@cli.command()
+@click.option("--pairs", type=click.IntRange(1), default=2000, show_default=True, help="How many pairs of rule set and packet.")
+@click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same pairs.")
+@click.option("--backend", type=click.Choice(["nft", "legacy", "both"]), default="both", show_default=True)
+@click.option("--family", type=click.Choice(["4", "6", "both"]), default="both", show_default=True)
+@click.option("--out", "directory", default="out", show_default=True, help="Where disagreements are written.")
+@click.option("--workers", type=click.IntRange(1), default=None, help="Processes (one for each processor).")
+def lab(directory: str, **how: Any) -> None:
+    """Try random rules and packets in the real kernel and in the model, and say where they differ.
+
+    It needs root or user namespaces. A feature decided a pair where a rule with it matched, where its condition was the first to
+    fail, or where it had translated the connection.
+    """
+    from ruleflow.kernel import differential
+
+    backends = ("nft", "legacy") if how["backend"] == "both" else (how["backend"],)
+    families = (4, 6) if how["family"] == "both" else (int(how["family"]),)
+    result = differential.run(
+        differential.tasks(how["pairs"], how["seed"], backends, families), how["workers"] or len(os.sched_getaffinity(0))
+    )
+    for name, text in result.disagreements:
+        Path(directory).mkdir(parents=True, exist_ok=True)
+        Path(directory, name).write_text(text, "utf-8", "surrogateescape")
+    write("".join(f"{line}\n" for line in differential.report(result)))
+    sys.exit(FOUND if result.disagreements else FINE)
 
 
 @cli.command()

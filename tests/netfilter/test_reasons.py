@@ -76,7 +76,7 @@ def test_chances_multiply() -> None:
     ), local=("192.0.2.1",), routes=(("10.0.0.0/8", "eth1"),))  # fmt: skip
     found = walk(machine, Packet.parse(PLAIN))
     assert found.verdict == "ACCEPT"
-    ends = {outcome.packet.destination: outcome.probability for outcome in found.outcomes}
+    ends = {outcome.packet.destination or 0: outcome.probability for outcome in found.outcomes}
     assert sorted(ends) == [0x0A000001, 0x0A000002, 0x0A000003]
     assert [ends[one] for one in sorted(ends)] == pytest.approx([1 / 3] * 3, abs=1e-6)
 

@@ -14,7 +14,6 @@ from ruleflow.netfilter.world import read_world
 from ruleflow.ruleset.parse import parse_one
 from ruleflow.views.walk_text import minimal
 
-
 WALKS = Path(__file__).parent.parent / "walks"
 SAMPLES = WALKS.parent.parent / "samples"
 
@@ -60,7 +59,7 @@ def test_where_it_ends(path: Path, packet: str, ending: str) -> None:
 
 
 @pytest.mark.parametrize(("path", "packet", "ending"), CASES)
-def test_the_quick_walk_agrees(path: Path, packet: str, ending: str) -> None:  # noqa: ARG001
+def test_the_quick_walk_agrees(path: Path, packet: str, ending: str) -> None:
     at, _ = read(path)
     slow = walk(at, Packet.parse(packet))
     (quick,) = walk_many(at, [Packet.parse(packet)])
