@@ -11,7 +11,7 @@ import msgspec
 from ruleflow.netfilter.deliver import delivery
 from ruleflow.netfilter.numbers import address_text
 from ruleflow.netfilter.refusal import refusal, unroutable
-from ruleflow.netfilter.routing import Decision, arrival_fault
+from ruleflow.netfilter.routing import Decision, arrival_fault, is_multicast
 from ruleflow.netfilter.steps import Answer, RouteStep
 
 if TYPE_CHECKING:
@@ -150,7 +150,11 @@ def _is_home(walker: "Walker", where: str, *, default: bool) -> bool:
     """Asked as ``-m addrtype --dst-type LOCAL`` asks it, so that both get the same answer."""
     asked = ("address_type", (("address", "destination"), ("types", ("LOCAL",)), ("interface", "")))
     key = (asked, walker.state.destination)
-    return walker.chooser.ask(f"{where} is an address of this host", key=key, default=default)
+    to = walker.state.destination
+    text = f"{where} is an address of this host"
+    if to is not None and is_multicast(to, walker.state.family):
+        text = f"a process of this host has joined {where}"
+    return walker.chooser.ask(text, key=key, default=default)
 
 
 PLACES: dict[str, Callable[["Walker"], str]] = {

@@ -162,6 +162,8 @@ class Walk(msgspec.Struct, frozen=True, kw_only=True):
     assumptions: tuple[str, ...] = ()
     forks: tuple[Choice, ...] = ()
     same_for: tuple[tuple[str, str], ...] = ()
+    beware: tuple[str, ...] = ()
+    """Rules that look as if they stopped the packet, and were not asked."""
     complete: bool = True
     """Whether every way was followed; false where there were too many."""
     reply: "Walk | None" = None

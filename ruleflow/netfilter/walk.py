@@ -30,14 +30,17 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
 
     ``connections`` are those the host tracks already; ``quoted`` the packet that an ICMP error is about;
     ``assumed`` are words of conditions with the answer to take; ``bridged`` says of a frame where it goes;
-    ``attached`` is a connection the packet belongs to from the start (a reset that the host itself sends).
+    ``chosen`` are fields and the values the kernel was seen to choose where a rule leaves it a range of them;
+    ``attached`` is a connection the packet belongs to from the start (a reset that the host itself sends), with the state
+    and direction; no connection: that of a packet which is not tracked, so that it is looked up in spite of NOTRACK.
     """
 
     connections: tuple[Connection, ...] = ()
     quoted: Packet | None = None
     assumed: Assumed = ()
     bridged: Bridged | None = None
-    attached: tuple[Connection, int, int] | None = None
+    chosen: tuple[tuple[str, int], ...] = ()
+    attached: tuple[Connection | None, int, int] | None = None
 
 
 NOTHING = Around()
@@ -83,6 +86,7 @@ def walk(of: Ruleset | Host | Machine, packet: Packet, around: Around = NOTHING)
         assumptions=_assumptions([one for one, _ in first], [chooser for _, chooser in found]),
         forks=_forks(outcomes),
         same_for=recorder.same_for(walker.state),
+        beware=tuple(_beware(at, packet, around, outcomes[0])),
         complete=complete,
     )
 
@@ -125,7 +129,7 @@ def _walker(
 ) -> Walker:
     return Walker(
         at, packet, entry_of(packet), chooser, recorder=recorder, connections=around.connections,
-        quoted=around.quoted, attached=around.attached, bridged=around.bridged,
+        quoted=around.quoted, attached=around.attached, bridged=around.bridged, chosen=around.chosen,
     )  # fmt: skip
 
 
@@ -143,6 +147,18 @@ def _outcomes(found: list[Outcome], complete: bool) -> tuple[Outcome, ...]:
     ]
     shown = found[0].ends_as()
     return tuple(sorted(told, key=lambda outcome: outcome.ends_as() != shown))
+
+
+def _beware(at: Machine, packet: Packet, around: Around, end: Outcome) -> Iterator[str]:
+    """Who rewrites a destination in PREROUTING does not meet INPUT any more: its rules for the port do not count."""
+    forwarded = end.verdict == "ACCEPT" and not end.local and packet.in_interface is not None
+    if not forwarded or end.packet.destination == packet.destination:
+        return
+    chooser = Chooser((), around.assumed)
+    verdict, by = _walker(at, packet, around, chooser, None).ask_alone("filter", "INPUT")
+    if by is not None and not chooser.made:
+        words = {"DROP": "drops", "REJECT": "refuses"}.get(verdict, "stops")
+        yield f"{by} {words} this packet as it came, but is not asked: its destination is rewritten before"
 
 
 def _forks(outcomes: tuple[Outcome, ...]) -> tuple[Choice, ...]:

@@ -47,10 +47,12 @@ class Walker:
         self, machine: Machine, packet: Packet, entry: str, chooser: Chooser, *,
         recorder: Recorder | None = None, connections: tuple[Connection, ...] = (), quoted: Packet | None = None,
         attached: tuple[Connection | None, int, int] | None = None, bridged: Bridged | None = None,
+        chosen: tuple[tuple[str, int], ...] = (),
     ) -> None:  # fmt: skip
         self.machine, self.packet, self.chooser, self.recorder = machine, packet, chooser, recorder
         self.state = State(machine, packet, connections, entry)
         self.entry, self.quoted = entry, quoted
+        self.state.chosen = dict(chosen)
         self.attached = attached is not None
         if attached is not None and attached[0] is None:
             self.state.seen_before = True
@@ -76,6 +78,17 @@ class Walker:
             hook = _HOOK_OF[place]
             word = self._hook(hook, place) if hook else _BETWEEN[place](self)
             place = PATH[place].get(word)
+
+    def ask_alone(self, table: str, hook: str) -> tuple[str, RuleRef | None]:
+        """What a table would say of the packet as it came, were that hook called: the verdict and the rule."""
+        self.state.see(self.state.arrived, "")
+        look_up(self)
+        for program in self.machine.tables.get(table, ()):
+            asker = Asker(program, hook, self.state, self.chooser, self._apply, None)
+            verdict = asker.run()
+            if verdict.verdict != "ACCEPT":
+                return verdict.verdict, asker.by
+        return "ACCEPT", None
 
     def shortly(self) -> tuple[str, RuleRef | None, Packet, str | None]:
         """The end without its reasons: verdict, deciding rule, packet, interface."""

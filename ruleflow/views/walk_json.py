@@ -46,7 +46,7 @@ def _walk(walk: Walk) -> dict[str, Any]:
     return {
         "verdict": walk.verdict, "packet": packet_value(walk.packet), "by": _ref(walk.by),
         "assumptions": list(walk.assumptions), "forks": [_choice(one) for one in walk.forks],
-        "complete": walk.complete, "same_for": [{"field": name, "words": text} for name, text in walk.same_for],
+        "beware": list(walk.beware), "complete": walk.complete, "same_for": [{"field": name, "words": text} for name, text in walk.same_for],
         "outcomes": [_outcome(one) for one in walk.outcomes], "steps": [_step(step, family) for step in walk.steps],
         "reply": _walk(walk.reply) if walk.reply is not None else None,
     }  # fmt: skip

@@ -174,6 +174,8 @@ class _Page:
             yield f"because  {visible(because(end))}"
             if walk.forks:
                 yield from self._ways()
+        for sentence in walk.beware:
+            yield from self.paper.wrap(f"beware   {visible(sentence)}", 0, 9)
         if walk.same_for:
             yield from self.paper.wrap(f"same for {visible(_same(walk))}", 0, 9)
 

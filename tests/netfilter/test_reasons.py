@@ -104,6 +104,14 @@ def test_the_reply_is_translated_back() -> None:
     assert found.reply.verdict == "ACCEPT"
 
 
+def test_a_rule_in_input_for_a_published_port_is_not_asked_and_that_is_said() -> None:
+    text = (SAMPLES / "docker-port-80-proxy.rules").read_text()
+    rules = ruleflow.parse(text.replace("-A FORWARD -j DOCKER-USER", "-A INPUT -p tcp -m tcp --dport 80 -j DROP\n-A FORWARD -j DOCKER-USER", 1))
+    found = walk(Machine.inferred_from(rules, local=("192.0.2.1",)), Packet.parse(PLAIN))
+    assert found.verdict == "ACCEPT"
+    assert found.beware[0].startswith("filter INPUT 1 (line ")
+
+
 def test_notrack_hides_the_connection() -> None:
     text = (
         "*raw\n-A PREROUTING -p tcp -m tcp --dport 80 -j NOTRACK\nCOMMIT\n"
