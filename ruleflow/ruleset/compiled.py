@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from ruleflow.ruleset.extension import UNSET, Extension, Match, Option, Target
-from ruleflow.ruleset.values import Interface, Not, Unreadable, ValueType
+from ruleflow.ruleset.values import Interface, Network, Not, Unreadable, ValueType
 
 MEMO = 32768
 """How many values a memo holds; unbounded ones were slower (trial: bench_fmt)."""
@@ -66,8 +66,8 @@ class Express(NamedTuple):
 class _Source:
     """The source of one line's reader in the making."""
 
-    def __init__(self, words: tuple[str, ...], groups: dict[int, int], family: int) -> None:
-        self.words, self.groups, self.family = words, groups, family
+    def __init__(self, words: tuple[str, ...], groups: dict[int, int], family: int, *, remembers: bool = True) -> None:
+        self.words, self.groups, self.family, self.remembers = words, groups, family, remembers
         self.names: dict[str, Any] = {"Other": Other}
 
     def name(self, value: Any) -> str:
@@ -83,7 +83,7 @@ class _Source:
         if piece.cls is None:
             maker = self.name(type(piece.slow(tuple([self.words[place] for place in piece.owned]))))
             return f"{maker}(g[{varying[0]}])"
-        if piece.kind != "match" and (direct := self.direct(piece)):
+        if piece.kind == "header" and (direct := self.direct(piece)):
             return direct
         fixed = [None if place in self.groups else self.words[place] for place in piece.owned]
         make = self.maker(piece) or (lambda key: piece.slow(_filled(fixed, key)))
@@ -93,7 +93,7 @@ class _Source:
         """A function from a part's groups (one as a text, several as a tuple) to its value."""
         varying = [place for place in piece.owned if place in self.groups]
         renamed = {place: number for number, place in enumerate(varying)}
-        inner = _Source(self.words, renamed, self.family)
+        inner = _Source(self.words, renamed, self.family, remembers=False)  # the part as a whole is remembered
         direct = inner.direct(piece)
         if direct is None:
             return None
@@ -129,7 +129,10 @@ class _Source:
             words = tuple([self.words[place] for place in places])
             return self.name(memo[words[0] if len(words) == 1 else words])
         keys = [f"g[{self.groups[p]}]" if p in self.groups else repr(self.words[p]) for p in places]
-        return f"{self.name(memo)}[{keys[0] if len(keys) == 1 else ', '.join(keys)}]"
+        key = keys[0] if len(keys) == 1 else f"({', '.join(keys)})"
+        if self.remembers or isinstance(row.type, Network):
+            return f"{self.name(memo)}[{key}]"
+        return f"{self.name(memo.make)}({key})"
 
 
 def express(
@@ -270,10 +273,12 @@ def printer(cls: type[Any]) -> Callable[[Any], str]:
 
 def _printed(row: Option, names: dict[str, Any]) -> str:
     """The lines of a printer for one row."""
-    names[f"show_{row.attr}"], names[f"hidden_{row.attr}"] = _text_memo(row.type), row.hidden
+    names[f"hidden_{row.attr}"] = row.hidden
+    names[f"show_{row.attr}"] = _text_memo(row.type) if isinstance(row.type, Network) else row.type.show
     unless = "" if row.hidden is UNSET else f" and v != hidden_{row.attr}"
     plain, negated = (f" {row.flag} ", f" ! {row.flag} ") if row.type.words else (f" {row.flag}", f" ! {row.flag}")
-    value, inner = (f" + show_{row.attr}[v]", f" + show_{row.attr}[v.value]") if row.type.words else ("", "")
+    call = "[{}]" if isinstance(row.type, Network) else "({})"  # to print an address costs more than to find it
+    value, inner = (f" + show_{row.attr}{call.format(v)}" if row.type.words else "" for v in ("v", "v.value"))
     if isinstance(row.type, Interface):  # a name is its own text
         value, inner = " + v", " + v.value"
     return (

@@ -259,9 +259,12 @@ class Reader:
         target = pieces.pop() if plan.target else None
         names = frozenset(self.registry.targets)
         picky = () if plan.fits else plan.picky  # where the kinds alone decide, this line has shown that it fits
-        plan.express = express(
-            line, words, self.kinds.get, plan.chain, pieces, target, Rule, names, self.family, picky
-        )
+        try:
+            plan.express = express(
+                line, words, self.kinds.get, plan.chain, pieces, target, Rule, names, self.family, picky
+            )
+        except Unreadable:  # a value that stands in every line of this kind is read in a way of its own
+            plan.express = None
 
     def _several(
         self, plan: Plan, words: tuple[str, ...], line: str, number: int | None
