@@ -1,0 +1,145 @@
+"""Nobody confirms: the earlier state comes back by itself, whatever became of the terminal and of who applied."""
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from applied_host import AppliedHost, applied_host, declared
+
+from ruleflow.kernel.journal import Journal
+
+pytestmark = pytest.mark.root
+RULEFLOW = (sys.executable, "-m", "ruleflow")
+
+
+@contextmanager
+def host_and_file(backend: str, place: Path) -> Iterator[tuple[AppliedHost, str]]:
+    with applied_host(backend, place / "state") as host:
+        file = place / "app.yaml"
+        file.write_text(declared(host.inner))
+        yield host, str(file)
+
+
+def command(host: AppliedHost, verb: str, file: str, *more: str) -> tuple[str, ...]:
+    return (*RULEFLOW, verb, file, "--state", str(host.directory), "--namespace", host.name, *more)
+
+
+def call(host: AppliedHost, verb: str, file: str, *more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(host, verb, file, *more), capture_output=True, text=True, check=False)
+
+
+def settled(host: AppliedHost, seconds: float) -> Journal:
+    """The journal when nothing is pending any more."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        journal = host.session().journal()
+        if journal.pending is None:
+            return journal
+        time.sleep(0.05)
+    raise AssertionError("still pending")
+
+
+@pytest.mark.parametrize("backend", ["nft", "legacy"])
+def test_nobody_confirms(tmp_path: Path, backend: str) -> None:
+    with host_and_file(backend, tmp_path) as (host, file):
+        before = host.state()
+        done = call(host, "apply", file, "--yes", "--confirm", "3s")
+        assert done.returncode == 0, done.stderr
+        assert host.session().journal().pending is not None
+        assert settled(host, 15).outcome == "rolled back: nobody confirmed in time"
+        assert host.state() == before
+        assert call(host, "confirm", file).returncode == 2
+
+
+def test_confirmed_in_time_it_stays(tmp_path: Path) -> None:
+    with host_and_file("nft", tmp_path) as (host, file):
+        assert call(host, "apply", file, "--yes", "--confirm", "4s").returncode == 0
+        applied = host.state()
+        assert call(host, "confirm", file).returncode == 0
+        time.sleep(4.5)
+        assert host.state() == applied
+        assert call(host, "status", file).stdout.startswith("app in ")
+
+
+def test_the_terminal_is_closed(tmp_path: Path) -> None:
+    with host_and_file("nft", tmp_path) as (host, file):
+        before = host.state()
+        child, terminal = pty.fork()
+        if child == 0:
+            os.execv(sys.executable, command(host, "apply", file, "--yes", "--confirm", "5s"))  # noqa: S606
+        wait_for_pending(host)
+        os.close(terminal)  # the kernel sends HUP to the session
+        os.waitpid(child, 0)
+        settled(host, 20)
+        assert host.state() == before
+
+
+def wait_for_pending(host: AppliedHost) -> None:
+    for _ in range(400):
+        if host.session().journal().pending is not None:
+            return
+        time.sleep(0.02)
+    raise AssertionError("nothing was begun")
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.1, 0.3])
+def test_who_applies_is_killed(tmp_path: Path, delay: float) -> None:
+    with host_and_file("nft", tmp_path) as (host, file):
+        before = host.state()
+        running = subprocess.Popen(command(host, "apply", file, "--yes", "--confirm", "6s"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_for_pending(host)
+        time.sleep(delay + 0.1)  # the watchdog is armed right after
+        running.send_signal(signal.SIGKILL)
+        running.wait()
+        settled(host, 20)
+        assert host.state() == before
+
+
+def test_the_watchdog_is_killed_too_and_the_unit_at_boot_completes_it(tmp_path: Path) -> None:
+    with host_and_file("nft", tmp_path) as (host, file):
+        before = host.state()
+        assert call(host, "apply", file, "--yes", "--confirm", "3s").returncode == 0
+        for watchdog in watchdogs(file):
+            os.kill(watchdog, signal.SIGKILL)
+        time.sleep(3.2)
+        assert host.state() != before
+        done = subprocess.run((*RULEFLOW, "rollback", "--expired", "--state", str(host.directory)), capture_output=True, text=True, check=True)
+        assert done.stdout == f"app@{host.name}: rolled back\n"
+        assert host.state() == before
+
+
+def watchdogs(file: str) -> list[int]:
+    """The processes that were started for this file and are detached."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if file.encode() in words and int(path.parent.name) != os.getpid():
+            found.append(int(path.parent.name))
+    assert found
+    return found
+
+
+def test_exit_codes(tmp_path: Path) -> None:
+    with host_and_file("nft", tmp_path) as (host, file):
+        assert call(host, "plan", file).returncode == 1
+        assert call(host, "apply", file).returncode == 2  # nobody there to ask
+        assert not list(tmp_path.glob("state/*/journal.json"))
+        assert call(host, "apply", file, "--dry-run").returncode == 1
+        assert call(host, "apply", file, "--yes").returncode == 0
+        assert call(host, "plan", file).returncode == 0
+        assert call(host, "status", file).returncode == 0
+        host.tables("-t nat -F RF-PUBLISH")
+        assert call(host, "status", file).returncode == 1
+        assert call(host, "rollback", file).returncode == 2
+        assert call(host, "destroy", file, "--yes").returncode == 0
+        assert call(host, "destroy", file, "--yes").returncode == 0
