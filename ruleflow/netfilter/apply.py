@@ -65,7 +65,7 @@ def _set_unknown(effect: SetUnknown, state: State) -> Done:
 
 def _untrack(_: Untrack, state: State) -> Done:
     """Not where the packet has its connection already (over lo: xt_ct_target, "Previously seen")."""
-    if state.connection is not None:
+    if state.connection is not None or state.seen_before:
         return (), "conntrack has seen it already"
     state.untracked = True
     state.set_connection(None, UNTRACKED)

@@ -27,6 +27,8 @@ def refusal(kind: str, state: State, hook: str) -> Answer | None:
 def _finds_back(state: State) -> bool:
     """Whether a route leads back: ip_route_me_harder, icmp_route_lookup, ip6_route_output."""
     source, destination, machine = state.source, state.destination, state.machine
+    if source is None and "source" in state.ranges:  # as good as any other of them
+        source = state.ranges["source"][0]
     if source is None or destination is None or machine.inferred:
         return True
     own = destination if machine.has_type(destination, ("LOCAL",)) else None

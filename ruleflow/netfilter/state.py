@@ -3,7 +3,7 @@
 import copy
 import functools
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -78,6 +78,8 @@ class State:
     physdev_out: str | None
     direction = 0
     untracked = False
+    seen_before = False
+    chosen: Mapping[str, int] = {}
     tracked = False
     version = 0
 

@@ -96,13 +96,20 @@ def _put(state: State, name: str, span: Span | None) -> tuple[Change, ...]:
     if span is None:
         return ()
     old = getattr(state, name)
-    new = span.exact
+    new = span.exact if span.exact is not None else _chosen(state, name, span)
     if new is not None and new == old:
         return ()
     state.change(name, new)
     if new is None and span.low is not None and span.high is not None:
         state.ranges[name] = (span.low, span.high)
     return (Change(name, old, new, span.low, span.high),)
+
+
+def _chosen(state: State, name: str, span: Span) -> int | None:
+    """What the kernel was seen to choose, where it may."""
+    value = state.chosen.get(name)
+    inside = value is not None and (span.low is None or span.low <= value) and (span.high is None or value <= span.high)
+    return value if inside else None
 
 
 def _address(state: State, hook: str, side: str, what: Rewrite, nexthop: int | None, out: str | None) -> Span | None:
