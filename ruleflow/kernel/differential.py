@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from itertools import product
 from multiprocessing import get_context
@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 
-from ruleflow.kernel.features import is_translated
+from ruleflow.kernel.features import ALL, is_translated
 from ruleflow.kernel.lab import Lab
 from ruleflow.kernel.pairing import Pair, Pairing, smaller
 from ruleflow.kernel.random_packets import SPEC, Conversation, another, conversations
@@ -48,6 +48,15 @@ class Result(msgspec.Struct, frozen=True):
     def plus(self, other: "Result") -> "Result":
         """Both together."""
         return Result(self.pairs + other.pairs, self.decided + other.decided, self.disagreements + other.disagreements)
+
+
+def report(result: Result) -> Iterator[str]:
+    """How many pairs each feature decided, the names of the disagreements' files, and the sum as the last line."""
+    for name in ALL:
+        count = result.decided[name]
+        yield f"{name:<36} decided {count:6} pairs, {count * 100 / max(result.pairs, 1):5.1f} %"
+    yield from (f"disagreement: {name}: {text.splitlines()[1].removeprefix('# ')}" for name, text in result.disagreements)
+    yield f"pairs={result.pairs} disagreements={len(result.disagreements)}"
 
 
 def tasks(pairs: int, seed: int, backends: Iterable[str], families: Iterable[int]) -> list[Task]:
@@ -131,7 +140,7 @@ _labs: dict[str, Lab] = {}
 def try_one(task: Task, host: Host) -> Result:
     """Try one rule set in this process's lab, which is kept for the next one."""
     if task.backend not in _labs:
-        _labs[task.backend] = Lab(SPEC, task.backend, trace=task.backend == "nft")
+        _labs[task.backend] = Lab(SPEC, task.backend, trace=True)
     return Trial(_labs[task.backend], host, task).run()
 
 

@@ -54,7 +54,10 @@ class Pairing:
         [seen] = self.lab.send([shot])
         self.sent.append((shot, seen))
         packet = as_sent(shot.packet, seen)
-        found = walk(self.machine, packet, Around(connections=self.connections, quoted=shot.quoted))
+        around = Around(connections=self.connections, quoted=shot.quoted)
+        found = walk(self.machine, packet, around)
+        if any(outcome.ranges for outcome in found.outcomes):
+            found = walk(self.machine, packet, msgspec.structs.replace(around, chosen=chosen(seen)))
         said = compare(found, seen, path=self.lab.trace and self.lab.backend == "nft")
         if said.outcome is None:
             return Pair(seen, found, said.differs)
@@ -89,6 +92,14 @@ def as_sent(packet: Packet, seen: Observation) -> Packet:
         length=header.length, ttl=header.ttl, tos=header.tos, tcp_flags=header.tcp_flags,
         uid=0 if packet.uid is None and packet.is_local else packet.uid, mark=packet.mark or 0, fragment=0,
     )  # fmt: skip
+
+
+def chosen(seen: Observation) -> tuple[tuple[str, int], ...]:
+    """The addresses and ports that the packet had at last, where it was seen."""
+    last = next((step.packet for step in reversed(seen.steps) if step.packet is not None), None)
+    header = seen.after or last
+    facts = [(name, getattr(header, name)) for name in ("source", "destination", "source_port", "destination_port")]
+    return tuple((name, value) for name, value in facts if value is not None) if header is not None else ()
 
 
 def as_translated(connection: Connection, outcome: Outcome, seen: Observation) -> Connection:

@@ -148,7 +148,7 @@ def iprange(draft: Draft) -> None:
 def address_type(draft: Draft) -> None:
     """addrtype, with and without the limit to an interface."""
     random, place = draft.random, draft.place
-    types = ("LOCAL", "LOCAL", "LOCAL", "UNICAST", "UNICAST", "UNREACHABLE", "MULTICAST")
+    types: tuple[str, ...] = ("LOCAL", "LOCAL", "LOCAL", "UNICAST", "UNICAST", "UNREACHABLE", "MULTICAST")
     types += ("BROADCAST", "BLACKHOLE", "PROHIBIT", "LOCAL,BROADCAST") if place.family == 4 else ()
     side, kind = random.choice(("src", "dst", "dst")), random.choice(types)
     limit = ""
@@ -252,6 +252,6 @@ def owner(draft: Draft) -> None:
 
 CONDITIONS: tuple[Callable[[Draft], None], ...] = (
     address, address, interface, protocol, port, port, multiport, multiport, iprange, iprange, address_type, address_type, state, state,
-    original, original, direction, status, mark, mark, ttl, ttl, dscp, dscp, length, flags, icmp, owner,
+    original, original, direction, status, mark, mark, ttl, ttl, dscp, dscp, length, flags, icmp, icmp, icmp, owner,
 )  # fmt: skip
 """All kinds of conditions, the more often listed the more often asked."""

@@ -38,7 +38,7 @@ def call(draft: Draft) -> str:
 
 def refuse(draft: Draft) -> str:
     """REJECT with one of its kinds."""
-    if draft.random.random() < 0.3 and draft.settle(TCP):
+    if draft.random.random() < 0.45 and draft.settle(TCP):
         return " -j REJECT --reject-with tcp-reset"
     return f" -j REJECT --reject-with {draft.random.choice(REFUSALS[draft.place.family])}"
 
