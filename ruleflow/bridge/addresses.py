@@ -1,7 +1,7 @@
 """Subnets, gateways and addresses that a declaration leaves out, given out as Docker does: the first that is free."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from itertools import chain
 from typing import Any
@@ -37,13 +37,17 @@ def first_host(subnet: Subnet) -> Address:
     return subnet.network_address + 1
 
 
-def free_address(subnet: Subnet, taken: set[Address], within: Subnet | None = None) -> Address | None:
-    """The first address of ``subnet`` (of its part ``within``) that an endpoint can have; None where all are taken."""
+def free_address(
+    subnet: Subnet, taken: Container[Address], within: Subnet | None = None, *, start: int = 0
+) -> Address | None:
+    """The first address of ``subnet`` (of its part ``within``) that an endpoint can have; None where all are taken.
+
+    The first ``start`` addresses are known to be taken.
+    """
     pool = subnet if within is None else within
-    last = pool.num_addresses - 1
-    for step in range(min(pool.num_addresses, len(taken) + 4)):
+    for step in range(start, pool.num_addresses):
         found: Address = pool.network_address + step
-        if usable(found, subnet) and found not in taken and step <= last:
+        if found not in taken and usable(found, subnet):
             return found
     return None
 

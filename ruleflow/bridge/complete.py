@@ -1,6 +1,6 @@
 """What a declaration's parts mean together: what is left out is filled in, what contradicts is reported."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from ipaddress import IPv6Network
 from typing import Any
 
@@ -48,9 +48,12 @@ class _Completion:
         self.subnets: list[tuple[Subnet, str]] = [
             (pool["subnet"], network.name) for network in draft.networks for _, pool in network.pools if "subnet" in pool
         ]
-        self.taken: dict[tuple[str, Address], str] = {}
-        """Who has an address of a network."""
-        self.published: list[tuple[PortMap, str]] = []
+        self.taken: dict[str, dict[Address, str]] = {network.name: {} for network in draft.networks}
+        """Who has which address, by network."""
+        self.given: dict[tuple[str, int], Address] = {}
+        """The last address that was given out, by network and family: all before it are taken."""
+        self.published: dict[tuple[str, int], list[tuple[PortMap, str]]] = {}
+        """Who publishes what, by protocol and port."""
 
     # -- networks ---------------------------------------------------------------------------------------
 
@@ -88,7 +91,7 @@ class _Completion:
             self._gateway(place, values[f"gateway{family}"], subnet)
             self._range(place, pool, subnet)
             for other in pool.get("aux_addresses", ()):
-                self.taken[draft.name, other] = "an auxiliary address"
+                self.taken[draft.name][other] = "an auxiliary address"
 
     def _gateway(self, place: Value, gateway: Address, subnet: Subnet) -> None:
         if not usable(gateway, subnet) if gateway.version == subnet.version else True:
@@ -159,7 +162,7 @@ class _Completion:
         for family in _FAMILIES:
             gateway = network.gateway(family)
             if gateway is not None:
-                self.taken[network.name, gateway] = "the gateway"
+                self.taken[network.name][gateway] = "the gateway"
             if network.outbound(family) is not None and network.subnet(family) is None:
                 place = _place(draft.value, draft.key, f"outbound_addr{family}")
                 self.faults.add(place, f"the network {network.name!r} has no IPv{family} subnet", "leave the address out")
@@ -204,31 +207,41 @@ class _Completion:
         if subnet is None:
             self.faults.add(place, f"the network {network.name!r} has no IPv{family} subnet", "leave the address out")
             return
-        owner = self.taken.get((network.name, address))
+        owner = self.taken[network.name].get(address)
         if not usable(address, subnet):
-            free = free_address(subnet, self._occupied(network) | self._asked(network.name))
+            free = free_address(subnet, {*self.taken[network.name], *self._asked(network.name)})
             self.faults.add(place, f"{address} is no address of {subnet}, the subnet of {network.name!r}", f"write {free}")
         elif owner is not None:
-            free = free_address(subnet, self._occupied(network) | self._asked(network.name))
+            free = free_address(subnet, {*self.taken[network.name], *self._asked(network.name)})
             self.faults.add(place, f"{address} is taken by {owner}", f"write {free}, or leave it out and a free one is given")
-        self.taken.setdefault((network.name, address), f"the endpoint {draft.name!r}")
+        self.taken[network.name].setdefault(address, f"the endpoint {draft.name!r}")
 
     def _address(self, draft: DraftEndpoint, network: Network, family: int) -> Any:
         subnet = network.subnet(family)
         if subnet is None or draft.addresses.get(family) is not None:
             return draft.addresses.get(family)
-        occupied = self._occupied(network)
+        occupied = self.taken[network.name]
         address = self._remembered(draft, subnet, occupied, family) or self._hardware(draft, network, subnet)
         if address is None or address in occupied:
-            address = free_address(subnet, occupied, self._part(network, family))
+            address = self._next_free(network, subnet)
         if address is None:
             self.faults.add(draft.key, f"no address of {subnet} is left for {draft.name!r}", "take a larger subnet")
             return None
         draft.addresses[family] = address
-        self.taken[network.name, address] = f"the endpoint {draft.name!r}"
+        occupied[address] = f"the endpoint {draft.name!r}"
         return address
 
-    def _remembered(self, draft: DraftEndpoint, subnet: Subnet, occupied: set[Address], family: int) -> Address | None:
+    def _next_free(self, network: Network, subnet: Subnet) -> Address | None:
+        part = self._part(network, subnet.version)
+        pool = subnet if part is None else part
+        last = self.given.get((network.name, subnet.version))
+        start = 0 if last is None else int(last) - int(pool.network_address)
+        found = free_address(subnet, self.taken[network.name], part, start=start)
+        if found is not None:
+            self.given[network.name, subnet.version] = found
+        return found
+
+    def _remembered(self, draft: DraftEndpoint, subnet: Subnet, occupied: Container[Address], family: int) -> Address | None:
         for endpoint in self.before.endpoints:
             address = endpoint.address(family) if endpoint.name == draft.name else None
             if address is not None and usable(address, subnet) and address not in occupied:
@@ -242,12 +255,9 @@ class _Completion:
         return by_hardware(subnet, four) if network.bridge == "docker0" and subnet.prefixlen <= 80 else None
 
     def _part(self, network: Network, family: int) -> Subnet | None:
-        draft = next(one for one in self.draft.networks if one.name == network.name)
-        parts = [pool["ip_range"] for _, pool in draft.pools if "ip_range" in pool]
+        pools = next(one.pools for one in self.draft.networks if one.name == network.name)
+        parts = [pool["ip_range"] for _, pool in pools if "ip_range" in pool]
         return next((part for part in parts if part.version == family), None)
-
-    def _occupied(self, network: Network) -> set[Address]:
-        return {address for name, address in self.taken if name == network.name}
 
     # -- ports ------------------------------------------------------------------------------------------
 
@@ -268,23 +278,31 @@ class _Completion:
                 "write localhost: true for the network",
             )  # fmt: skip
         bound = _bound(port, network)
-        for other, owner in self.published:
-            if _clash(bound, other):
-                owners = repr(owner) if owner == draft.name else f"{owner!r} and by {draft.name!r}"
-                self.faults.add(
-                    wanted.place, f"{_said(bound)} is published twice, by {owners}",
-                    "take another port of the host, or give each of them a host address of its own",
-                )  # fmt: skip
-                break
-        self.published.append((bound, draft.name))
+        owner = self._publisher(bound)
+        if owner is not None:
+            owners = repr(owner) if owner == draft.name else f"{owner!r} and by {draft.name!r}"
+            self.faults.add(
+                wanted.place, f"{_said(bound)} is published twice, by {owners}",
+                "take another port of the host, or give each of them a host address of its own",
+            )  # fmt: skip
+        for number in _numbers(bound):
+            self.published.setdefault((bound.protocol, number), []).append((bound, draft.name))
         return port
+
+    def _publisher(self, port: PortMap) -> str | None:
+        """Who publishes one of the same ports on an overlapping host address."""
+        for number in _numbers(port):
+            for other, owner in self.published.get((port.protocol, number), ()):
+                if _overlap(port, other):
+                    return owner
+        return None
 
     def _first_free(self, wanted: Wanted, network: Network) -> PortMap:
         choices = wanted.choices
         assert choices is not None
         for first in range(choices.low, choices.high + 1):
             port = msgspec.structs.replace(wanted.port, published=Range(first, first))
-            if not any(_clash(_bound(port, network), other) for other, _ in self.published):
+            if self._publisher(_bound(port, network)) is None:
                 return port
         return msgspec.structs.replace(wanted.port, published=Range(choices.low, choices.low))
 
@@ -301,11 +319,12 @@ def _bound(port: PortMap, network: Network) -> PortMap:
     return msgspec.structs.replace(port, host_ip=default) if network.subnet(10 - default.version) is None else port
 
 
-def _clash(one: PortMap, other: PortMap) -> bool:
-    if one.published is None or other.published is None or one.protocol != other.protocol:
-        return False
-    if one.published.low > other.published.high or other.published.low > one.published.high:
-        return False
+def _numbers(port: PortMap) -> range:
+    return range(0) if port.published is None else range(port.published.low, port.published.high + 1)
+
+
+def _overlap(one: PortMap, other: PortMap) -> bool:
+    """Whether their host addresses overlap."""
     if one.host_ip is None or other.host_ip is None:
         return True
     if one.host_ip.version != other.host_ip.version:

@@ -1,5 +1,6 @@
 """The rules of Docker 20.10 are what a real daemon made, stage by stage: ../shared/truth, as ../shared/capture/stages.sh ran it."""
 
+import json
 import re
 from pathlib import Path
 
@@ -61,13 +62,19 @@ def test_equals_what_the_daemon_made(stage: Path, family: int) -> None:
     assert str(generate(run(stage), family=family)) == made
 
 
-def test_ports_come_in_the_order_of_a_comparison_that_is_no_order() -> None:
-    declaration = read_declaration(
-        'networks: {bridge: {}}\nendpoints: {web: {ports: ["8080:80", "8443:443", "9090:8080", "53:53/udp", "53:53"]}}\n'
-        "layout: docker-classic"
-    )
-    ports = re.findall(r"-A DOCKER ! -i docker0 -p (\S+) -m \S+ --dport (\d+)", str(generate(declaration)))
-    assert ports == [("tcp", "9090"), ("tcp", "8080"), ("tcp", "53"), ("udp", "53"), ("tcp", "8443")]
+@pytest.mark.parametrize(
+    ("ports", "order"),
+    [
+        (["80:80", "443:443", "8443:8080"], ["8443:8080", "443:443", "80:80"]),
+        (["1000:3", "1000:1/udp", "2000:2/udp"], ["1000:3", "2000:2", "1000:1"]),
+        (["53:53/udp", "53:53"], ["53:53", "53:53"]),
+        (["1000:1", "900:2", "800:3"], ["800:3", "900:2", "1000:1"]),
+    ],
+)
+def test_ports_come_in_the_order_in_which_a_real_daemon_took_them(ports: list[str], order: list[str]) -> None:
+    text = f"networks: {{bridge: {{}}}}\nendpoints: {{web: {{ports: {json.dumps(ports)}}}}}\nlayout: docker-classic"
+    rules = str(generate(read_declaration(text)))
+    assert [":".join(found) for found in re.findall(r"--dport (\d+) -j DNAT .*:(\d+)", rules)] == order
 
 
 def test_icc_off_internal_and_sctp() -> None:

@@ -12,9 +12,9 @@ _NUMBERS = {"tcp": 6, "udp": 17, "sctp": 132}
 def classic_bindings(endpoint: Endpoint, network: Network, family: int) -> Iterator[PortMap]:
     """Port maps one port at a time, as Docker up to 26 takes them.
 
-    They come in the order of the API's JSON (``80/tcp`` as text), the host's ports of one container port in the order
-    given, and are then sorted by insertion with a comparison that is no order (nat.SortPortMap of go-connections: a higher
-    host port *or* a lower container port comes first), so that for a range of ports every later one lands in front.
+    They are sorted by insertion with a comparison that is no order: a higher host port *or* a higher container port comes
+    first (nat.SortPortMap of go-connections). Where the two contradict, a real daemon's order depends on where Go begins to
+    walk its map, and differs from run to run; here they always come in the order of the API's JSON, as text.
     """
     sorted_ = _by_text(endpoint)
     for index in range(1, len(sorted_)):
@@ -57,7 +57,7 @@ def _by_text(endpoint: Endpoint) -> list[PortMap]:
 
 
 def _comes_first(one: PortMap, other: PortMap) -> bool:
-    if _host_port(one) > _host_port(other) or one.target.low < other.target.low:
+    if _host_port(one) > _host_port(other) or one.target.low > other.target.low:
         return True
     return one.target.low == other.target.low and one.protocol == "tcp"
 
