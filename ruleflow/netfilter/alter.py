@@ -194,7 +194,7 @@ class Lens:
             return None
         earlier = Alter(tuple(free.after))  # type: ignore[arg-type]
         after = compose(alter.only(free.reads), earlier)
-        known = self.encoder.settled(free, after)
+        known = self.encoder.settled(free, after.changes)
         if known is not None:
             return Is(int(known))
         moved = msgspec.structs.replace(free, after=after.changes)

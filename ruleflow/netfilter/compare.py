@@ -38,7 +38,8 @@ class Comparison:
         self.diagrams, self.outcomes = self.space.diagrams, self.space.outcomes
         self.flows = tuple(Flow(Side(self.space, ruleset)) for ruleset in (before, after))
         self.lens = Lens(self.space.encoder)
-        self.edits = Edits(self.flows[0].side, self.flows[1].side)
+        self.sides = self.flows[0].side, self.flows[1].side
+        self.edits = Edits(*self.sides)
 
     def differences(self) -> list[Difference]:
         """All differences: disjoint, and complete."""

@@ -6,7 +6,7 @@ for the whole "any other". What cannot be decided from a packet is a free variab
 behind all fields, named by its text; where it remembers (limit, recent) also by its place.
 """
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -127,6 +127,8 @@ class Encoder:
         """All levels that some free variable depends on."""
         self.words: dict[str, str] = {}
         """How a person says a computed condition, by the name of its free variable."""
+        self.elsewhere: Callable[[int, tuple[str, ...]], bool | None] | None = None
+        """Says of an address whether it is of one of the types, where something is known of this host."""
         self.uses_fragments = self.uses_connections = False
         self._levels: dict[Free, int] = {}
         for name, level in LEVELS.items():
@@ -161,9 +163,31 @@ class Encoder:
         self.diagrams.tops.setdefault(level, 1)
         return level
 
-    def settled(self, free: Free, after: object) -> bool | None:  # noqa: ARG002
-        """Whether a free variable's answer is known after changes; None where it is not."""
+    def settled(self, free: Free, after: "Iterable[tuple[int, object]]") -> bool | None:
+        """Whether a free variable's answer is known once a field has become a constant; None where it is not."""
+        if not isinstance(free.condition, Derived) or free.condition.fact != "address_type" or self.elsewhere is None:
+            return None
+        asked = dict(free.condition.arguments)
+        if asked["interface"]:
+            return None
+        for level, new in after:
+            value = getattr(new, "value", None)
+            if level == (SRC if asked["address"] == "source" else DST) and isinstance(value, int):
+                return self.elsewhere(value, asked["types"])  # type: ignore[arg-type]
         return None
+
+    def careless(self) -> int:
+        """Packets whose addresses show their type: what `address_type` variables say of them does not matter."""
+        if self.family == 6:
+            return NOTHING
+        found = NOTHING
+        for level, free in list(self.free.items()):
+            if isinstance(free.condition, Derived) and free.condition.fact == "address_type" and not free.after:
+                side = min(free.reads)
+                top = self.diagrams.tops[side]
+                special = self.diagrams.test(side, ((0, 0), (0xE0000000, 0xEFFFFFFF), (top, top)))
+                found = self.diagrams.either(found, self.diagrams.both(special, self.diagrams.test(level, ((1, 1),))))
+        return found
 
     # -- conditions -----------------------------------------------------------------------------------------
 

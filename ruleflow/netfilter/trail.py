@@ -169,8 +169,14 @@ class Trail:
 
     def _table(self, table: str, hook: str, group: Group, seen: Alter, *, looped: bool) -> Group:
         ruleset = self.side.ruleset
-        if table not in ruleset or hook not in ruleset[table]:
+        if table not in ruleset:
             return group
+        if hook not in ruleset[table]:
+            left: Group = {}
+            for traveller, where in group.items():
+                by = tuple(pair for pair in traveller.by if pair[0] != table)
+                _add(left, msgspec.structs.replace(traveller, by=by), where, self.diagrams)
+            return left
         if table == "raw" and not looped:
             seen = altered(dict(seen.changes) | {STATE: Is(INVALID)})
         passed: Group = {}
@@ -194,9 +200,10 @@ class Trail:
             self.done.append(self._part(traveller, where, then, ref))
             return
         by = dict(traveller.by)
-        by.pop(table, None)
         if ref is not None:
             by[table] = ref
+        else:
+            by.pop(table, None)
         _add(passed, msgspec.structs.replace(traveller, by=tuple(by.items())), where, self.diagrams)
 
 

@@ -1,0 +1,281 @@
+"""The differences of two rule sets as classes of packets: gathered, named by what changes, said in words and boxes."""
+
+from collections.abc import Iterable, Iterator
+
+from ruleflow.analysis.changes import Allowed, BoxOf, Class, Fate, Only, Rewritten, Told
+from ruleflow.analysis.cover import Cover, exact, wide
+from ruleflow.analysis.witness import Witness
+from ruleflow.analysis.wording import Wording
+from ruleflow.netfilter.alter import Alter, Is, Mapped, New, OneOf, Plus
+from ruleflow.netfilter.atoms import NONE
+from ruleflow.netfilter.compare import Comparison, Difference
+from ruleflow.netfilter.encode import (
+    BIT_BASE,
+    DPORT,
+    DST,
+    FREE_BASE,
+    IN,
+    LEVELS,
+    OUT,
+    PROTO,
+    SPORT,
+    SRC,
+    STATE,
+    STATE_ORDER,
+    bit_of,
+)
+from ruleflow.netfilter.idd import EVERYTHING, NOTHING, Box, Interval
+from ruleflow.netfilter.numbers import mac_text
+from ruleflow.netfilter.trail import Part
+from ruleflow.ruleset import fields
+from ruleflow.ruleset.fields import Field
+from ruleflow.ruleset.values import address_text
+
+_SAID = 3
+"""Boxes that a change is said in."""
+_ADDRESSING = (DST, DPORT, SRC, SPORT)
+_TELLING = (DST, DPORT, SRC, SPORT, PROTO, IN, OUT)
+_NAMES = {level: name for name, level in LEVELS.items()}
+Key = tuple[str, str, str, Fate, Fate]
+
+
+class ChangeClasses:
+    """The classes of one comparison. ``source`` names the text of the after side in commands to try."""
+
+    def __init__(self, comparison: Comparison, source: str, *, limit: int) -> None:
+        self.comparison, self.diagrams = comparison, comparison.diagrams
+        self.encoder = comparison.space.encoder
+        self.source, self.limit = source, limit
+        self.wording = Wording(self.encoder)
+        self._wider: list[int] = []
+        self.where: list[int] = []
+        """The exact set of each class, in the order of `all`."""
+
+    def all(self, differences: Iterable[Difference]) -> tuple[Class, ...]:
+        """The classes, what opens first."""
+        gathered: dict[Key, tuple[int, Difference]] = {}
+        for one in differences:
+            key = (kind_of(one.before, one.after), way_of(one), one.entry, self.fate(one.before), self.fate(one.after))
+            if key in gathered:
+                where, first = gathered[key]
+                gathered[key] = self.diagrams.either(where, one.where), first
+            else:
+                gathered[key] = one.where, one
+        order = sorted(gathered.items(), key=lambda item: (_RANK[item[0][0]], _WAYS.index(item[0][1])))
+        self.where = [where for _, (where, _) in order]
+        self._wider = [self._allowed(where, first) for _, (where, first) in order]
+        return tuple(self._class(key, where) for key, (where, _) in order)
+
+    def told(self, classes: tuple[Class, ...]) -> tuple[Told, ...]:
+        """Classes of `all`, those together that a person would call one change."""
+        groups: dict[tuple[object, ...], list[int]] = {}
+        for number, one in enumerate(classes):
+            key = (one.kind, one.way, one.before.verdict, one.after.verdict, _aim(one.before), _aim(one.after))
+            groups.setdefault(key, []).append(number)
+        return tuple(self._told(classes, numbers) for numbers in groups.values())
+
+    def _told(self, classes: tuple[Class, ...], numbers: list[int]) -> Told:
+        where, may = NOTHING, self.encoder.careless()
+        for number in numbers:
+            where = self.diagrams.either(where, self.where[number])
+            may = self.diagrams.either(may, self._wider[number])
+        first = classes[numbers[0]]
+        cover = wide(self.diagrams, where, self.diagrams.either(where, may), _SAID)
+        return Told(
+            first.kind, first.way, self.words(cover), tuple(dict.fromkeys(classes[n].before for n in numbers)),
+            tuple(dict.fromkeys(classes[n].after for n in numbers)), tuple(numbers), first.walk,
+        )  # fmt: skip
+
+    def _class(self, key: Key, where: int) -> Class:
+        kind, way, entry, before, after = key
+        boxes = exact(self.diagrams, where, self.limit)
+        witness = Witness(self.encoder, where, entry)
+        packet = witness.packet(out=way in ("through", "out"))
+        return Class(
+            kind, way, before, after, tuple(self.box(box) for box in boxes.boxes), str(packet),
+            witness.walk(self.source, way), boxes.left,
+        )  # fmt: skip
+
+    def words(self, cover: Cover) -> tuple[str, ...]:
+        """Boxes in words, and how many more there are."""
+        told = tuple(dict.fromkeys(self.wording.box(box) for box in cover.boxes))
+        return (*told, f"+ {cover.left} more") if cover.left else told
+
+    def _allowed(self, where: int, one: Difference) -> int:
+        """The packets of which the same may be said as of ``where``: those that the deciding table treats so now.
+
+        Only where no address was rewritten before, so that packets there look as they came.
+        """
+        where = self.diagrams.either(where, self._as_before(one.after))
+        by = one.after.by or one.before.by
+        hook = {"in": "INPUT", "through": "FORWARD"}.get(way_of(one))
+        if by is None or by.table != "filter" or hook is None or _rewrites(one.before) or _rewrites(one.after):
+            return where
+        region = self.diagrams.cube(
+            (level, shadow) for level in _TELLING if (shadow := self.diagrams.shadow(where, level))
+        )
+        decided = self.comparison.sides[1].hook(by.table, hook, region)
+        outcomes, stays = self.comparison.outcomes, one.after.then.split()[0]
+        alike = [value.then for value in map(outcomes.value, self.diagrams.leaves(decided)) if value.then.split()[0] == stays]
+        return self.diagrams.either(where, self.diagrams.both(region, outcomes.where(decided, alike)))
+
+    def _as_before(self, part: Part) -> int:
+        """The packets that a rewriting leaves as they are: that they are rewritten is no lie."""
+        same = EVERYTHING if _rewrites(part) else NOTHING
+        for level in _ADDRESSING:
+            new = part.alter.get(level)
+            if isinstance(new, Is):
+                same = self.diagrams.both(same, self.diagrams.test(level, ((new.value, new.value),)))
+            elif new is not None:
+                return NOTHING
+        return same
+
+    # -- values ---------------------------------------------------------------------------------------------
+
+    def fate(self, part: Part) -> Fate:
+        """A part's end as a value."""
+        verdict, _, reply = part.then.partition(" with ")
+        passed = verdict == "ACCEPT"
+        rewritten = tuple(self._rewritten(part.alter)) if passed else ()
+        notes = tuple(words for _, words in part.tags)
+        return Fate(verdict, part.by, part.place, reply or None, rewritten, part.rewritten if passed else (), notes)
+
+    def _rewritten(self, alter: Alter) -> Iterator[Rewritten]:
+        bits: dict[str, list[tuple[int, New]]] = {}
+        for level, new in alter.changes:
+            if BIT_BASE <= level < FREE_BASE:
+                name, number = bit_of(level)
+                bits.setdefault(name, []).append((number, new))
+            elif not _NAMES[level].startswith("ct_"):
+                yield Rewritten(_NAMES[level], self._new(level, new))
+        for name, told in bits.items():
+            if name != "ct_status":
+                yield Rewritten(name, _bits(told))
+
+    def _new(self, level: int, new: New) -> str:
+        show = self._show(fields.BY_NAME[_NAMES[level]])
+        match new:
+            case Is(value=value):
+                return STATE_WORDS[value] if level == STATE else show(value)
+            case OneOf(low=low, high=high, why=why):
+                return f"one of {show(low)} to {show(high)}" if high - low < self.diagrams.tops[level] else why
+            case Mapped(base=base, size=size):
+                return f"the same place in {show(base)} to {show(base + size - 1)}"
+            case Plus(by=by):
+                return f"{'+' if by >= 0 else '-'} {abs(by)}"
+        return "changed"
+
+    def _show(self, field: Field) -> "Shown":
+        return Shown(field, self.encoder.family)
+
+    def box(self, box: Box) -> BoxOf:
+        """A box as a value, bits of marks and what is undecided included."""
+        told: list[Allowed] = []
+        only: list[Only] = []
+        for level, intervals in box:
+            if level >= FREE_BASE:
+                only.append(Only(self.wording.free_words(self.encoder.free[level]), intervals == ((1, 1),)))
+            elif level >= BIT_BASE:
+                name, number = bit_of(level)
+                told.append(Allowed(f"{name}:{1 << number:#x}", (str(intervals[0][0]),), intervals))
+            else:
+                told.append(self._field(level, intervals))
+        return BoxOf(tuple(told), tuple(only))
+
+    def _field(self, level: int, intervals: tuple[Interval, ...]) -> Allowed:
+        field = fields.BY_NAME[_NAMES[level]]
+        if field.bits is None:
+            numbers = [n for low, high in intervals for n in range(low, high + 1)]
+            return Allowed(field.name, tuple(_atom(self.encoder.atoms.words(n)) for n in numbers))
+        if level == STATE:
+            chosen = [n for low, high in intervals for n in range(low, high + 1)]
+            return Allowed(field.name, tuple(STATE_WORDS[n] for n in chosen), tuple((STATE_ORDER[n],) * 2 for n in chosen))
+        show = self._show(field)
+        return Allowed(field.name, tuple(show(a) if a == b else f"{show(a)}-{show(b)}" for a, b in intervals), intervals)
+
+
+STATE_WORDS = tuple(fields.STATES)
+
+
+class Shown:
+    """Prints the numbers of a field."""
+
+    def __init__(self, field: Field, family: int) -> None:
+        self.field, self.family = field, family
+
+    def __call__(self, number: int) -> str:
+        """The number as one reads it."""
+        if self.field.bits == 128:
+            return address_text(number, self.family)
+        return mac_text(number) if self.field is fields.MAC else str(number)
+
+
+def _bits(told: list[tuple[int, New]]) -> str:
+    """Bits of a mark: those that are set and cleared, as value and mask."""
+    if any(getattr(new, "levels", ()) for _, new in told):
+        return "bits of another mark"
+    on = sum(1 << number for number, new in told if getattr(new, "flip", False))
+    return f"{on:#x}/{sum(1 << number for number, _ in told):#x}"
+
+
+def _atom(words: str) -> str:
+    if words == "no interface":
+        return NONE
+    if words.startswith("any other"):
+        return words.removeprefix("any other").strip().removesuffix("…") + "*"
+    return words
+
+
+def _aim(fate: Fate) -> tuple[Rewritten, ...]:
+    """Where packets are sent instead."""
+    return tuple(one for one in fate.rewritten if one.field.startswith("destination"))
+
+
+_RANK = {
+    "opens": 0, "closes": 1, "rewrites": 2, "queues": 3, "refuses": 4, "tracks": 5, "marks": 6, "alters": 7,
+    "logs": 8, "unknown": 9,
+}  # fmt: skip
+_WAYS = ("in", "through", "out", "arriving")
+
+
+def kind_of(before: Part, after: Part) -> str:
+    """What kind of difference two ends are (`changes.KINDS`)."""
+    first, second = (part.then.split()[0] for part in (before, after))
+    if "QUEUE" in (first, second) and first != second:
+        return "queues"
+    if (first == "ACCEPT") != (second == "ACCEPT"):
+        return "opens" if second == "ACCEPT" else "closes"
+    if first != "ACCEPT" and before.then != after.then:
+        return "refuses"
+    return (_kind_of_changes(before, after) if first == "ACCEPT" else "") or _kind_of_tags(before, after)
+
+
+def _kind_of_changes(before: Part, after: Part) -> str:
+    levels = {level for level, _ in set(before.alter.changes) ^ set(after.alter.changes)}
+    if levels & set(_ADDRESSING):
+        return "rewrites"
+    if STATE in levels:
+        return "tracks"
+    if any(BIT_BASE <= level < FREE_BASE and bit_of(level)[0] != "ct_status" for level in levels):
+        return "marks"
+    return "alters" if any(level < BIT_BASE and not _NAMES[level].startswith("ct_") for level in levels) else ""
+
+
+def _kind_of_tags(before: Part, after: Part) -> str:
+    kinds = {kind for kind, _ in set(before.tags) ^ set(after.tags)}
+    return "unknown" if "unknown" in kinds else "logs" if "log" in kinds else "alters"
+
+
+def way_of(one: Difference) -> str:
+    """Where the packets go, or would go, as `changes.Class` says it."""
+    if one.entry == "send":
+        return "out"
+    places = (one.after.place, one.before.place)
+    for place, way in (("POSTROUTING", "through"), ("FORWARD", "through"), ("INPUT", "in")):
+        if place in places:
+            return way
+    return "arriving"
+
+
+def _rewrites(part: Part) -> bool:
+    return any(part.alter.get(level) is not None for level in _ADDRESSING)

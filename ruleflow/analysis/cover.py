@@ -1,0 +1,114 @@
+"""A set of packets as few boxes: for people wide ones that may overlap, for programs exact and disjoint ones.
+
+A box may be widened over packets of which the same may be said (``allowed``): packets that a rule now lets in
+and that were let in before anyway need not be cut out of "tcp to port 8443 is let in".
+"""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from ruleflow.netfilter.encode import (
+    BIT_BASE,
+    DPORT,
+    DST,
+    FREE_BASE,
+    IN,
+    LEVELS,
+    OUT,
+    PROTO,
+    SPORT,
+    SRC,
+    STATE,
+)
+from ruleflow.netfilter.idd import EVERYTHING, NOTHING, Box, Diagrams, Interval, outside
+
+_READ_LAST = (PROTO, DPORT, DST, SRC, OUT, IN, SPORT)
+"""Levels that a person wants to read: widened last, in the reverse of this order."""
+
+
+class Cover(msgspec.Struct, frozen=True):
+    """``boxes`` that together have all packets but those of ``left`` further boxes (0: all are there)."""
+
+    boxes: tuple[Box, ...]
+    left: int = 0
+
+
+def exact(diagrams: Diagrams, where: int, limit: int) -> Cover:
+    """Disjoint boxes of the set, neighbours joined, at most ``limit``; ``left`` counts what is beyond (up to a bound)."""
+    boxes: list[Box] = []
+    left = 0
+    for box in diagrams.boxes(where):
+        if len(boxes) < limit:
+            boxes.append(box)
+        elif left < limit:
+            left += 1
+        else:
+            break
+    return Cover(tuple(boxes), left)
+
+
+def wide(diagrams: Diagrams, where: int, allowed: int, limit: int) -> Cover:
+    """At most ``limit`` boxes that cover ``where`` and keep inside ``allowed``, each as wide as it can be.
+
+    ``allowed`` must contain ``where``. Free variables and what a person reads last are widened first.
+    """
+    boxes: list[Box] = []
+    rest = where
+    while rest != NOTHING and len(boxes) < limit:
+        seed = _largest(diagrams, rest)
+        box = _widened(diagrams, seed, allowed)
+        boxes.append(box)
+        rest = diagrams.without(rest, diagrams.cube(box))
+    return Cover(tuple(boxes), 0 if rest == NOTHING else exact(diagrams, rest, 500).left + _count(diagrams, rest, 500))
+
+
+def _count(diagrams: Diagrams, where: int, most: int) -> int:
+    return sum(1 for _ in zip(range(most), diagrams.boxes(where), strict=False))
+
+
+def _largest(diagrams: Diagrams, where: int) -> Box:
+    """Of the first boxes of a set the one with the fewest conditions."""
+    first = [box for _, box in zip(range(64), diagrams.boxes(where), strict=False)]
+    return min(first, key=lambda box: (len(box), sum(len(intervals) for _, intervals in box)))
+
+
+def _widened(diagrams: Diagrams, box: Box, allowed: int) -> Box:
+    tests = dict(box)
+    for level in sorted(tests, key=_when):
+        others = diagrams.cube((at, intervals) for at, intervals in tests.items() if at != level)
+        beyond = diagrams.without(others, allowed)
+        if beyond == NOTHING:
+            del tests[level]
+            continue
+        most = outside(diagrams.shadow(beyond, level), diagrams.tops[level])
+        tests[level] = _nicer(tests[level], most, diagrams.tops[level])
+    return tuple(sorted(tests.items()))
+
+
+def _nicer(least: tuple[Interval, ...], most: tuple[Interval, ...], top: int) -> tuple[Interval, ...]:
+    """Of what must be in and what may be in, what is shorter to say."""
+    return most if min(len(most), len(outside(most, top))) <= min(len(least), len(outside(least, top))) else least
+
+
+def _when(level: int) -> tuple[int, int]:
+    if level >= FREE_BASE:
+        return 0, -level
+    if level >= BIT_BASE:
+        return 1, level
+    if level in _READ_LAST:
+        return 4, -_READ_LAST.index(level)
+    return (3 if level == STATE else 2), level
+
+
+def fields_of(box: Box) -> Iterator[tuple[str, tuple[Interval, ...]]]:
+    """The box's plain fields by name, without bits and free variables."""
+    names = {level: name for name, level in LEVELS.items()}
+    for level, intervals in box:
+        if level < BIT_BASE:
+            yield names[level], intervals
+
+
+def allowed_of(diagrams: Diagrams, where: int, same: int) -> int:
+    """``where`` and all packets of ``same``."""
+    return diagrams.either(where, same) if same != EVERYTHING else EVERYTHING
