@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ruleflow.data import cache_file, grammar
 from ruleflow.errors import ReadError, Where
 from ruleflow.netfilter.numbers import (
     ICMP,
@@ -92,14 +92,7 @@ def words(packet: Packet) -> str:
 def _parser() -> Lark:
     from lark import Lark
 
-    return Lark(_grammar(), start="packet", parser="lalr")
-
-
-def _grammar() -> str:
-    """The grammar's text: in a checkout beside the package, in a wheel inside it."""
-    package = Path(__file__).parent.parent
-    places = package.parent / "grammar", package / "_data" / "grammar"
-    return next(place for place in places if place.is_dir()).joinpath("packet.lark").read_text("utf-8")
+    return Lark(grammar("packet.lark"), start="packet", parser="lalr", cache=cache_file("packet.lark") or False)
 
 
 def _not_understood(text: str, column: int) -> ReadError:

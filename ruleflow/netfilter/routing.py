@@ -179,8 +179,14 @@ def _checked_loopback(host: Host, flow: Flow, decision: Decision) -> Decision:
         return _told(flow, "invalid", "0.0.0.0 is no destination", error="EINVAL")
     if is_loopback(decision.source, 4) and not host.route_localnet(out):
         what = f"a packet from 127/8 does not leave by {out}: route_localnet is off there"
-        return _told(flow, "invalid", what, error="EINVAL", route=decision.route, rule=decision.rule)
+        assumed = (*decision.assumed, *_localnet_assumed(host, out))
+        return _told(flow, "invalid", what, error="EINVAL", route=decision.route, rule=decision.rule, assumed=assumed)
     return decision
+
+
+def _localnet_assumed(host: Host, interface: str) -> tuple[str, ...]:
+    known = host.route_localnet(interface) is not None
+    return () if known else (f"route_localnet of {interface} is not known: taken as 0",)
 
 
 def _out_six(host: Host, flow: Flow, _: bool) -> Decision:
@@ -194,7 +200,9 @@ def _in_four(host: Host, flow: Flow, _: bool) -> Decision:
     source, destination, iif = flow.source or 0, flow.destination, flow.iif or ""
     martian = _martian(host, source, destination, iif)
     if martian:
-        return _told(flow, martian[0], martian[1], error="EINVAL")
+        loopback = is_loopback(source, 4) or is_loopback(destination, 4)
+        assumed = _localnet_assumed(host, iif) if loopback else ()
+        return _told(flow, martian[0], martian[1], error="EINVAL", assumed=assumed)
     if destination == LIMITED_BROADCAST or (source == 0 and destination == 0):
         return _broadcast(host, flow, None)
     if is_multicast(destination, 4):

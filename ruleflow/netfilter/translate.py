@@ -18,6 +18,10 @@ SIDE = {"PREROUTING": "destination", "OUTPUT": "destination", "POSTROUTING": "so
 """What NAT may change at a hook (HOOK2MANIP, include/net/netfilter/nf_nat.h)."""
 
 
+ATTEMPTS = 128
+"""How many ports are tried at most (NF_NAT_MAX_ATTEMPTS), before it starts again elsewhere."""
+
+
 class NoAddressError(Exception):
     """The interface has no address to give, so the kernel drops the packet."""
 
@@ -41,7 +45,7 @@ def rewrite(state: State, hook: str, what: Rewrite, nexthop: int | None, out: st
     """
     side = SIDE[hook] if what.what == "hook" else what.what
     assert state.connection is not None
-    address = _address(state, hook, side, what, nexthop, out)
+    address = _settled(state, side, _address(state, hook, side, what, nexthop, out))
     kept = _kept(state, what, address) if side == "source" else None
     address, port = kept if kept is not None else (address, _port(state, side, what, address))
     before = state.ends()
@@ -105,6 +109,12 @@ def _put(state: State, name: str, span: Span | None) -> tuple[Change, ...]:
     return (Change(name, old, new, span.low, span.high),)
 
 
+def _settled(state: State, name: str, span: Span | None) -> Span | None:
+    """The address that the kernel was seen to choose from a range: which port is free hangs on it."""
+    value = None if span is None or span.exact is not None else _chosen(state, name, span)
+    return span if value is None else Span(value, value)
+
+
 def _chosen(state: State, name: str, span: Span) -> int | None:
     """What the kernel was seen to choose, where it may."""
     value = state.chosen.get(name)
@@ -134,10 +144,12 @@ def _of_interface(state: State, hook: str, side: str, nexthop: int | None, out: 
     else:
         link = host.interface(out)
         if link is None or not any(one.addresses for one in host.interfaces if one.name != "lo"):
+            state.assumed[f"the address of {out or 'the interface it leaves by'} is not known"] = None
             return Span(None, None)
         found = masquerade(host, link.name, nexthop or 0, state.destination or 0, state.family)
     if found is None:
         if side == "destination" and not any(one.addresses for one in host.interfaces if one.name != "lo"):
+            state.assumed[f"the address of {state.arrived} is not known"] = None
             return Span(None, None)
         raise NoAddressError
     return Span(found, found)
@@ -173,16 +185,30 @@ def _port(state: State, side: str, what: Rewrite, address: Span | None) -> Span 
         if side == "destination":
             return None
         return _group(old) if chance or _clashes(state, address, old) else None
-    if what.port_base is not None and old is not None and not chance:
-        new = low + (old - what.port_base) % 65536 % (high - low + 1)
-        return Span(new, new)
     fits = old is not None and low <= old <= high and not chance and what.port_base is None
     if old is not None and fits and (low == high or not _taken(state, side, address, old)):
         return Span(old, old)
+    if what.port_base is not None and old is not None:
+        return _first_free(state, side, address, (low, high), (old - what.port_base) % 65536)
     if side == "destination" and not chance:
-        free = next((port for port in range(low, high + 1) if not _taken(state, side, address, port)), low)
-        return Span(free, free)
-    return Span(low, high)
+        return _first_free(state, side, address, (low, high), 0)
+    return _any_free(state, side, address, (low, high))
+
+
+def _first_free(state: State, side: str, address: Span | None, ports: tuple[int, int], start: int) -> Span:
+    """The first port from ``start`` on that is free; the last one tried where none is."""
+    size = ports[1] - ports[0] + 1
+    tried = [ports[0] + (start + at) % size for at in range(min(size, ATTEMPTS))]
+    free = next((port for port in tried if not _taken(state, side, address, port)), tried[-1])
+    return Span(free, free)
+
+
+def _any_free(state: State, side: str, address: Span | None, ports: tuple[int, int]) -> Span:
+    """One of the free ports by chance; where the range is small, they are looked for."""
+    if ports[1] - ports[0] >= ATTEMPTS:
+        return Span(*ports)
+    free = [port for port in range(ports[0], ports[1] + 1) if not _taken(state, side, address, port)]
+    return Span(free[0], free[-1]) if free else Span(ports[1], ports[1])
 
 
 def _taken(state: State, side: str, address: Span | None, port: int) -> bool:

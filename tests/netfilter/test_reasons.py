@@ -172,3 +172,31 @@ def test_the_quick_walk_agrees_on_samples(dump: Path) -> None:
                 assert quick.verdict == slow.verdict
                 if slow.verdict != "UNKNOWN":
                     assert (quick.by, quick.packet) == (slow.by, slow.end.packet)
+
+
+HOST_PACKETS = (
+    "tcp 192.0.2.1:40000 192.0.2.10:80 in eth0",
+    "tcp 192.0.2.1:40000 192.0.2.10:22 in eth0",
+    "tcp 172.17.0.2:40000 198.51.100.7:80 in docker0",
+    "tcp 172.17.0.4:40000 192.0.2.10:80 in docker0 physin vethd2f3ac4",
+    "udp 192.0.2.10:40000 198.51.100.7:53",
+    "tcp 127.0.0.1:40000 127.0.0.1:80",
+)
+
+
+@pytest.mark.parametrize("missing", ["routes", "rules", "sysctls", "listeners", "ports"])
+@pytest.mark.parametrize("packet", HOST_PACKETS)
+def test_a_fact_of_the_host_that_is_missing_is_told(missing: str, packet: str) -> None:
+    import msgspec
+
+    from ruleflow.netfilter.world import read_world
+
+    host = read_world(SAMPLES / "docker-host").main
+    empty = () if missing == "ports" else None
+    before = walk(host, Packet.parse(packet))
+    after = walk(msgspec.structs.replace(host, **{missing: empty}), Packet.parse(packet))
+    more = set(after.assumptions) - set(before.assumptions) or len(after.forks) > len(before.forks)
+    notes = {step.sentence for step in after.steps if hasattr(step, "sentence")}
+    told = more or any("not known" in sentence for sentence in notes)
+    same = (before.verdict, before.end.by, before.end.packet) == (after.verdict, after.end.by, after.end.packet)
+    assert told or same, (after.verdict, after.assumptions)
