@@ -7,13 +7,11 @@ How to add a match, say ``-m colour --hue N[:N]``: write one class in a module o
         name = "colour"
         hue: Annotated[Maybe[Range], option("--hue", type=NumberRange(0, 359), says="of hue {}")] = None
 
-and its cases in ``tests/cases/colour.t``. The module is found by itself; nothing else is touched.
+and its cases in ``tests/cases/colour.t``. The module is found by itself (ruleset/registry.py); nothing else is touched.
 """
 
 import functools
-import importlib
 import inspect
-import pkgutil
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, TypeAlias, TypeVar
 
@@ -22,7 +20,6 @@ import msgspec
 from ruleflow.ruleset.condition import Condition, Decision, Facts, In, Undecided, decide
 from ruleflow.ruleset.effect import CONTINUE, Effects, Fork
 from ruleflow.ruleset.fields import Field
-from ruleflow.ruleset.protocols import NUMBERS, protocol_name
 from ruleflow.ruleset.values import FLAG, AnyType, Not, Unreadable
 
 T = TypeVar("T")
@@ -275,51 +272,3 @@ class Target(Extension, frozen=True, gc=False):
     def effects(self) -> Effects:
         """What it does to a packet; a target that says nothing of itself may do anything."""
         return Effects((), Fork(f"what -j {self.name} does is not known", (CONTINUE,)))
-
-
-class Registry:
-    """All extensions of one family by name, and every structural word of the language."""
-
-    def __init__(self, family: int) -> None:
-        self.family = family
-        self.matches: dict[str, type[Match]] = {}
-        self.targets: dict[str, type[Target]] = {}
-        self.by_protocol: dict[str, type[Match]] = {}
-        for cls in _classes(Match):
-            if family in cls.families:
-                self.matches.update(dict.fromkeys((cls.name, *cls.aliases), cls))  # type: ignore[arg-type]
-                self.by_protocol.update(dict.fromkeys(cls.protocol, cls))  # type: ignore[attr-defined, arg-type]
-        for cls in _classes(Target):
-            if family in cls.families:
-                self.targets.update(dict.fromkeys((cls.name, *cls.aliases), cls))  # type: ignore[arg-type]
-
-    @functools.cached_property
-    def protocol_words(self) -> frozenset[str]:
-        """The words after ``-p`` that are structure: those of protocols whose match may be loaded by them."""
-        mine = [word for word, number in NUMBERS.items() if protocol_name(number) in self.by_protocol]
-        numbers = {str(NUMBERS[word]) for word in mine}
-        return frozenset({*mine, *map(str.upper, mine), *numbers})
-
-    @functools.cached_property
-    def flags(self) -> frozenset[str]:
-        """Every spelling of every option of every extension."""
-        classes: list[type[Extension]] = [*self.matches.values(), *self.targets.values()]
-        return frozenset(flag for cls in classes for flag in cls.options())
-
-
-def _classes(kind: type[Extension]) -> Iterator[type[Extension]]:
-    for cls in kind.__subclasses__():
-        if cls.name != "\0":
-            yield cls
-        yield from _classes(cls)
-
-
-@functools.cache
-def registry(family: int) -> Registry:
-    """The extensions of ``family`` (4 or 6), every module of `matches` and `targets` loaded."""
-    from ruleflow.ruleset import matches, targets
-
-    for package in (matches, targets):
-        for module in pkgutil.iter_modules(package.__path__):
-            importlib.import_module(f"{package.__name__}.{module.name}")
-    return Registry(family)

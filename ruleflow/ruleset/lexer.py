@@ -10,8 +10,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from ruleflow.ruleset.extension import Extension, Match, Option, Registry
+from ruleflow.ruleset.extension import Extension, Match, Option
 from ruleflow.ruleset.protocols import NUMBERS, protocol_name
+from ruleflow.ruleset.registry import Registry
 from ruleflow.ruleset.values import Unreadable
 
 COMMANDS: dict[str, str] = {
@@ -191,7 +192,7 @@ class Lexer:
         number = NUMBERS.get(word.lower())
         if number is None and word.isascii() and word.isdigit():
             number = int(word)
-        if word not in self.registry.protocol_words and number is not None and protocol_name(number) in self.registry.by_protocol:
+        if word not in self.registry.protocol_words and number is not None and protocol_name(number) in self.registry.protocols:
             self.exact = False  # tCP, 006
         self.protocol = None if negated or number is None else protocol_name(number)
 
@@ -229,7 +230,7 @@ class Lexer:
 
     def _load_for_protocol(self, word: str) -> bool:
         """Load the match of ``-p`` where it knows the option (`load_proto`, iptables/xshared.c)."""
-        cls = self.registry.by_protocol.get(self.protocol) if self.protocol else None
+        cls = self.registry.for_protocol(self.protocol)
         if cls is None or word not in cls.options() or any(group.cls is cls for group in self.groups):
             return False
         self.groups.append(Group(cls, [], [], cls.name))
@@ -267,7 +268,7 @@ class Lexer:
     def _spellings(self) -> dict[str, Option | None]:
         known: dict[str, Option | None] = dict.fromkeys(_GENERAL)
         classes = [group.cls for group in self.groups]
-        classes.append(self.registry.by_protocol.get(self.protocol) if self.protocol else None)
+        classes.append(self.registry.for_protocol(self.protocol))
         for cls in classes:
             if cls is not None:
                 known |= {flag: row for flag, row in cls.options().items() if flag.startswith("--")}

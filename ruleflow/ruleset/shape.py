@@ -15,10 +15,11 @@ import msgspec
 
 from ruleflow.ruleset import words as quoting
 from ruleflow.ruleset.compiled import Express, Given, Memo, Piece, express
-from ruleflow.ruleset.extension import Registry, Target, registry
+from ruleflow.ruleset.extension import Target
 from ruleflow.ruleset.ir import Counters, Goto, Jump, Opaque, Rule
 from ruleflow.ruleset.lexer import COMMANDS, Group, Lexer, Misplaced, Token
 from ruleflow.ruleset.matches.header import Header
+from ruleflow.ruleset.registry import Registry, registry
 from ruleflow.ruleset.values import CommaList, Unreadable
 
 _WORTH = 32

@@ -9,11 +9,12 @@ from typing import Annotated, ClassVar
 import pytest
 
 import ruleflow
-from ruleflow.ruleset import extension, parse, shape
+from ruleflow.ruleset import parse, shape
 from ruleflow.ruleset.condition import No, Unknown, Yes
-from ruleflow.ruleset.extension import Extension, Match, Maybe, option, registry
+from ruleflow.ruleset.extension import Extension, Match, Maybe, option
 from ruleflow.ruleset.fields import Field
 from ruleflow.ruleset.lexer import COMMANDS
+from ruleflow.ruleset.registry import Registry, registry
 from ruleflow.ruleset.values import NumberRange, Range, Unreadable
 
 PACKAGE = Path(ruleflow.__file__).parent
@@ -33,8 +34,7 @@ def colour(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Match]]:
             option("--hue", type=NumberRange(0, 359), field=HUE, mandatory=True, says="of hue {}", says_not="of no hue in {}"),
         ] = None
 
-    monkeypatch.setattr(extension, "registry", functools.cache(extension.Registry))
-    monkeypatch.setattr(shape, "registry", functools.cache(extension.Registry))
+    monkeypatch.setattr(shape, "registry", functools.cache(Registry))
     fresh = functools.cache(shape.Reader)
     monkeypatch.setattr(shape, "reader", fresh)
     monkeypatch.setattr(parse, "reader", fresh)

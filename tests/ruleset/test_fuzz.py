@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ruleflow.errors import ReadError
-from ruleflow.ruleset.extension import registry
 from ruleflow.ruleset.parse import parse
+from ruleflow.ruleset.registry import registry
 
 SAMPLES = sorted((Path(__file__).parent.parent.parent / "samples").glob("*.rules"))
 WORDS = sorted({*registry(4).flags, *registry(6).flags, *registry(4).matches, *registry(4).targets} - {""})
