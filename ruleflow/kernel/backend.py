@@ -17,7 +17,8 @@ import msgspec
 from ruleflow.errors import RuleflowError
 from ruleflow.kernel.namespaces import Namespace
 from ruleflow.kernel.run import Result, installed, run, run_checked
-from ruleflow.ruleset.ir import Ruleset, Table
+from ruleflow.kernel.saved import Saved, SavedTable, saved
+from ruleflow.ruleset.ir import Ruleset
 from ruleflow.ruleset.parse import parse
 
 if TYPE_CHECKING:
@@ -57,10 +58,13 @@ class Backend(msgspec.Struct, frozen=True):
         """The rules of one family as they stand now."""
         return read(self.save(family, table), family)
 
-    def table(self, family: int, name: str) -> Table:
+    def tables(self, family: int) -> Saved:
+        """All tables of one family as they stand now."""
+        return saved(self.save(family))
+
+    def table(self, family: int, name: str) -> SavedTable:
         """One table as it stands now; an empty one where there is none."""
-        found = self.ruleset(family, name)
-        return found[name] if name in found else Table(name)
+        return saved(self.save(family, name)).get(name, SavedTable(name))
 
     def restore(self, family: int, text: str) -> None:
         """Apply one restore file to what stands there: atomic for each table of it.
@@ -93,7 +97,7 @@ class Backend(msgspec.Struct, frozen=True):
         finally:
             os.close(handle)
 
-    def canonical(self, rulesets: tuple[Ruleset, ...]) -> tuple[Ruleset, ...]:
+    def canonical(self, rulesets: tuple[Ruleset, ...]) -> tuple[Saved, ...]:
         """The same rules as the kernel would give them back: restored in a namespace of their own and saved again.
 
         :raises RestoreRefusedError: where the kernel refuses a rule.
@@ -105,9 +109,9 @@ class Backend(msgspec.Struct, frozen=True):
         finally:
             scratch.close()
 
-    def _tried(self, ruleset: Ruleset) -> Ruleset:
+    def _tried(self, ruleset: Ruleset) -> Saved:
         self.restore(ruleset.family, str(ruleset))
-        return self.ruleset(ruleset.family)
+        return self.tables(ruleset.family)
 
 
 def read(text: str, family: int) -> Ruleset:
@@ -134,9 +138,9 @@ def find_backend(wanted: str = "auto", known: str | None = None) -> Backend:
     """
     if wanted != "auto":
         return _available(wanted)
-    holding = tuple(kind for kind in ("nft", "legacy") if _holds_rules(kind))
     if known:
         return _available(known)
+    holding = tuple(kind for kind in ("nft", "legacy") if _holds_rules(kind))
     if len(holding) == 2:
         raise BackendError(
             "both iptables backends hold rules, and both filter every packet",
@@ -163,7 +167,7 @@ def _holds_rules(kind: str) -> bool:
     if not installed(f"iptables-{kind}-save"):
         return False
     backend = Backend(kind)
-    return any(_is_used(table) for family in (4, 6) for table in backend.ruleset(family))
+    return any(table.is_used for family in (4, 6) for table in backend.tables(family).values())
 
 
 def other_backend_rules(backend: Backend) -> int:
@@ -171,11 +175,8 @@ def other_backend_rules(backend: Backend) -> int:
     other = Backend("legacy" if backend.kind == "nft" else "nft")
     if not installed(f"iptables-{other.kind}-save"):
         return 0
-    return sum(1 for family in (4, 6) for _ in other.ruleset(family).rules())
-
-
-def _is_used(table: Table) -> bool:
-    return any(chain.rules or chain.policy != "ACCEPT" for chain in table)
+    found = (table for family in (4, 6) for table in other.tables(family).values())
+    return sum(len(chain.rules) for table in found for chain in table)
 
 
 def legacy_chains(table: str, family: int) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from ruleflow.bridge.layouts.native import MARKER
 from ruleflow.kernel.backend import Backend
-from ruleflow.kernel.owned import Owned, OwnedChain, OwnedTable, Placed, texts
+from ruleflow.kernel.owned import Owned, OwnedChain, OwnedTable, Placed
 from ruleflow.ruleset.ir import BUILTIN_CHAINS, Jump, Rule, Table
 from ruleflow.ruleset.matches.comment import Comment
 
@@ -18,7 +18,7 @@ def _in_table(family: int, table: Table) -> OwnedTable:
     placed = tuple(Placed(chain.name, str(rule)) for chain in foreign for rule in chain.rules if _is_marked(rule))
     jumps = {rule.target.chain for chain in table for rule in chain.rules if _is_marked(rule) and isinstance(rule.target, Jump)}
     own = tuple(
-        OwnedChain(chain.name, texts(chain), kept=not any(map(_is_marked, chain.rules)) and bool(chain.rules))
+        OwnedChain(chain.name, tuple(map(str, chain.rules)), kept=not any(map(_is_marked, chain.rules)) and bool(chain.rules))
         for chain in table if chain not in foreign and (chain.name in jumps or any(map(_is_marked, chain.rules)))
     )  # fmt: skip
     return OwnedTable(family, table.name, own, placed)

@@ -9,9 +9,10 @@ from ruleflow.bridge.declaration import Declaration, PortMap
 from ruleflow.kernel.backend import NFT_FAMILIES, Backend, other_backend_rules
 from ruleflow.kernel.owned import Owned, OwnedTable, standing
 from ruleflow.kernel.run import installed, run
+from ruleflow.kernel.saved import SavedChain, SavedTable
 from ruleflow.kernel.sockets import listening, processes
 from ruleflow.kernel.transition import Sight
-from ruleflow.ruleset.ir import BUILTIN_CHAINS, Chain, Table
+from ruleflow.ruleset.ir import BUILTIN_CHAINS
 
 
 class Note(msgspec.Struct, frozen=True):
@@ -34,7 +35,7 @@ def foreign_notes(sight: Sight, present: Owned, target: Owned, backend: Backend)
     yield from _kept(sight, present, target)
 
 
-def _decide_first(live: Table, ours: OwnedTable, target: OwnedTable) -> Iterator[Note]:
+def _decide_first(live: SavedTable, ours: OwnedTable, target: OwnedTable) -> Iterator[Note]:
     there = standing(live, ours)
     for name in dict.fromkeys(one.chain for one in target.placed):
         if name not in live:
@@ -46,12 +47,12 @@ def _decide_first(live: Table, ours: OwnedTable, target: OwnedTable) -> Iterator
             yield Note("policy", f"{name} drops what no rule decides (its policy, not ours)", f"{target.table} {name}")
 
 
-def _above(chain: Chain, there: OwnedTable, depth: int, target: OwnedTable) -> Iterator[Note]:
+def _above(chain: SavedChain, there: OwnedTable, depth: int, target: OwnedTable) -> Iterator[Note]:
     """The foreign rules that a packet meets before the last of ours."""
     if not depth:
         return
     ours = {one.text for one in there.placed}
-    foreign = [rule for rule in chain.rules if str(rule) not in ours][:depth]
+    foreign = [rule for rule in chain.rules if rule not in ours][:depth]
     for rule in foreign:
         yield Note("foreign-first", f"this rule, not ours, decides before ours: {rule}", f"{target.table} {chain.name}")
 

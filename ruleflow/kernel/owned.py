@@ -10,7 +10,8 @@ from typing import TypeVar
 
 import msgspec
 
-from ruleflow.ruleset.ir import BUILTIN_CHAINS, Chain, Ruleset, Table
+from ruleflow.kernel.saved import Saved, SavedTable
+from ruleflow.ruleset.ir import BUILTIN_CHAINS
 
 
 class Placed(msgspec.Struct, frozen=True):
@@ -139,38 +140,33 @@ NOTHING = Owned()
 Kind = TypeVar("Kind")
 
 
-def owned_rules(rulesets: tuple[Ruleset, ...], kept: frozenset[str] = frozenset()) -> tuple[OwnedTable, ...]:
-    """What of wanted rule sets is ours: all chains that no hook calls, and all rules in the others."""
+def owned_rules(rules: dict[int, Saved], kept: frozenset[str] = frozenset()) -> tuple[OwnedTable, ...]:
+    """What of wanted rules (by family) is ours: all chains that no hook calls, and all rules in the others."""
     return tuple(
-        _owned_table(ruleset.family, table, kept)
-        for ruleset in rulesets
-        for table in ruleset
+        _owned_table(family, table, kept)
+        for family, tables in rules.items()
+        for table in tables.values()
         if any(chain.rules or chain.policy is None for chain in table)
     )
 
 
-def _owned_table(family: int, table: Table, kept: frozenset[str]) -> OwnedTable:
+def _owned_table(family: int, table: SavedTable, kept: frozenset[str]) -> OwnedTable:
     own = tuple(
-        OwnedChain(chain.name, texts(chain), kept=chain.name in kept)
+        OwnedChain(chain.name, chain.rules, kept=chain.name in kept)
         for chain in table if chain.name not in BUILTIN_CHAINS[table.name]
     )  # fmt: skip
     placed = tuple(
-        Placed(chain.name, text) for chain in table if chain.name in BUILTIN_CHAINS[table.name] for text in texts(chain)
+        Placed(chain.name, text) for chain in table if chain.name in BUILTIN_CHAINS[table.name] for text in chain.rules
     )
     return OwnedTable(family, table.name, own, placed)
 
 
-def texts(chain: Chain) -> tuple[str, ...]:
-    """A chain's rules as iptables-save prints them."""
-    return tuple(str(rule) for rule in chain.rules)
-
-
-def live_texts(table: Table, chain: str) -> tuple[str, ...]:
+def live_texts(table: SavedTable, chain: str) -> tuple[str, ...]:
     """The rules that stand in a chain of a live table; none where there is no such chain."""
-    return texts(table[chain]) if chain in table else ()
+    return table[chain].rules if chain in table else ()
 
 
-def standing(live: Table, ours: OwnedTable) -> OwnedTable:
+def standing(live: SavedTable, ours: OwnedTable) -> OwnedTable:
     """What of ``ours`` stands in a live table, as it stands there."""
     chains = tuple(
         msgspec.structs.replace(chain, rules=live_texts(live, chain.name)) for chain in ours.chains if chain.name in live

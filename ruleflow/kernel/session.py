@@ -3,6 +3,8 @@
 Everything here works in the network namespace of the calling thread; `enter` brings a process into another.
 """
 
+import ctypes
+import os
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from ruleflow.kernel.given import as_declaration, given_out
 from ruleflow.kernel.journal import DEFAULT_STATE, Journal, Store
 from ruleflow.kernel.marked import marked
 from ruleflow.kernel.misprints import refuse_misprints
+from ruleflow.kernel.namespaces import CLONE_NEWNET
 from ruleflow.kernel.notes import listener_notes
 from ruleflow.kernel.owned import both
 from ruleflow.kernel.plan import PlanRefusedError, Prepared, plan_apply, plan_destroy
@@ -36,11 +39,14 @@ def enter(namespace: str) -> None:
 
     :raises RuleflowError: where it is not there or may not be entered.
     """
-    from pyroute2.netns import setns
-
     path = links.netns_path(f"pid:{namespace}" if namespace.isdigit() else namespace)
     try:
-        setns(str(path), flags=0)
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            if ctypes.CDLL(None, use_errno=True).setns(handle, CLONE_NEWNET):
+                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+        finally:
+            os.close(handle)
     except OSError as error:
         raise RuleflowError(f"the namespace {namespace} cannot be entered: {error}", help="ip netns list; run as root") from error
 
@@ -109,7 +115,7 @@ def refuse_foreign_owner(declaration: Declaration, backend: Backend) -> None:
     if not chain:
         return
     for family in (4, 6):
-        if any(chain in table for table in backend.ruleset(family)):
+        if any(chain in table for table in backend.tables(family).values()):
             raise PlanRefusedError(
                 f"the layout {declaration.layout} is {owner}'s, and {owner} is at work here (chain {chain})",
                 help="layout: native stands beside it",

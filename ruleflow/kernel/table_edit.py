@@ -11,7 +11,7 @@ from difflib import SequenceMatcher
 import msgspec
 
 from ruleflow.kernel.owned import OwnedTable, Placed, live_texts, standing
-from ruleflow.ruleset.ir import Table
+from ruleflow.kernel.saved import SavedTable
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -36,7 +36,7 @@ class TableEdit(msgspec.Struct, frozen=True):
     changes: tuple[Change, ...] = ()
 
 
-def table_edit(live: Table, ours: OwnedTable, target: OwnedTable, *, exact: bool = False) -> TableEdit:
+def table_edit(live: SavedTable, ours: OwnedTable, target: OwnedTable, *, exact: bool = False) -> TableEdit:
     """The edit that leads from ``live``, in which ``ours`` may stand, to ``target``.
 
     Our rules keep their places where their order is right, foreign rules may stand between them; new ones go behind
@@ -51,7 +51,7 @@ def table_edit(live: Table, ours: OwnedTable, target: OwnedTable, *, exact: bool
 
 
 class _Edit:
-    def __init__(self, live: Table, there: OwnedTable, target: OwnedTable, *, exact: bool) -> None:
+    def __init__(self, live: SavedTable, there: OwnedTable, target: OwnedTable, *, exact: bool) -> None:
         self.live, self.there, self.target, self.exact = live, there, target, exact
         self.replaced: list[str] = []
         self.created: list[str] = []

@@ -10,12 +10,12 @@ from typing import TypeAlias
 import msgspec
 
 from ruleflow.kernel import links
-from ruleflow.kernel.backend import NFT_FAMILIES, PROGRAMS, Backend, read
+from ruleflow.kernel.backend import NFT_FAMILIES, PROGRAMS, Backend
 from ruleflow.kernel.links import LinkRefusedError, Seen
 from ruleflow.kernel.owned import Address, Link, Netns, Owned, OwnedTable, Route, Setting, standing
 from ruleflow.kernel.run import run, run_checked
+from ruleflow.kernel.saved import Saved, SavedTable
 from ruleflow.kernel.table_edit import Change, TableEdit, table_edit
-from ruleflow.ruleset.ir import Ruleset, Table
 
 Thing: TypeAlias = Link | Address | Route | Netns | Setting
 CLOSING = ("raw", "mangle", "filter", "security")
@@ -27,15 +27,14 @@ class Sight(msgspec.Struct, frozen=True):
     ``base`` holds the nft tables and base chains that are there: (family, table, chain).
     """
 
-    rules: dict[int, Ruleset]
+    rules: dict[int, Saved]
     seen: dict[str, Seen]
     settings: dict[str, str | None]
     base: frozenset[tuple[int, str, str]] = frozenset()
 
-    def table(self, family: int, name: str) -> Table:
+    def table(self, family: int, name: str) -> SavedTable:
         """A table as it stands; an empty one where there is none."""
-        rules = self.rules.get(family)
-        return rules[name] if rules is not None and name in rules else Table(name)
+        return self.rules.get(family, {}).get(name, SavedTable(name))
 
     def has(self, thing: Thing) -> bool:
         """Whether it is there, and as wanted."""
@@ -67,24 +66,21 @@ class Step(msgspec.Struct, frozen=True):
 
 def look(backend: Backend, ours: Owned) -> Sight:
     """Observe what ``ours`` names, and all rules of both families. Nothing is changed."""
-    saved = {family: backend.save(family) for family in (4, 6)}
+    rules = {family: backend.tables(family) for family in (4, 6)}
     return Sight(
-        rules={family: read(text, family) for family, text in saved.items()},
+        rules,
         seen={name: links.see(name) for name in links.namespaces_of(ours)},
         settings={one.name: links.setting(one.name) for one in ours.settings},
-        base=frozenset(one for family, text in saved.items() for one in _base(text, family)) if backend.kind == "nft" else frozenset(),
+        base=frozenset(_base(rules)) if backend.kind == "nft" else frozenset(),
     )
 
 
-def _base(text: str, family: int) -> Iterator[tuple[int, str, str]]:
-    """The tables of a save and those of their chains that hooks call."""
-    table = ""
-    for line in text.splitlines():
-        if line.startswith("*"):
-            table = line[1:]
-            yield family, table, ""
-        elif line.startswith(":") and " - [" not in line:
-            yield family, table, line[1:].split(" ", 1)[0]
+def _base(rules: dict[int, Saved]) -> Iterator[tuple[int, str, str]]:
+    """The tables that are there and those of their chains that hooks call."""
+    for family, tables in rules.items():
+        for table in tables.values():
+            yield family, table.name, ""
+            yield from ((family, table.name, chain.name) for chain in table.chains if chain.policy is not None)
 
 
 def steps(sight: Sight, present: Owned, target: Owned, *, back: bool = False) -> tuple[Step, ...]:
@@ -108,7 +104,7 @@ def _tables(sight: Sight, present: Owned, target: Owned, names: tuple[str, ...],
     ]  # fmt: skip
 
 
-def edit_of(live: Table, present: Owned, target: OwnedTable, *, back: bool) -> TableEdit:
+def edit_of(live: SavedTable, present: Owned, target: OwnedTable, *, back: bool) -> TableEdit:
     """The edit of one table."""
     return table_edit(live, present.table(*target.key), target, exact=back)
 
@@ -162,7 +158,7 @@ def _unmakes(sight: Sight, present: Owned, target: Owned) -> Iterator[tuple[int,
             yield family, name, chain
 
 
-def _only_ours(live: Table, ours: OwnedTable, chain: str) -> bool:
+def _only_ours(live: SavedTable, ours: OwnedTable, chain: str) -> bool:
     there = standing(live, ours)
     chains = [live[chain]] if chain else [one for one in live if one.name not in {own.name for own in there.chains}]
     placed = [one.chain for one in there.placed]

@@ -1,6 +1,7 @@
 """What a declaration wants on this host: rules as the kernel prints them, links, addresses, routes, namespaces, settings."""
 
 import hashlib
+import re
 from collections.abc import Iterator
 
 import msgspec
@@ -11,8 +12,10 @@ from ruleflow.bridge.needs import needs
 from ruleflow.errors import RuleflowError
 from ruleflow.kernel.backend import Backend
 from ruleflow.kernel.owned import Address, Link, Netns, Owned, OwnedTable, Route, Setting, owned_rules
-from ruleflow.ruleset.ir import BUILTIN_CHAINS, Chain, Ruleset
+from ruleflow.kernel.saved import Saved
+from ruleflow.ruleset.ir import BUILTIN_CHAINS, Chain, Ruleset, table_lines
 
+CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 CHAIN_LENGTH = 28  # XT_EXTENSION_MAXNAMELEN, <linux/netfilter/x_tables.h>: 29 with the final zero
 TEXT_LENGTH = 1024  # a word of iptables-restore, xshared.h
 
@@ -45,9 +48,9 @@ def wanted_rules(
     plain = tuple(_without_policies(one) for one in rulesets)
     for one in plain:
         check_text(one)
-    back = backend.canonical(plain)
-    for sent, came in zip(plain, back, strict=True):
-        _same_shape(sent, came)
+    back = {sent.family: came for sent, came in zip(plain, backend.canonical(plain), strict=True)}
+    for sent in plain:
+        _same_shape(sent, back[sent.family])
     return owned_rules(back, kept)
 
 
@@ -71,23 +74,22 @@ def check_text(ruleset: Ruleset) -> None:
         for chain in table:
             if len(chain.name) > CHAIN_LENGTH or not chain.name.isascii() or not _plain_name(chain.name):
                 raise UnsafeTextError(f"a chain cannot be called {chain.name!r}", help="28 letters, digits, - and _ at most")
-    for ref, rule in ruleset.rules():
-        text = str(rule)
-        if any(ord(letter) < 32 or 127 <= ord(letter) < 160 or 0xD800 <= ord(letter) < 0xE000 for letter in text):
-            raise UnsafeTextError(f"{ref}: a rule must not hold control characters: {text!r}", help="write plain text")
-        if any(len(word) > TEXT_LENGTH for word in text.split()):
-            raise UnsafeTextError(f"{ref}: a word of this rule is longer than {TEXT_LENGTH} characters")
+        for text in table_lines(table):
+            if CONTROLS.search(text):
+                raise UnsafeTextError(f"{table.name}: a rule must not hold control characters: {text!r}", help="write plain text")
+            if len(text) > TEXT_LENGTH and any(len(word) > TEXT_LENGTH for word in text.split()):
+                raise UnsafeTextError(f"{table.name}: a word is longer than {TEXT_LENGTH} characters: {text[:80]!r}…")
 
 
 def _plain_name(name: str) -> bool:
     return name.replace("-", "").replace("_", "").isalnum() and not name.startswith("-")
 
 
-def _same_shape(sent: Ruleset, came: Ruleset) -> None:
+def _same_shape(sent: Ruleset, came: Saved) -> None:
     """As many rules in each chain as were sent: text that became another rule would show here."""
     for table in sent:
         for chain in table:
-            back = came.by_name.get(table.name)
+            back = came.get(table.name)
             rules = back[chain.name].rules if back is not None and chain.name in back else ()
             if len(rules) != len(chain.rules):
                 raise UnsafeTextError(

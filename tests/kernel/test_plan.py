@@ -12,6 +12,7 @@ from ruleflow.kernel.backend import Backend, BackendError, find_backend, legacy_
 from ruleflow.kernel.links import within
 from ruleflow.kernel.owned import OwnedChain, OwnedTable, Placed, standing
 from ruleflow.kernel.plan import PlanRefusedError
+from ruleflow.kernel.saved import SavedTable, of_ruleset, saved
 from ruleflow.kernel.session import Session
 from ruleflow.kernel.table_edit import table_edit
 from ruleflow.kernel.wanted import UnsafeTextError, check_text, wanted_rules
@@ -23,24 +24,24 @@ FOREIGN = tuple(f"-A FORWARD -s 192.0.2.{number}/32 -j DROP" for number in range
 OURS = tuple(f"-A FORWARD -i rf{number} -j ACCEPT" for number in range(1, 6))
 
 
-def table_of(rules: list[str], chains: str = "") -> Table:
+def table_of(rules: list[str], chains: str = "") -> SavedTable:
     text = "*filter\n:FORWARD ACCEPT [0:0]\n" + chains + "".join(f"{rule}\n" for rule in rules) + "COMMIT\n"
-    return parse_one(text, family=4)["filter"]
+    return of_ruleset(parse_one(text, family=4))["filter"]
 
 
 def owned(rules: tuple[str, ...], chains: tuple[OwnedChain, ...] = ()) -> OwnedTable:
     return OwnedTable(4, "filter", chains, tuple(Placed("FORWARD", rule) for rule in rules))
 
 
-def carried_out(live: Table, text: str) -> Table:
+def carried_out(live: SavedTable, text: str) -> SavedTable:
     """The table after a restore without flush, by the reader of restore files (`parse` follows iptables-restore)."""
     plain = [line for line in text.splitlines() if not line.startswith(("*", "-C", "COMMIT"))]
-    saved = str(live).splitlines()
-    return parse_one("\n".join([*saved[:-1], *plain, "COMMIT", ""]), family=4)["filter"]
+    now = ["*filter", *(f":{chain.name} {chain.policy or '-'} [0:0]" for chain in live), *(rule for chain in live for rule in chain.rules)]
+    return of_ruleset(parse_one("\n".join([*now, *plain, "COMMIT", ""]), family=4))["filter"]
 
 
-def lines(table: Table) -> list[str]:
-    return [str(rule) for rule in table["FORWARD"].rules]
+def lines(table: SavedTable) -> list[str]:
+    return list(table["FORWARD"].rules)
 
 
 def test_new_rules_go_on_top() -> None:
@@ -102,6 +103,15 @@ def test_somebody_elses_equal_rule_is_not_ours() -> None:
     assert "-I FORWARD 1" in table_edit(live, owned(()), target).text
     assert standing(live, target).placed == ()
     assert len(standing(with_ours, target).placed) == 1
+
+
+@pytest.mark.parametrize("comment", ["plain", '"of two words"', '"a \\"quoted\\" one"', '"over\n-A INPUT -j ACCEPT\nlines"'])
+def test_a_save_is_split_as_the_parser_reads_it(comment: str) -> None:
+    text = f"*filter\n:INPUT DROP [1:2]\n:X - [0:0]\n-A INPUT -m comment --comment {comment} -j X\n-A X -j DROP\nCOMMIT\n"
+    table = saved(text)["filter"]
+    assert len(table["INPUT"].rules) == 1
+    assert table["INPUT"].policy == "DROP"
+    assert table["X"].rules == ("-A X -j DROP",)
 
 
 @pytest.mark.parametrize("text", ["two\nlines", "bell\a", "\x1b[31m", "\x85"])
