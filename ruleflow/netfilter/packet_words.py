@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -61,6 +62,9 @@ def parse(text: str) -> Packet:
 
     :raises ReadError: with the column of the word that is not understood.
     """
+    plain = _PLAIN.fullmatch(text)
+    if plain is not None:
+        return _plainly(plain, text)
     from lark.exceptions import UnexpectedInput, UnexpectedToken
 
     try:
@@ -86,6 +90,28 @@ def words(packet: Packet) -> str:
         if ends != [ANY, ANY]:
             parts += [word, *ends]
     return " ".join(parts)
+
+
+_END = r"([0-9.]+|\[[0-9a-fA-F:.]+\]):(\d+)"
+_PLAIN = re.compile(rf"(tcp|udp)\s+{_END}\s+{_END}(?:\s+in\s+(\S+))?(\s+syn)?")
+"""The commonest packets; the grammar reads them as well, but lark takes 50 ms to load."""
+
+
+def _plainly(words: re.Match[str], text: str) -> Packet:
+    facts = _Facts(text)
+    protocol, source, source_port, destination, destination_port, entry, syn = words.groups()
+    facts.values = {"protocol": PROTOCOLS[protocol]} | ({"in_interface": entry} if entry else {})
+    if syn:
+        facts.values["tcp_flags"] = FLAGS["syn"]
+    try:
+        ends = [read_address(host.strip("[]")) for host in (source, destination)]
+    except ReadError as error:
+        raise ReadError(error.message, where=Where("packet", 1, 1, len(text), text), help=error.help) from None
+    facts.families = {family for _, family in ends}
+    for (address, family), port, end in zip(ends, (source_port, destination_port), ("source", "destination"), strict=True):
+        del family
+        facts.values |= {end: address, f"{end}_port": int(port)}
+    return facts.packet()
 
 
 @lru_cache(maxsize=1)

@@ -13,17 +13,18 @@ from ruleflow.netfilter.host import Host
 from ruleflow.netfilter.ipset import IpSet, SetMember, read_sets
 from ruleflow.netfilter.machine import Machine
 from ruleflow.netfilter.packet import Packet
-from ruleflow.netfilter.packet_input import read_log_line, read_route_get
 from ruleflow.netfilter.walk import Around
-from ruleflow.netfilter.world import World, read_world
 from ruleflow.ruleset.fields import STATES
 
 if TYPE_CHECKING:
+    from ruleflow.netfilter.world import World
     from ruleflow.ruleset.document import Document
 
 
-def world_of(name: str) -> World:
+def world_of(name: str) -> "World":
     """The world in a snapshot's directory, or a sample's (``sample:docker-host``). Raises `ReadError`."""
+    from ruleflow.netfilter.world import read_world
+
     return read_world(_directory(name) or Path(name))
 
 
@@ -45,6 +46,8 @@ def subject_of(name: str, document: "Callable[[], Document]", family: int, given
     sets = tuple(_set(text) for text in given["sets"])
     directory = _directory(name)
     if directory is not None:
+        from ruleflow.netfilter.world import read_world
+
         host = read_world(directory).main
         return Machine.of(_with_sets(host, sets), family)
     rulesets = tuple(one for one in document().rulesets if one.family == family)
@@ -103,8 +106,12 @@ def packets_of(
 
         found = list(read_capture(Path(capture)))
     elif log is not None:
+        from ruleflow.netfilter.packet_input import read_log_line
+
         found = [read_log_line(sys.stdin.read() if log == "-" else log)]
     elif "-" in routes:
+        from ruleflow.netfilter.packet_input import read_route_get
+
         found = [read_route_get(sys.stdin.read())]
     else:
         found = [Packet.parse(" ".join(words))]

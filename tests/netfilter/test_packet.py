@@ -305,3 +305,17 @@ def test_no_capture(tmp_path: Path, data: bytes) -> None:
     path.write_bytes(data)
     with pytest.raises(ReadError, match=r"no capture file|cut off"):
         read_capture(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "tcp 203.0.113.9:40000 192.0.2.1:8080 in eth0",
+        "udp [2001:db8::1]:53 [2001:db8::2]:53 in eth0",
+        "tcp 203.0.113.9:40000 192.0.2.1:8080 in eth0 syn",
+        "tcp 203.0.113.9:40000 192.0.2.1:8080",
+    ],
+)
+def test_the_short_way_of_reading_agrees_with_the_grammar(text: str) -> None:
+    """The commonest packets are read without lark; a fact more sends them through the grammar."""
+    assert Packet.parse(f"{text} ttl 7").with_(ttl=None) == Packet.parse(text)
