@@ -16,14 +16,15 @@ from ruleflow.cli_apply import COMMANDS
 from ruleflow.errors import RuleflowError
 
 if TYPE_CHECKING:
+    from ruleflow.analysis.changes import Changes
     from ruleflow.analysis.explanation import Explanation
     from ruleflow.analysis.spans import Spans
     from ruleflow.analysis.subject import Subject
     from ruleflow.bridge.declaration import Declaration
+    from ruleflow.netfilter.connect import Connection
     from ruleflow.netfilter.machine import Machine
     from ruleflow.netfilter.packet import Packet
     from ruleflow.netfilter.steps import Walk
-    from ruleflow.netfilter.connect import Connection
     from ruleflow.netfilter.walk import Around
     from ruleflow.netfilter.world import World
     from ruleflow.ruleset.document import Document
@@ -305,6 +306,49 @@ def connect(directory: str, **how: Any) -> None:
 
 
 @cli.command()
+@click.argument("before")
+@click.argument("after")
+@click.argument("git", nargs=-1, metavar="")
+@reading
+@click.option("--text", is_flag=True, help="Show the edits of the rules, too.")
+@click.option("--all", "whole", is_flag=True, help="Leave nothing out.")
+@click.option("--intend", metavar="PACKETS", help="Exit 0 only if exactly this changed: 'tcp to 8443 from 10.0.0.0/8'.")
+@click.option("--ignore-owner", "ignored", metavar="NAMES", help="Leave out what these programs manage: docker,kube.")
+@click.option("--exit-on", type=click.Choice(["any", "opens", "closes", "text"]), default="any", help="What exit code 1 means.")
+@click.option("--format", "form", type=click.Choice(["text", "md", "json", "github"]), default="text", help="How to print it.")
+@click.option("--json", "form", flag_value="json", hidden=True)
+@click.option("--color", type=click.Choice(["auto", "always", "never"]), default="auto", help="Colours.")
+def diff(before: str, after: str, git: tuple[str, ...], form: str, **how: Any) -> None:
+    """Say which packets fare differently with AFTER than with BEFORE, and what was edited.
+
+    BEFORE and AFTER are dumps, or directories that `ruleflow snapshot` made. Exit code 0: same behaviour, 1: different.
+    """
+    from ruleflow.analysis.diff import diff as compare
+    from ruleflow.analysis.diff_input import sides
+
+    options = {key: how[key] for key in ("family", "strict", "lenient")}
+    one, two = sides(before, after, git, lambda name: read_dump(name, **options), directory_of, how["family"])
+    changes = compare(one, two, intend=how["intend"], ignored=how["ignored"], told=form != "json")
+    if form == "json":
+        _write_json([changes])
+    else:
+        _print_changes(changes, form, how)
+    sys.exit(FOUND if changes.found(how["exit_on"]) else FINE)
+
+
+def _print_changes(changes: "Changes", form: str, how: dict[str, Any]) -> None:
+    from ruleflow.views import diff_markdown, diff_text
+    from ruleflow.views.text import Paper
+
+    lines = {
+        "text": lambda: diff_text.DiffText(changes, Paper(*paper_for(how["color"])), whole=how["whole"], text=how["text"]).lines(),
+        "md": lambda: diff_markdown.markdown(changes),
+        "github": lambda: diff_markdown.github(changes),
+    }[form]()
+    write("".join(f"{line}\n" for line in lines))
+
+
+@cli.command()
 @click.argument("dump", required=False)
 @reading
 @click.option("--check", is_flag=True, help="Print nothing; exit 1 if the file is not canonical.")
@@ -371,7 +415,7 @@ def _subject(name: str | None, how: dict[str, Any]) -> "Subject":
     if directory is not None:
         return of_directory(directory, how["family"], str(name))
     document = read_dump(name, **{key: how[key] for key in ("family", "strict", "lenient")})
-    found = of_rulesets(document.rulesets, document.source, how["family"])
+    found = of_rulesets(document.rulesets, document.source, how["family"], document.text)
     if found.others:
         click.echo(f"note: {found.others} more rule sets are in {found.source}; -4 and -6 choose", err=True)
     return found
@@ -534,6 +578,23 @@ def lab(directory: str, **how: Any) -> None:
         Path(directory, name).write_text(text, "utf-8", "surrogateescape")
     write("".join(f"{line}\n" for line in differential.report(result)))
     sys.exit(FOUND if result.disagreements else FINE)
+
+
+@cli.command()
+@click.argument("dump", required=False)
+@reading
+@click.option("--no-fold", is_flag=True, help="Draw chains that look alike one by one.")
+@click.option("-o", "--output", metavar="FILE", help="Where to write it (- prints it); else out/NAME.report.html.")
+def report(dump: str | None, output: str | None, no_fold: bool, **how: Any) -> None:
+    """Write one HTML page about DUMP: picture, every rule explained, who reaches whom, a form that walks packets.
+
+    It needs no network. DUMP may be a directory that `ruleflow snapshot` made: then the page shows the host, too.
+    """
+    from ruleflow.analysis.reporting import gathered
+    from ruleflow.views.report import report as page
+
+    subject = _subject(dump, how)
+    _put(output or _out(subject.source, "report.html"), page(gathered(subject, fold=not no_fold)))
 
 
 @cli.command()

@@ -28,6 +28,7 @@ from ruleflow.netfilter.idd import EVERYTHING, NOTHING, Box, Interval
 from ruleflow.netfilter.numbers import mac_text
 from ruleflow.netfilter.trail import Part
 from ruleflow.ruleset import fields
+from ruleflow.ruleset.condition import Derived
 from ruleflow.ruleset.fields import Field
 from ruleflow.ruleset.values import address_text
 
@@ -48,6 +49,7 @@ class ChangeClasses:
         self.source, self.limit = source, limit
         self.wording = Wording(self.encoder)
         self._wider: list[int] = []
+        self._moved: list[bool] = []
         self.where: list[int] = []
         """The exact set of each class, in the order of `all`."""
 
@@ -64,6 +66,7 @@ class ChangeClasses:
         order = sorted(gathered.items(), key=lambda item: (_RANK[item[0][0]], _WAYS.index(item[0][1])))
         self.where = [where for _, (where, _) in order]
         self._wider = [self._allowed(where, first) for _, (where, first) in order]
+        self._moved = [any(part.alter.get(DST) for part in (first.before, first.after)) for _, (_, first) in order]
         return tuple(self._class(key, where) for key, (where, _) in order)
 
     def told(self, classes: tuple[Class, ...]) -> tuple[Told, ...]:
@@ -75,16 +78,36 @@ class ChangeClasses:
         return tuple(self._told(classes, numbers) for numbers in groups.values())
 
     def _told(self, classes: tuple[Class, ...], numbers: list[int]) -> Told:
-        where, may = NOTHING, self.encoder.careless()
+        first = classes[numbers[0]]
+        where, may = NOTHING, self.diagrams.either(self.encoder.careless(), self._elsewhere(first, moved=any(self._moved[n] for n in numbers)))
         for number in numbers:
             where = self.diagrams.either(where, self.where[number])
             may = self.diagrams.either(may, self._wider[number])
-        first = classes[numbers[0]]
-        cover = wide(self.diagrams, where, self.diagrams.either(where, may), _SAID)
+        may = self.diagrams.either(where, may)
+        for level in sorted(self._passing(where)):
+            where, may = self.diagrams.exists(where, level), self.diagrams.exists(may, level)
+        cover = wide(self.diagrams, where, may, _SAID)
         return Told(
             first.kind, first.way, self.words(cover), tuple(dict.fromkeys(classes[n].before for n in numbers)),
             tuple(dict.fromkeys(classes[n].after for n in numbers)), tuple(numbers), first.walk,
         )  # fmt: skip
+
+    def _elsewhere(self, one: Class, *, moved: bool) -> int:
+        """The packets that go another way and so are not spoken of: where no destination is rewritten."""
+        if moved or one.way not in ("in", "through"):
+            return NOTHING
+        home = self.encoder.local()
+        return home if one.way == "through" else self.diagrams.complement(home)
+
+    def _passing(self, where: int) -> set[int]:
+        """Undecided conditions on which it depends which packets are meant, but not whether there are any."""
+        return {
+            level
+            for level in self.diagrams.support(where)
+            if level >= FREE_BASE
+            and not (isinstance(self.encoder.free[level].condition, Derived))
+            and all(self.diagrams.restrict(where, level, value) != NOTHING for value in (0, 1))
+        }
 
     def _class(self, key: Key, where: int) -> Class:
         kind, way, entry, before, after = key

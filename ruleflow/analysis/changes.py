@@ -168,3 +168,15 @@ class Changes(msgspec.Struct, frozen=True):
     def edits(self) -> tuple[Edit, ...]:
         """The edits of all families."""
         return tuple(one for family in self.families for one in family.edits)
+
+    def found(self, what: str = "any") -> bool:
+        """Whether there is something of a kind: ``any`` difference, ``opens``, ``closes``, or ``text`` (an edit, too).
+
+        Where an intention was given, ``any`` asks whether it was missed.
+        """
+        intents = [family.intent for family in self.families if family.intent is not None]
+        if intents and what == "any":
+            return not all(intent.met for intent in intents)
+        if what in ("opens", "closes"):
+            return any(one.kind == what for one in self.classes)
+        return not self.same or (what == "text" and bool(self.edits))

@@ -5,6 +5,7 @@ and that were let in before anyway need not be cut out of "tcp to port 8443 is l
 """
 
 from collections.abc import Iterator
+from math import log2
 
 import msgspec
 
@@ -21,10 +22,18 @@ from ruleflow.netfilter.encode import (
     SRC,
     STATE,
 )
-from ruleflow.netfilter.idd import EVERYTHING, NOTHING, Box, Diagrams, Interval, outside
+from ruleflow.netfilter.idd import NOTHING, Box, Diagrams, Interval, outside
 
 _READ_LAST = (PROTO, DPORT, DST, SRC, OUT, IN, SPORT)
 """Levels that a person wants to read: widened last, in the reverse of this order."""
+
+
+_LOOKED_AT, _TRIED = 300, 4
+"""Boxes of which the largest are looked for, and how many of these are widened to see which becomes largest."""
+
+
+_LONG = 64
+"""Parts of a set of values up to which a wider box is worth its longer list."""
 
 
 class Cover(msgspec.Struct, frozen=True):
@@ -56,21 +65,27 @@ def wide(diagrams: Diagrams, where: int, allowed: int, limit: int) -> Cover:
     boxes: list[Box] = []
     rest = where
     while rest != NOTHING and len(boxes) < limit:
-        seed = _largest(diagrams, rest)
-        box = _widened(diagrams, seed, allowed)
+        box = max((_widened(diagrams, seed, allowed) for seed in _seeds(diagrams, rest)), key=lambda one: _size(diagrams, one))
         boxes.append(box)
         rest = diagrams.without(rest, diagrams.cube(box))
-    return Cover(tuple(boxes), 0 if rest == NOTHING else exact(diagrams, rest, 500).left + _count(diagrams, rest, 500))
+    return Cover(tuple(boxes), _count(diagrams, rest, 999))
 
 
 def _count(diagrams: Diagrams, where: int, most: int) -> int:
     return sum(1 for _ in zip(range(most), diagrams.boxes(where), strict=False))
 
 
-def _largest(diagrams: Diagrams, where: int) -> Box:
-    """Of the first boxes of a set the one with the fewest conditions."""
-    first = [box for _, box in zip(range(64), diagrams.boxes(where), strict=False)]
-    return min(first, key=lambda box: (len(box), sum(len(intervals) for _, intervals in box)))
+def _seeds(diagrams: Diagrams, where: int) -> list[Box]:
+    """Of the first boxes of a set some of the largest."""
+    first = [box for _, box in zip(range(_LOOKED_AT), diagrams.boxes(where), strict=False)]
+    return sorted(first, key=lambda box: _size(diagrams, box), reverse=True)[:_TRIED]
+
+
+def _size(diagrams: Diagrams, box: Box) -> float:
+    """How large a part of all packets a box is, as a logarithm."""
+    return sum(
+        log2(sum(high - low + 1 for low, high in intervals)) - log2(diagrams.tops[level] + 1) for level, intervals in box
+    )
 
 
 def _widened(diagrams: Diagrams, box: Box, allowed: int) -> Box:
@@ -87,8 +102,8 @@ def _widened(diagrams: Diagrams, box: Box, allowed: int) -> Box:
 
 
 def _nicer(least: tuple[Interval, ...], most: tuple[Interval, ...], top: int) -> tuple[Interval, ...]:
-    """Of what must be in and what may be in, what is shorter to say."""
-    return most if min(len(most), len(outside(most, top))) <= min(len(least), len(outside(least, top))) else least
+    """What may be in, unless that takes very long to say and what must be in does not."""
+    return most if min(len(most), len(outside(most, top))) <= max(_LONG, min(len(least), len(outside(least, top)))) else least
 
 
 def _when(level: int) -> tuple[int, int]:
@@ -108,7 +123,3 @@ def fields_of(box: Box) -> Iterator[tuple[str, tuple[Interval, ...]]]:
         if level < BIT_BASE:
             yield names[level], intervals
 
-
-def allowed_of(diagrams: Diagrams, where: int, same: int) -> int:
-    """``where`` and all packets of ``same``."""
-    return diagrams.either(where, same) if same != EVERYTHING else EVERYTHING

@@ -9,12 +9,16 @@ r"""What changed between two rule sets: which packets fare differently, complete
 
 from collections.abc import Iterable, Sequence
 
+import msgspec
+
 from ruleflow import __version__
 from ruleflow.analysis.change_classes import ChangeClasses
 from ruleflow.analysis.changes import SCHEMA, Changes, FamilyChanges
+from ruleflow.analysis.diff_input import Version
+from ruleflow.analysis.host_diff import host_differences
 from ruleflow.analysis.rule_diff import RuleDiff
 from ruleflow.netfilter.compare import Comparison
-from ruleflow.netfilter.encode import FREE_BASE
+from ruleflow.netfilter.encode import FREE_BASE, Free
 from ruleflow.netfilter.host import Host
 from ruleflow.netfilter.numbers import address_text
 from ruleflow.ruleset.ir import Ruleset
@@ -24,47 +28,69 @@ ALL_BOXES = 50_000
 
 
 def diff(
-    before: Ruleset | Sequence[Ruleset],
-    after: Ruleset | Sequence[Ruleset],
+    before: Ruleset | Sequence[Ruleset] | Version,
+    after: Ruleset | Sequence[Ruleset] | Version,
     *,
-    sources: tuple[str, str] = ("before", "after"),
+    intend: str | None = None,
+    ignored: str | None = None,
+    told: bool = True,
     limit: int = ALL_BOXES,
-    text_only: bool = False,
 ) -> Changes:
-    """The differences between two rule sets, or between all rule sets of two texts, family by family.
+    """The differences between two rule sets, or between all rule sets of two texts or hosts, family by family.
 
-    ``sources`` name the two texts. ``limit`` bounds the boxes of a class. ``text_only`` leaves the behaviour
-    out. Raises `RuleflowError` where chains call each other in a circle.
+    ``intend`` says packets that alone should fare differently (``tcp to 8443 from 10.0.0.0/8``), ``ignored``
+    names programs whose rules are left out (``docker,kube``). ``told`` False leaves out what is for people only;
+    ``limit`` bounds the boxes of a class. Raises `RuleflowError` where chains call each other in a circle.
     """
-    old, new = (_by_family(one) for one in (before, after))
+    one, two = _version(before, "before"), _version(after, "after")
+    old, new = _by_family(one, ignored), _by_family(two, ignored)
+    how = _How((one.name, two.name), limit, intend, told)
     families = tuple(
-        _family(old.get(family, Ruleset(family)), new.get(family, Ruleset(family)), sources, limit, text_only=text_only)
+        _family(old.get(family, Ruleset(family)), new.get(family, Ruleset(family)), how)
         for family in sorted(old.keys() | new.keys())
     )
+    host = tuple(host_differences(one.host, two.host)) if one.host is not None and two.host is not None else ()
     same = not any(family.classes for family in families)
-    return Changes(SCHEMA, __version__, sources[0], sources[1], same, families)
+    return Changes(SCHEMA, __version__, one.name, two.name, same, families, host)
 
 
-def _by_family(rulesets: Ruleset | Sequence[Ruleset]) -> dict[int, Ruleset]:
+class _How(msgspec.Struct, frozen=True):
+    """How a family is compared."""
+
+    names: tuple[str, str]
+    limit: int
+    intend: str | None
+    told: bool
+
+
+def _version(given: Ruleset | Sequence[Ruleset] | Version, name: str) -> Version:
+    if isinstance(given, Version):
+        return given
+    return Version(name, (given,) if isinstance(given, Ruleset) else tuple(given))
+
+
+def _by_family(version: Version, ignored: str | None) -> dict[int, Ruleset]:
     """One rule set for each family; where a text has several dumps of one, the last counts, as for iptables-restore."""
-    return {one.family: one for one in ([rulesets] if isinstance(rulesets, Ruleset) else rulesets)}
+    found = {one.family: one for one in version.rulesets}
+    if ignored is None:
+        return found
+    from ruleflow.analysis.owned import without_owners
+
+    return {family: without_owners(one, ignored) for family, one in found.items()}
 
 
-def _family(
-    before: Ruleset, after: Ruleset, sources: tuple[str, str], limit: int, *, text_only: bool
-) -> FamilyChanges:
+def _family(before: Ruleset, after: Ruleset, how: _How) -> FamilyChanges:
     comparison = Comparison(before, after)
     around = Surroundings(after)
     comparison.space.encoder.elsewhere = around.is_of_type
     edits = RuleDiff(before, after, comparison.sides).edits()
-    if text_only or before == after:
+    if before == after:
         return FamilyChanges(before.family, edits=edits)
-    classes = ChangeClasses(comparison, sources[1], limit=limit)
+    classes = ChangeClasses(comparison, how.names[1], limit=how.limit)
     found = classes.all(comparison.differences())
-    return FamilyChanges(
-        before.family, found, classes.told(found), edits, undecided=_undecided(comparison, classes.where, classes),
-        assumed=tuple(around.assumed),
-    )
+    told = classes.told(found) if how.told else ()
+    undecided = _undecided(comparison, classes.where, classes)
+    return FamilyChanges(before.family, found, told, edits, undecided=undecided, assumed=tuple(around.assumed))
 
 
 class Surroundings:
@@ -95,4 +121,6 @@ def _undecided(comparison: Comparison, sets: Iterable[int], classes: ChangeClass
     """The conditions that nobody can decide and that classes depend on, in words."""
     levels = {level for where in sets for level in comparison.diagrams.support(where) if level >= FREE_BASE}
     encoder = comparison.space.encoder
+    home = comparison.diagrams.support(encoder.local())
+    levels -= {level for level in home if not encoder.free.get(level, Free("")).after}  # which way a packet goes is said
     return tuple(dict.fromkeys(classes.wording.free_words(encoder.free[level]) for level in sorted(levels)))
