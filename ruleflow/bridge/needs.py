@@ -96,7 +96,7 @@ def _bridge_netfilter(declaration: Declaration) -> Iterator[Sysctl]:
 def _port_flags(declaration: Declaration, layout: str) -> Iterator[PortFlag]:
     for network in declaration.networks:
         for endpoint in declaration.on(network):
-            if _sends_back(declaration, network, layout) and endpoint.ports:
+            if _sends_back(declaration, network, layout) and (endpoint.ports or layout.startswith("docker-")):
                 why = "or, with bridge-nf-call-iptables, what it sends to its own published port cannot leave the way it came"
                 yield PortFlag(endpoint.name, "hairpin", why)
             if not network.icc and network.icc_enforcement == "port_isolation" and layout == "native":

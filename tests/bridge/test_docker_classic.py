@@ -8,6 +8,7 @@ import pytest
 
 from ruleflow.bridge.declaration import Declaration
 from ruleflow.bridge.generate import generate
+from ruleflow.bridge.needs import Proxy, needs
 from ruleflow.bridge.read_declaration import read_declaration
 from ruleflow.ruleset.parse import parse
 
@@ -60,6 +61,26 @@ def test_equals_what_the_daemon_made(stage: Path, family: int) -> None:
     document = parse((SHARED / "truth" / stage / name).read_text(), family=family)
     made = "".join(line for line in str(document).splitlines(keepends=True) if not line.startswith("#"))
     assert str(generate(run(stage), family=family)) == made
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("stage", [stage for stage in STAGES if "ipv6" not in stage.parts[0]], ids=str)
+def test_needs_what_the_daemon_did_beside_its_rules(stage: Path) -> None:
+    found, folder = needs(run(stage)), SHARED / "truth" / stage
+    assert sorted(words(proxy) for proxy in found.proxies) == sorted(folder.joinpath("docker-proxy.txt").read_text().splitlines())
+    switches = dict(line.split(" = ") for line in folder.joinpath("sysctl.txt").read_text().splitlines())
+    assert {one.name: one.value for one in found.sysctls}.items() <= switches.items()
+    wanted = {name for name, value in switches.items() if name.endswith(".route_localnet") and value == "1"}
+    assert {one.name for one in found.sysctls if one.name.endswith("route_localnet")} == wanted
+    ports = json.loads(folder.joinpath("bridge.json").read_text() or "[]")
+    assert len(found.port_flags) == sum(1 for port in ports if port.get("hairpin"))
+
+
+def words(proxy: Proxy) -> str:
+    return (
+        f"/usr/sbin/docker-proxy -proto {proxy.protocol} -host-ip {proxy.host_ip} -host-port {proxy.host_port} "
+        f"-container-ip {proxy.address} -container-port {proxy.port}"
+    )
 
 
 @pytest.mark.parametrize(

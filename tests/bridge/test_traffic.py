@@ -120,3 +120,52 @@ def test_replies_come_back_without_masquerading_and_direct_access_does_not() -> 
         assert tried.ask("web", ("tcp", OUTSIDE4, 80), ("tcp", HOST4, 8080)) == ["outside 172.18.0.2 80", "refused"]
         assert tried.ask("outside", ("tcp", "172.18.0.2", 80), ("tcp", HOST4, 8080)) == ["timeout", f"web {OUTSIDE4} 80"]
         assert tried.ask("host", ("tcp", "127.0.0.1", 8080)) == ["refused"]
+
+
+FOREIGN = """
+networks:
+  app: {ipam: {config: [{subnet: 172.18.0.0/16}]}}
+  other: {ipam: {config: [{subnet: 172.19.0.0/16}]}}
+endpoints:
+  web: {network: app, ports: ["8080:80", "9000-9001:80-81/udp"]}
+  sib: {network: app}
+  far: {network: other}
+userland_proxy: false
+"""
+
+
+@pytest.mark.parametrize("layout", ["docker-classic", "docker-28", "docker-29", "cni-portmap"])
+def test_the_foreign_layouts_do_what_their_owners_promise(layout: str) -> None:
+    """On a host with br_netfilter, without the userland proxy; what the bridges keep apart differs from version to version."""
+    isolated, guarded = layout in ("docker-classic", "docker-28"), layout != "cni-portmap"
+    seen_from_host = HOST4 if layout == "cni-portmap" else "172.18.0.1"
+    seen_from_sib = "172.18.0.1" if layout == "cni-portmap" else "172.18.0.3"
+    with room(read_declaration(FOREIGN, layout=layout), bridge_netfilter=True) as tried:
+        assert tried.ask("outside", ("tcp", HOST4, 8080), ("udp", HOST4, 9001), ("tcp", "172.18.0.3", 80)) == [
+            f"web {OUTSIDE4} 80", f"web {OUTSIDE4} 81", "timeout" if guarded else f"sib {OUTSIDE4} 80",
+        ]  # fmt: skip
+        assert tried.ask("host", ("tcp", HOST4, 8080), ("tcp", "127.0.0.1", 8080), ("udp", HOST4, 9000)) == [
+            f"web {seen_from_host} 80", "web 172.18.0.1 80", f"web {seen_from_host} 80",
+        ]  # fmt: skip
+        assert tried.ask("web", ("tcp", HOST4, 8080), ("tcp", OUTSIDE4, 80)) == ["web 172.18.0.1 80", f"outside {HOST4} 80"]
+        assert tried.ask("sib", ("tcp", HOST4, 8080), ("tcp", "172.18.0.2", 80)) == [
+            f"web {seen_from_sib} 80", "web 172.18.0.3 80",
+        ]  # fmt: skip
+        (far,) = tried.ask("far", ("tcp", HOST4, 8080))
+        assert far == ("timeout" if isolated else far)
+        assert isolated or far.startswith("web ")
+
+
+HAIRPIN = """
+networks:
+  app: {hairpin: docker, ipam: {config: [{subnet: 172.18.0.0/16}, {subnet: "fd00:18::/64"}]}}
+endpoints:
+  web: {ports: ["8080:80"]}
+  sib: {}
+"""
+
+
+def test_hairpin_as_docker_does_it_keeps_the_siblings_address() -> None:
+    with room(read_declaration(HAIRPIN), bridge_netfilter=True) as tried:
+        assert tried.ask("web", ("tcp", HOST4, 8080), ("tcp", HOST6, 8080)) == ["web 172.18.0.1 80", "web fd00:18::1 80"]
+        assert tried.ask("sib", ("tcp", HOST4, 8080), ("tcp", HOST6, 8080)) == ["web 172.18.0.3 80", "web fd00:18::3 80"]
