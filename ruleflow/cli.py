@@ -13,6 +13,7 @@ import click
 
 from ruleflow import __version__
 from ruleflow.cli_apply import COMMANDS
+from ruleflow.cli_check import COMMANDS as CHECKS
 from ruleflow.errors import RuleflowError
 
 if TYPE_CHECKING:
@@ -63,13 +64,17 @@ def reading(command: Any) -> Any:
     return command
 
 
-def read_dump(name: str | None, *, family: int | None = None, strict: bool = False, lenient: bool = False) -> "Document":
-    """The document of a file, ``-`` or ``sample:NAME``; its warnings go to standard error."""
+def read_dump(
+    name: str | None, *, family: int | None = None, strict: bool = False, lenient: bool = False, quiet: bool = False
+) -> "Document":
+    """The document of a file, ``-`` or ``sample:NAME``; its warnings go to standard error, unless ``quiet``."""
     from ruleflow.ruleset.parse import parse
 
     source, data = read_bytes(name)
     document = parse(data, source=source, family=family, strict=strict, lenient=lenient)
     gc.freeze()  # what was read stays: collecting need not look at it again
+    if quiet:
+        return document
     for notice in (*document.warnings, *document.errors):
         click.echo(str(notice), err=True)
     if document.noise and document.rulesets:
@@ -606,7 +611,7 @@ def samples() -> None:
         click.echo(f"sample:{name}{'/' if path.is_dir() else ''}")
 
 
-for _each in COMMANDS:
+for _each in (*CHECKS, *COMMANDS):
     cli.add_command(_each)
 
 

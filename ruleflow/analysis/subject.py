@@ -9,7 +9,7 @@ from ruleflow.analysis.ends import ends_in, ends_of
 from ruleflow.analysis.outline import Ends
 from ruleflow.analysis.walked import Walked, walked
 from ruleflow.errors import ReadError
-from ruleflow.netfilter.host import Host
+from ruleflow.netfilter.machine import Machine
 from ruleflow.netfilter.packet import Packet
 from ruleflow.netfilter.walk import walk
 from ruleflow.netfilter.world import World, read_world
@@ -28,19 +28,34 @@ class Subject(msgspec.Struct, frozen=True):
     """The dump itself, where it is a file."""
     world: World | None = None
     others: int = 0
+    text: str = ""
+    """The dump as it stood."""
 
     @property
     def ends(self) -> Ends:
         """Where its packets come from and go to."""
         return ends_of(self.rules) if self.world is None else ends_in(self.world, self.rules.family)
 
+    @property
+    def machine(self) -> Machine:
+        """What its packets are walked through."""
+        family = self.rules.family
+        return (
+            Machine.inferred_from(self.rules) if self.world is None else Machine.of(self.world.main, family)
+        )
+
     def walked(self, packet: str) -> Walked:
         """The way of a packet through it, as marks. Raises `ReadError` for words that are no packet."""
-        of: Ruleset | Host = self.rules if self.world is None else self.world.main
-        return walked(walk(of, Packet.parse(packet)))
+        found = Packet.parse(packet)
+        if found.family != self.rules.family:
+            raise ReadError(
+                f"this is an IPv{found.family} packet, and these are IPv{self.rules.family} rules",
+                help=f"draw with -{found.family}",
+            )
+        return walked(walk(self.machine, found))
 
 
-def of_rulesets(rulesets: Iterable[Ruleset], source: str, family: int | None) -> Subject:
+def of_rulesets(rulesets: Iterable[Ruleset], source: str, family: int | None, text: str = "") -> Subject:
     """The rule set to show: the first of ``family``, or the first of all.
 
     Raises `ReadError` where there is none.
@@ -48,7 +63,7 @@ def of_rulesets(rulesets: Iterable[Ruleset], source: str, family: int | None) ->
     found = [rules for rules in rulesets if family in (None, rules.family)]
     if not found:
         raise ReadError(f"there are no rules in {source}", help="give a file that iptables-save wrote")
-    return Subject(found[0], source, source if Path(source).is_file() else "", None, len(found) - 1)
+    return Subject(found[0], source, source if Path(source).is_file() else "", None, len(found) - 1, text)
 
 
 def of_directory(directory: Path, family: int | None, name: str = "") -> Subject:
@@ -59,6 +74,7 @@ def of_directory(directory: Path, family: int | None, name: str = "") -> Subject
     if not found:
         raise ReadError(f"the host in {directory} has no rules for IPv{wanted}", help="give -4 or -6")
     file = directory / _FILES[wanted]
+    text = next((dump.text for dump in world.main.dumps if dump.family == wanted), "")
     return Subject(
-        found[0], name or str(directory), str(file) if file.is_file() else "", world, len(found) - 1
+        found[0], name or str(directory), str(file) if file.is_file() else "", world, len(found) - 1, text
     )

@@ -143,7 +143,11 @@ def _partly(size: Sized) -> bool:
 def _row(x: float, y: float, size: Sized, row: Row, link: str) -> Iterator[str]:
     line = row.line
     base = y + row.y
-    target = f"{link}#L{line.ref.line}" if link and line.ref is not None and line.ref.line is not None else ""
+    target = (
+        f"{link.rstrip('#')}#L{line.ref.line}"
+        if link and line.ref is not None and line.ref.line is not None
+        else ""
+    )
     if target:
         yield f'<a href="{xml(target)}">'
     ref = f' data-rule="{line.ref.line}"' if line.ref is not None and line.ref.line is not None else ""

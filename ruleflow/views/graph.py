@@ -6,21 +6,20 @@ from ruleflow.analysis.outline import Outline
 from ruleflow.views import draw, style
 from ruleflow.views.own_layout import Layout, layout
 from ruleflow.views.paper import number as n
-from ruleflow.views.paper import text_width, wrap, xml
+from ruleflow.views.paper import wrap, xml
 
 _HEAD, _LEGEND = 34.0, 26.0
 _RULE_ROOM = 430.0
 
 
-def svg(outline: Outline, *, link: str = "", inside: bool = False, prefix: str = "") -> str:
-    """The picture as SVG: titles tell more on hovering, lines lead to ``link`` (a file, relative to the picture).
+def svg(outline: Outline, *, link: str = "", inside: bool = False) -> str:
+    """The picture as SVG: titles tell more on hovering, lines lead to ``link`` (a file, relative to the picture;
+    ``#``: the page it stands in).
 
     ``inside``: for an HTML page that has the style sheet already. The same outline gives the same bytes.
     """
     placed = layout(outline, _RULE_ROOM if outline.level == "rules" else 250.0)
-    lines = "".join(f"{line}\n" for line in _document(outline, placed, link, inside=inside))
-    del prefix
-    return lines
+    return "".join(f"{line}\n" for line in _document(outline, placed, link, inside=inside))
 
 
 def _document(outline: Outline, placed: Layout, link: str, *, inside: bool) -> Iterator[str]:
@@ -54,18 +53,19 @@ def _heading(outline: Outline, width: float) -> Iterator[str]:
         yield from wrap(note, width - 36, 11)
 
 
-def opening(width: float, height: float, title: str, summary: str, *, inside: bool = False) -> Iterator[str]:
-    """The first lines of every SVG: its size, its name and text for those who do not see it, its colours."""
+def opening(
+    width: float, height: float, title: str, summary: str, *, inside: bool = False, name: str = "rf"
+) -> Iterator[str]:
+    """The first lines of every SVG: its size, its name and text for those who do not see it, its colours.
+
+    ``name`` begins its ids and is a class of it, where it is not ``rf``: a page may hold several.
+    """
+    classes = "rf" if name == "rf" else f"rf {name}"
     yield (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="rf" width="{n(width)}" height="{n(height)}" '
-        f'viewBox="0 0 {n(width)} {n(height)}" role="img" aria-labelledby="rf-title rf-desc">'
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="{classes}" width="{n(width)}" height="{n(height)}" '
+        f'viewBox="0 0 {n(width)} {n(height)}" role="img" aria-labelledby="{name}-title {name}-desc">'
     )
-    yield f'<title id="rf-title">{xml(title)}</title>'
-    yield f'<desc id="rf-desc">{xml(summary)}</desc>'
+    yield f'<title id="{name}-title">{xml(title)}</title>'
+    yield f'<desc id="{name}-desc">{xml(summary)}</desc>'
     if not inside:
         yield f"<style>{style.sheet()}</style>"
-
-
-def room_for(text: str) -> float:
-    """The width a line of a legend takes."""
-    return text_width(text, 11)

@@ -33,8 +33,13 @@ def page(title: str, body: str, *, more_style: str = "", script: str = "") -> st
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f'<meta name="color-scheme" content="light dark">\n<title>{xml(title)}</title>\n<style>{css}</style>\n</head>\n'
-        f'<body>\n<div class="scroll">\n{body}</div>\n{code}</body>\n</html>\n'
+        f"<body>\n{body}{code}</body>\n</html>\n"
     )
+
+
+def scroll(picture: str, name: str = "picture") -> str:
+    """A picture that may be wider than the page, to be reached with the keyboard."""
+    return f'<div class="scroll" tabindex="0" role="region" aria-label="{xml(name)}">{picture}</div>\n'
 
 
 def _hash(text: str) -> str:

@@ -33,7 +33,7 @@ def picture(outline: Outline, form: str, *, link: str = "", by: str = "own") -> 
     from ruleflow.views.graph import svg
 
     if form == "html":
-        from ruleflow.views.page import page
+        from ruleflow.views.page import page, scroll
 
-        return page(outline.title, svg(outline, link=link, inside=True)), outline.notes
+        return page(outline.title, scroll(svg(outline, link=link, inside=True))), outline.notes
     return svg(outline, link=link), outline.notes

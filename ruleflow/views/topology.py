@@ -38,7 +38,7 @@ _COLOURS = """
 
 def rules() -> str:
     """The style sheet's rules for this picture, with variables for colours."""
-    return _COLOURS.replace("\n", "")
+    return _COLOURS.replace("\n", "").replace(".rf ", ".plan ")
 
 
 def svg(plan: Plan, *, link: str = "", inside: bool = False) -> str:
@@ -54,7 +54,7 @@ def _document(plan: Plan, sheet: Sheet, link: str, *, inside: bool) -> Iterator[
     if plan.way:
         width = max(width, text_width(plan.way.title, TITLE, bold=True) + 2 * MARGIN)
     height = below + (40 + 22 * len(steps) if steps else 0) + STEP * len(notes) + 10
-    yield from opening(width, height, _title(plan), summary(plan), inside=True)
+    yield from opening(width, height, _title(plan), summary(plan), inside=True, name="plan")
     if not inside:
         yield f"<style>{style.sheet(rules())}</style>"
     yield draw.rect(0, 0, width, height, "ground")
@@ -97,9 +97,9 @@ def topology(plan: Plan, form: str, *, link: str = "") -> str:
 
         return dot(plan) if form == "dot" else mermaid(plan)
     if form == "html":
-        from ruleflow.views.page import page
+        from ruleflow.views.page import page, scroll
 
-        return page(_title(plan), svg(plan, link=link, inside=True), more_style=rules())
+        return page(_title(plan), scroll(svg(plan, link=link, inside=True)), more_style=rules())
     return svg(plan, link=link)
 
 
@@ -135,7 +135,7 @@ def _legend(x: float, y: float) -> Iterator[str]:
 
 def _card(one: Card, link: str) -> Iterator[str]:
     radius = {"outside": 16, "nic": 8, "port": 10, "published": 10}.get(one.style, 4)
-    target = f"{link}#L{one.line}" if link and one.line is not None else ""
+    target = f"{link.rstrip('#')}#L{one.line}" if link and one.line is not None else ""
     yield f'<a href="{xml(target)}">' if target else ""
     yield f'<g class="card {one.style}"><title>{xml(one.tooltip)}</title>{draw.rect(one.x, one.y, one.width, one.height, "shape", radius)}'
     y = one.y + PAD + TITLE - 3

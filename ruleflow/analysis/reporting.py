@@ -1,0 +1,42 @@
+"""What a report is made of, gathered: the explanation, the picture, the host, who reaches whom, the classes of packets."""
+
+from typing import Any
+
+from ruleflow.analysis.classes import packet_classes
+from ruleflow.analysis.explain import explain_ruleset
+from ruleflow.analysis.outlining import outline
+from ruleflow.analysis.plan import plan
+from ruleflow.analysis.report import Report
+from ruleflow.analysis.selection import Wanted
+from ruleflow.analysis.subject import Subject
+from ruleflow.errors import RuleflowError
+from ruleflow.netfilter.connect import Connection, connect_all, everybody
+from ruleflow.netfilter.world import World
+
+_MOST = 600
+"""Connections tried for the matrix; a larger one is left out."""
+
+
+def gathered(subject: Subject, *, fold: bool = True) -> Report:
+    """Everything about a rule set that a page can show."""
+    told = explain_ruleset(subject.rules, subject.source)
+    drawn = outline(subject.rules, Wanted(fold=fold), ends=subject.ends, source=subject.source)
+    world, family = subject.world, subject.rules.family
+    return Report(
+        name=subject.source, told=told, outline=drawn, source=subject.text, classes=_classes(subject),
+        plan=plan(world, family, subject.source) if world else None, matrix=_matrix(world, family) if world else (),
+    )  # fmt: skip
+
+
+def _classes(subject: Subject) -> dict[str, Any] | None:
+    try:
+        return packet_classes(subject.machine)
+    except RuleflowError:  # chains that call each other in a circle: no kernel would load them
+        return None
+
+
+def _matrix(world: World, family: int) -> tuple[Connection, ...]:
+    targets = tuple(target for target in everybody(world) if (":" in target[0]) == (family == 6))
+    if not targets or len(targets) * len(world.hosts) > _MOST:
+        return ()
+    return tuple(connect_all(world, targets))
