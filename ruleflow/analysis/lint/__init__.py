@@ -1,0 +1,34 @@
+"""What is wrong, useless or dangerous in a rule set: one module for each family of findings."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from ruleflow.analysis.findings import Code, Finding, Report, in_order
+from ruleflow.analysis.lint import unreachable
+from ruleflow.analysis.lint.case import Case
+
+FAMILIES: tuple[tuple[tuple[Code, ...], Callable[[Case], Iterator[Finding]]], ...] = (
+    (unreachable.CODES, unreachable.check),
+)
+CODES: dict[str, Code] = {code.code: code for codes, _ in FAMILIES for code in codes}
+
+
+def lint(case: Case) -> tuple[Finding, ...]:
+    """All findings about one rule set, by line."""
+    return in_order(finding for _, check in FAMILIES for finding in check(case))
+
+
+def reported(cases: Iterable[Case], *, select: Sequence[str] = (), ignore: Sequence[str] = ()) -> tuple[Report, ...]:
+    """A report for each case, with the codes (or families: RF2) ``select`` only, without those of ``ignore``."""
+    return tuple(
+        Report(
+            case.source,
+            tuple(one for one in lint(case) if _wanted(one.code, select, ignore)),
+            sum(len(chain.rules) for table in case.rules for chain in table),
+            case.lines,
+        )
+        for case in cases
+    )
+
+
+def _wanted(code: str, select: Sequence[str], ignore: Sequence[str]) -> bool:
+    return (not select or code.startswith(tuple(select))) and not (ignore and code.startswith(tuple(ignore)))

@@ -1,0 +1,90 @@
+"""Which rules take the packets that a rule never gets: the fewest that are found, in their order."""
+
+import msgspec
+
+from ruleflow.analysis.chains import calls
+from ruleflow.analysis.lint.case import Case
+from ruleflow.analysis.lint.reached import Reached, support
+from ruleflow.analysis.lint.tree import Tree, split
+from ruleflow.netfilter.idd import NOTHING, Diagrams
+from ruleflow.ruleset.ir import Goto, Jump, RuleRef, Table
+
+_MOST = 200
+
+
+class Taker(msgspec.Struct, frozen=True):
+    """A rule that takes packets first; ``misses``: it calls the chain, but with other packets only."""
+
+    ref: RuleRef
+    alone: bool = False
+    calls: str = ""
+    misses: bool = False
+
+
+def takers(case: Case, table: Table, ref: RuleRef) -> list[Taker]:
+    """The earlier rules of its chain that take all that the rule asks for; else the rules that call its chain."""
+    reached = case.reached(table.name)
+    tree = reached.tree(ref.chain)
+    where = tree.asks[ref.index - 1]
+    indexes = _covering(reached, tree, where, ref.index - 1)
+    rules = table[ref.chain].rules
+    if indexes is None:
+        return [
+            Taker(site, calls=ref.chain, misses=True)
+            for site in calls(table).callers.get(ref.chain, [])
+            if (site.chain, site.index - 1) in reached.hit
+        ]
+    found = []
+    for index in indexes:
+        target = rules[index].target
+        called = target.chain if isinstance(target, Jump | Goto) else ""
+        found.append(Taker(case.ref(table.name, ref.chain, index), len(indexes) == 1, called))
+    return found
+
+
+def _covering(reached: Reached, tree: Tree, where: int, end: int) -> list[int] | None:
+    """Indexes of rules that together take ``where``; None where the chain's own rules do not."""
+    diagrams = reached.diagrams
+    single = _first_alone(diagrams, tree, where, end)
+    if single is not None:
+        return [single]
+    found: list[int] = []
+    rest = _taken(diagrams, tree, 0, end, where, found)
+    if rest != NOTHING:
+        return None
+    return _fewest(diagrams, tree, where, found) if len(found) <= _MOST else found
+
+
+def _first_alone(diagrams: Diagrams, tree: Tree, where: int, end: int) -> int | None:
+    """The first rule that alone takes all of ``where``."""
+    for index in range(end):
+        takes = tree.does[index]
+        if takes != NOTHING and diagrams.meets(takes, where) and diagrams.without(where, support(diagrams, takes)) == NOTHING:
+            return index
+    return None
+
+
+def _taken(diagrams: Diagrams, tree: Tree, low: int, high: int, where: int, found: list[int]) -> int:
+    """What is left of ``where`` behind a stretch; the rules that took some of it are put into ``found``."""
+    if where == NOTHING or high <= low or not diagrams.meets(where, tree.asked(low, high)):
+        return where
+    if high - low == 1:
+        rest = diagrams.without(where, support(diagrams, tree.does[low]))
+        if rest != where:
+            found.append(low)
+        return rest
+    middle = split(low, high)
+    return _taken(diagrams, tree, middle, high, _taken(diagrams, tree, low, middle, where, found), found)
+
+
+def _fewest(diagrams: Diagrams, tree: Tree, where: int, found: list[int]) -> list[int]:
+    """Without those that the others make needless, tried from the one that takes least: the first ones stay."""
+    kept = list(found)
+    for index in reversed(found):
+        rest = where
+        for other in kept:
+            if other != index:
+                rest = diagrams.without(rest, support(diagrams, tree.does[other]))
+        if rest == NOTHING:
+            kept.remove(index)
+    return kept
