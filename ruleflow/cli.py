@@ -335,7 +335,9 @@ def diff(before: str, after: str, git: tuple[str, ...], form: str, **how: Any) -
     one, two = sides(before, after, git, lambda name: read_dump(name, **options), directory_of, how["family"])
     changes = compare(one, two, intend=how["intend"], ignored=how["ignored"], told=form != "json")
     if form == "json":
-        _write_json([changes])
+        import msgspec
+
+        _write_json([msgspec.to_builtins(changes)])
     else:
         _print_changes(changes, form, how)
     sys.exit(FOUND if changes.found(how["exit_on"]) else FINE)

@@ -13,7 +13,7 @@ import msgspec
 
 from ruleflow import __version__
 from ruleflow.analysis.change_classes import ChangeClasses
-from ruleflow.analysis.changes import SCHEMA, Changes, FamilyChanges
+from ruleflow.analysis.changes import SCHEMA, Changes, FamilyChanges, Published
 from ruleflow.analysis.diff_input import Version
 from ruleflow.analysis.host_diff import host_differences
 from ruleflow.analysis.rule_diff import RuleDiff
@@ -89,8 +89,15 @@ def _family(before: Ruleset, after: Ruleset, how: _How) -> FamilyChanges:
     classes = ChangeClasses(comparison, how.names[1], limit=how.limit)
     found = classes.all(comparison.differences())
     told = classes.told(found) if how.told else ()
-    undecided = _undecided(comparison, classes.where, classes)
-    return FamilyChanges(before.family, found, told, edits, undecided=undecided, assumed=tuple(around.assumed))
+    ports: tuple[Published, ...] = ()
+    if how.told and found and "nat" in {edit.table for edit in edits}:
+        from ruleflow.analysis.published import published
+
+        ports = published((before, after), edits, classes, found, told)
+    return FamilyChanges(
+        before.family, found, told, edits, ports, _undecided(comparison, classes.where, classes),
+        assumed=tuple(around.assumed),
+    )  # fmt: skip
 
 
 class Surroundings:

@@ -69,9 +69,9 @@ class Wording:
         if SPORT in tests:
             yield f"from {self._ports(tests[SPORT])}"
         if IN in tests:
-            yield f"arriving on {self._interfaces(tests[IN], IN)}"
+            yield f"arriving on {self.interfaces(tests[IN], IN)}"
         if OUT in tests:
-            yield f"leaving by {self._interfaces(tests[OUT], OUT)}"
+            yield f"leaving by {self.interfaces(tests[OUT], OUT)}"
         if STATE in tests:
             yield self._states(tests[STATE])
 
@@ -122,7 +122,8 @@ class Wording:
             return f"port {intervals[0][0]}{f' ({name})' if name else ''}"
         return f"ports {_listed(map(_ports, intervals), 'or')}"
 
-    def _interfaces(self, intervals: tuple[Interval, ...], level: int) -> str:
+    def interfaces(self, intervals: tuple[Interval, ...], level: int) -> str:
+        """Interfaces in words."""
         atoms, inside = self.encoder.atoms, _all(intervals)
         others = [n for n in _all(outside(intervals, self.tops[level])) if n != 0]
         if 1 in inside:
@@ -140,7 +141,7 @@ class Wording:
         if field is fields.TCP_FLAGS:
             return _flags(intervals)
         if field.bits is None:
-            return f"{field.words} {self._interfaces(intervals, level)}"
+            return f"{field.words} {self.interfaces(intervals, level)}"
         others = outside(intervals, self.tops[level])
         few, lead = (intervals, "") if len(intervals) <= len(others) else (others, "not ")
         show = mac_text if field is fields.MAC else _address_show(self.encoder.family) if field.bits == 128 else str

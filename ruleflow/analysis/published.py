@@ -1,0 +1,173 @@
+"""Recognises "the other one, plus a published port": by the structure of the rules that are new, not by their text.
+
+A published port is a DNAT of one port to one address, and rules that are about that address and port alone. What
+it opens is taken from the computed classes, not from the rules.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from ruleflow.analysis.change_classes import ChangeClasses
+from ruleflow.analysis.changes import Class, Edit, Published, Told
+from ruleflow.analysis.idioms import recognise
+from ruleflow.analysis.idioms.shape import Shape, Shapes
+from ruleflow.netfilter.encode import DST, IN, SRC
+from ruleflow.netfilter.idd import NOTHING
+from ruleflow.ruleset.ir import RuleRef, Ruleset
+from ruleflow.ruleset.protocols import protocol_name
+from ruleflow.ruleset.values import Not, Prefix, Range, address_text, full_mask
+
+
+class PortMap(msgspec.Struct, frozen=True):
+    """``port``/``protocol`` on ``on`` (None: every address of the host) is sent to ``to``:``to_port``."""
+
+    family: int
+    protocol: int
+    port: Range
+    on: Prefix | None
+    to: int
+    to_port: int
+    bridge: str | None = None
+    """The interface the container is behind, where a rule says so."""
+
+    def __str__(self) -> str:
+        where = "every address of this host" if self.on is None else self._on()
+        port = str(self.port.low) if self.port.low == self.port.high else f"{self.port.low} to {self.port.high}"
+        address = address_text(self.to, self.family)
+        target = f"[{address}]:{self.to_port}" if self.family == 6 else f"{address}:{self.to_port}"
+        return f"{port}/{protocol_name(self.protocol)} on {where} to {target}"
+
+    def _on(self) -> str:
+        assert self.on is not None
+        full = self.on.mask == full_mask(self.family)
+        return address_text(self.on.address, self.family) if full else str(self.on)
+
+
+def published(
+    sides: tuple[Ruleset, Ruleset], edits: Sequence[Edit], classes: ChangeClasses, found: tuple[Class, ...], told: tuple[Told, ...]
+) -> tuple[Published, ...]:
+    """The published ports that make up all edits, one after the other; () where an edit is about something else."""
+    kinds = {edit.kind for edit in edits}
+    if kinds not in ({"added"}, {"removed"}):
+        return ()
+    taken_back = kinds == {"removed"}
+    rules = sides[0] if taken_back else sides[1]
+    shapes = Shapes(rules)
+    by_ref = {one.ref: one for chain in shapes.chains.values() for one in chain}
+    new = [by_ref[ref] for edit in edits for ref in (*edit.before_refs, *edit.after_refs)]
+    maps = {one.ref: found_map for one in new if (found_map := _port_map(one, rules.family)) is not None}
+    groups = {ref: [one for one in new if one.ref == ref or _belongs(one, each)] for ref, each in maps.items()}
+    if not maps or {one.ref for group in groups.values() for one in group} != {one.ref for one in new}:
+        return ()
+    reasons = _reasons(rules)
+    reader = _Reader(classes, found, told)
+    said = []
+    for ref, group in groups.items():
+        port = msgspec.structs.replace(maps[ref], bridge=next((out for one in group if isinstance(out := one.get("out"), str)), None))
+        rules_said = tuple((one.ref, str(one.rule), reasons.get(one.ref, "")) for one in group)
+        opens, closed = tuple(reader.opens(port)), tuple(reader.closed(port))
+        said.append(Published(_sentence(port, taken_back=taken_back), rules_said, opens, closed, taken_back))
+    return tuple(said)
+
+
+def _sentence(port: PortMap, *, taken_back: bool) -> str:
+    return f"This {'takes back one' if taken_back else 'is one'} published port: {port}."
+
+
+def _port_map(one: Shape, family: int) -> PortMap | None:
+    change, port, protocol = one.rewrites, one.get("dport"), one.get("protocol")
+    if one.ref.table != "nat" or one.target != "DNAT" or change is None or not isinstance(port, Range):
+        return None
+    if change.low is None or change.low != change.high or not isinstance(protocol, int):
+        return None
+    on = one.get("destination")
+    to_port = change.port_low if change.port_low is not None else port.low
+    if isinstance(on, Not) or not set(one.facts) <= {"protocol", "dport", "destination", "in", "dst_type", "source", "comment"}:
+        return None
+    return PortMap(family, protocol, port, on if isinstance(on, Prefix) else None, change.low, to_port)
+
+
+def _belongs(one: Shape, port: PortMap) -> bool:
+    """Whether a rule is about the container's address and port, or its address alone (raw: no direct access)."""
+    ends = [one.get("destination"), one.get("source")]
+    mine = Prefix(port.family, port.to, full_mask(port.family))
+    if mine not in ends or any(end not in (None, mine) for end in ends):
+        return False
+    if one.ref.table == "raw":
+        return one.verdict == "DROP"
+    ports = [value for value in (one.get("dport"), one.get("sport")) if value is not None]
+    return one.get("protocol") == port.protocol and ports == [Range(port.to_port, port.to_port)]
+
+
+def _reasons(rules: Ruleset) -> dict[RuleRef, str]:
+    reasons: dict[RuleRef, str] = {}
+    for claim in recognise(rules).claims:
+        for ref in claim.about:
+            reasons.setdefault(ref, claim.reason)
+    return reasons
+
+
+class _Reader:
+    """Reads from the computed classes what a published port opens."""
+
+    def __init__(self, classes: ChangeClasses, found: tuple[Class, ...], told: tuple[Told, ...]) -> None:
+        self.classes, self.found, self.told = classes, found, told
+        self.diagrams = classes.diagrams
+
+    def _sent(self, port: PortMap, way: str) -> int:
+        """The packets that are sent on to the container now, or were before, going a way."""
+        where, address = NOTHING, address_text(port.to, port.family)
+        for number, one in enumerate(self.found):
+            fate = one.after if one.after.rewritten else one.before
+            aimed = any(each.field == "destination" and each.to == address for each in fate.rewritten)
+            if aimed and fate.verdict == "ACCEPT" and one.way == way:
+                where = self.diagrams.either(where, self.classes.where[number])
+        return where
+
+    def opens(self, port: PortMap) -> Iterator[str]:
+        """To whom the port is open, in words."""
+        address = address_text(port.to, port.family)
+        for way, who in (("through", "others"), ("out", "this host itself")):
+            where = self._sent(port, way)
+            if where != NOTHING:
+                yield f"{_port_of(port)} to {who}{self._but(where, way)}: sent on to {address}:{port.to_port}"
+        if self._touches(self._behind(port), SRC, port.to):
+            yield f"it to the container itself ({address} reaches its own published port)"
+        for one in self.told:
+            if one.kind in ("opens", "closes") and one.way == "through" and any(f"to {address}" in words for words in one.words):
+                yield f"{address} directly, to whoever has a way there: {one.words[0]}"
+
+    def closed(self, port: PortMap) -> Iterator[str]:
+        """What one might think is open, and is not."""
+        address = address_text(port.to, port.family)
+        if not self._touches(self._behind(port), SRC, port.to):
+            yield f"the published port to the container itself: {address} is not sent back to itself (no hairpin)"
+        loopback = 127 << 24 | 1 if port.family == 4 else 1
+        if port.on is None and not self._touches(self._sent(port, "out"), DST, loopback):
+            yield f"{address_text(loopback, port.family)}:{port.port.low} of this host: such packets are not rewritten; only a proxy could take them"
+        direct = any(one.kind == "opens" and one.way == "through" and any(f"to {address}" in words for words in one.words) for one in self.told)
+        if not direct:
+            yield f"{address}:{port.to_port} directly, past the published port"
+        yield "other ports and other containers"
+
+    def _behind(self, port: PortMap) -> int:
+        """What is sent on of what comes from the container's own bridge."""
+        where = self._sent(port, "through")
+        if port.bridge is None:
+            return where
+        return self.diagrams.restrict(where, IN, self.classes.encoder.atoms.of(port.bridge))
+
+    def _touches(self, where: int, level: int, value: int) -> bool:
+        return where != NOTHING and self.diagrams.restrict(where, level, value) != NOTHING
+
+    def _but(self, where: int, way: str) -> str:
+        if way != "through":
+            return ""
+        shadow = self.diagrams.shadow(where, IN)
+        words = self.classes.wording.interfaces(shadow, IN)
+        return "" if words == "any interface" else f" arriving on {words}"
+
+
+def _port_of(port: PortMap) -> str:
+    return str(port).rpartition(" to ")[0]
