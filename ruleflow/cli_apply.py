@@ -8,7 +8,7 @@ import click
 
 if TYPE_CHECKING:
     from ruleflow.kernel.journal import Deadline
-    from ruleflow.kernel.plan import Plan, Prepared
+    from ruleflow.kernel.plan import Prepared
     from ruleflow.kernel.session import Session
 
 FINE, FOUND, TROUBLE, UNDONE, STUCK = 0, 1, 2, 4, 5
@@ -38,7 +38,7 @@ def plan(declaration: str, layout: str | None, taking: bool, **how: Any) -> None
     """Show what applying DECLARATION would change on this host; nothing is changed. Exit 1: there is something to do."""
     session = _session(declaration, how)
     prepared = session.plan_destroy() if taking else _prepared(session, declaration, layout)
-    _show_plan(prepared.plan, how["form"])
+    _show_plan(prepared, how["form"])
     sys.exit(FINE if prepared.plan.empty else FOUND)
 
 
@@ -58,7 +58,7 @@ def apply(declaration: str, layout: str | None, seconds: str | None, yes: bool, 
     with session.store.locked():
         declared = _declared(session, declaration, layout)
         prepared = session.plan(declared)
-        _ask(prepared.plan, how["form"], yes=yes)
+        _ask(prepared, how["form"], yes=yes)
         deadline = _deadline(seconds, declared.apply.confirm)
         proof = _proof(declared) if probe else None
         _carry_out(session, prepared, how["form"], deadline, proof)
@@ -78,7 +78,7 @@ def destroy(declaration: str, yes: bool, seconds: str | None, dry: bool, scan: b
         _finish_dry(session.plan_destroy(scan=scan), how["form"])
     with session.store.locked():
         prepared = session.plan_destroy(scan=scan)
-        _ask(prepared.plan, how["form"], yes=yes)
+        _ask(prepared, how["form"], yes=yes)
         _carry_out(session, prepared, how["form"], _deadline(seconds, None), None)
 
 
@@ -169,23 +169,29 @@ def _prepared(session: "Session", declaration: str, layout: str | None) -> "Prep
 
 
 def _finish_dry(prepared: "Prepared", form: str) -> None:
-    _show_plan(prepared.plan, form)
+    _show_plan(prepared, form)
     sys.exit(FINE if prepared.plan.empty else FOUND)
 
 
-def _show_plan(plan_: "Plan", form: str) -> None:
+def _show_plan(prepared: "Prepared", form: str) -> None:
+    """The plan, and what it opens and closes."""
+    from ruleflow.cli import paper_for
+    from ruleflow.kernel.behaviour import behaviour
     from ruleflow.views.plan_text import plan_lines
+    from ruleflow.views.text import Paper
 
+    told = None if prepared.plan.empty else behaviour(prepared)
     if form == "json":
-        _write_json(plan_)
+        _write_json(prepared.plan, behaviour=told)
     else:
-        _write_lines(plan_lines(plan_))
+        _write_lines(plan_lines(prepared.plan, told, Paper(*paper_for("auto"))))
 
 
-def _ask(plan_: "Plan", form: str, *, yes: bool) -> None:
+def _ask(prepared: "Prepared", form: str, *, yes: bool) -> None:
     """Show the plan; go on where there is nothing to ask, or the answer is yes."""
     if form != "json":
-        _show_plan(plan_, form)
+        _show_plan(prepared, form)
+    plan_ = prepared.plan
     if plan_.empty or yes:
         return
     if not sys.stdin.isatty():
@@ -265,12 +271,12 @@ def _write_lines(lines: Any) -> None:
     write("".join(f"{line}\n" for line in lines))
 
 
-def _write_json(value: Any) -> None:
+def _write_json(value: Any, **more: Any) -> None:
     import msgspec
 
     from ruleflow import __version__
     from ruleflow.cli import write
 
     fields = msgspec.to_builtins(value)
-    ordered = {"schema": fields.pop("schema"), "ruleflow": __version__, **fields}
+    ordered = {"schema": fields.pop("schema"), "ruleflow": __version__, **fields, **msgspec.to_builtins(more)}
     write(msgspec.json.format(msgspec.json.encode(ordered), indent=2).decode() + "\n")

@@ -14,6 +14,7 @@ from ruleflow.kernel.backend import Backend
 from ruleflow.kernel.journal import Deadline, Journal, JournalError, Pending, Store, new_id
 from ruleflow.kernel.owned import Owned, OwnedTable, both, standing
 from ruleflow.kernel.plan import Prepared
+from ruleflow.kernel.stale import forget
 from ruleflow.kernel.table_edit import table_edit
 from ruleflow.kernel.transition import Step, look, run_step, steps
 
@@ -143,6 +144,14 @@ def write_rules(
         if not edit.text:
             return
         backend.restore(target.family, edit.text)
+    if target.table == "nat":
+        forget(target.family, _published(standing(live, ours)), _published(target))
+
+
+def _published(table: OwnedTable) -> tuple[str, ...]:
+    """Our rules that translate destinations."""
+    chains = (text for chain in table.chains for text in chain.rules)
+    return tuple(text for text in (*chains, *(one.text for one in table.placed)) if " -j DNAT " in text)
 
 
 def _part(table: OwnedTable) -> tuple[object, ...]:

@@ -44,7 +44,7 @@ def _decide_first(live: SavedTable, ours: OwnedTable, target: OwnedTable) -> Ite
         depth = max((one.above for one in there.placed if one.chain == name), default=0)
         yield from _above(chain, there, depth, target)
         if chain.policy == "DROP":
-            yield Note("policy", f"{name} drops what no rule decides (its policy, not ours)", f"{target.table} {name}")
+            yield Note("policy", f"{name} drops what no rule decides (its policy, not ours)", f"IPv{target.family} {target.table} {name}")
 
 
 def _above(chain: SavedChain, there: OwnedTable, depth: int, target: OwnedTable) -> Iterator[Note]:
@@ -54,7 +54,7 @@ def _above(chain: SavedChain, there: OwnedTable, depth: int, target: OwnedTable)
     ours = {one.text for one in there.placed}
     foreign = [rule for rule in chain.rules if rule not in ours][:depth]
     for rule in foreign:
-        yield Note("foreign-first", f"this rule, not ours, decides before ours: {rule}", f"{target.table} {chain.name}")
+        yield Note("foreign-first", f"this rule, not ours, decides before ours: {rule}", f"IPv{target.family} {target.table} {chain.name}")
 
 
 def _kept(sight: Sight, present: Owned, target: Owned) -> Iterator[Note]:
@@ -65,7 +65,7 @@ def _kept(sight: Sight, present: Owned, target: Owned) -> Iterator[Note]:
             if chain.kept and chain.name not in wanted and chain.name in live and live[chain.name].rules:
                 count = len(live[chain.name].rules)
                 text = f"{chain.name} holds {count} rules of yours: it stays; remove it by hand when you are done with it"
-                yield Note("kept", text, f"{table.table} {chain.name}")
+                yield Note("kept", text, f"IPv{table.family} {table.table} {chain.name}")
 
 
 def _native_chains() -> Iterator[Note]:

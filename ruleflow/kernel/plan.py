@@ -57,6 +57,7 @@ class Prepared(msgspec.Struct, frozen=True):
     earlier: Owned
     target: Owned
     steps: tuple[Step, ...]
+    sight: Sight
     given: Given = Given()
 
 
@@ -88,7 +89,7 @@ def _prepared(
         name, action, backend.kind, changes(sight, present, found, back=back), tuple(map(str, found)),
         tuple(foreign_notes(sight, present, target, backend)), namespace,
     )  # fmt: skip
-    return Prepared(plan, present, standing_of(sight, both(present, target), present), target, found)
+    return Prepared(plan, present, standing_of(sight, both(present, target), present), target, found, sight)
 
 
 def standing_of(sight: Sight, everything: Owned, own: Owned) -> Owned:

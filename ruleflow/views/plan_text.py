@@ -3,22 +3,28 @@
 from collections.abc import Iterator
 from itertools import groupby
 
+from ruleflow.analysis.changes import Changes
 from ruleflow.errors import visible
 from ruleflow.kernel.plan import Plan
 from ruleflow.kernel.status import Status
 from ruleflow.kernel.table_edit import Change
+from ruleflow.views.diff_text import DiffText
+from ruleflow.views.text import Paper
 
 SIGNS = {"add": "+", "remove": "-", "change": "~", "move": "~"}
 
 
-def plan_lines(plan: Plan) -> Iterator[str]:
-    """The plan: what it changes, place by place, then what to know, then the sum."""
+def plan_lines(plan: Plan, behaviour: Changes | None = None, paper: Paper | None = None) -> Iterator[str]:
+    """The plan: what it changes, place by place, what it opens and for whom, what to know, the sum."""
     where = f" in {plan.namespace}" if plan.namespace else ""
     if plan.empty:
         yield f"{plan.name}{where}: nothing to do"
     else:
         yield f"{plan.action} {plan.name}{where}, by iptables-{plan.backend}"
         yield from _changes(plan.changes)
+    if behaviour is not None and not behaviour.same:
+        yield ""
+        yield from list(DiffText(behaviour, paper or Paper(None, False)).lines())[:-2]  # its sum is of rules, ours of all
     yield from _notes(plan)
     if not plan.empty:
         yield ""

@@ -201,7 +201,7 @@ def test_what_is_in_the_way_is_refused(tmp_path: Path) -> None:
         with pytest.raises(PlanRefusedError, match="there is a link rf-app already"):
             host.apply(declared(host.inner))
         host.shell("ip link del rf-app; ip link add rf-other type bridge; ip addr add 172.30.0.1/24 dev rf-other; ip link set rf-other up")
-        with pytest.raises(Exception, match="172.30.0"):
+        with pytest.raises(Exception, match="172[.]30[.]0"):
             host.apply(declared(host.inner))
 
 
