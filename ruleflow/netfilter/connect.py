@@ -1,7 +1,6 @@
 """Whether one place can talk to another: the whole connection through a world, there and back.
 
-What the program at the end gets to know follows the kernel: tcp_v4_err, udp_err, icmp_err_convert
-(net/ipv4/icmp.c), icmpv6_err_convert (net/ipv6/icmp.c).
+What the program at the end gets to know stands in `ruleflow.netfilter.messages`.
 """
 
 from collections.abc import Iterator
@@ -9,9 +8,11 @@ from collections.abc import Iterator
 import msgspec
 
 from ruleflow.errors import ReadError
+from ruleflow.netfilter import remedy
 from ruleflow.netfilter.conntrack import RELATED
 from ruleflow.netfilter.host import Host, Relay
 from ruleflow.netfilter.journey import Journey, Leg, Travel
+from ruleflow.netfilter.messages import RESULTS, icmp_message
 from ruleflow.netfilter.numbers import address_text, read_address
 from ruleflow.netfilter.packet import Packet
 from ruleflow.netfilter.routing import route
@@ -134,7 +135,7 @@ class _Talk:
                 return self._unsent(f"{host.name} has no IPv6 address", "EADDRNOTAVAIL", f"an IPv6 address at {host.name}")
             way = route(host, to, family=family, protocol=first.protocol, destination_port=port)
             if way.error:
-                return self._unsent(f"{host.name}: {way.sentence}", way.error, _remedy_route(host, to, family))
+                return self._unsent(f"{host.name}: {way.sentence}", way.error, remedy.for_route(host, to, family))
             if way.source is not None:
                 first = first.with_(source=way.source)
         there = self._send(host.name, first)
@@ -145,10 +146,10 @@ class _Talk:
             return self._relayed(host, first, there, relay)
         return self._answered(host, first, there)
 
-    def _unsent(self, because: str, error: str, remedy: str) -> Connection:
+    def _unsent(self, because: str, error: str, needed: str) -> Connection:
         """The program's own call fails. A ping that may not be sent for another reason just hears nothing."""
         silent = self.protocol == "icmp" and error not in ("ENETUNREACH", "EHOSTUNREACH")
-        return self._told("no-answer" if silent else "unreachable", because, remedy=remedy)
+        return self._told("no-answer" if silent else "unreachable", because, remedy=needed)
 
     def _first(self, source: int | None, to: int, family: int, port: int | None) -> Packet:
         if self.protocol == "icmp":
@@ -173,7 +174,7 @@ class _Talk:
     def _stopped(self, host: Host, there: Journey) -> Connection:
         outcome = there.outcome
         if there.lost is not None:
-            return self._told("no-answer", f"{there.host}: {there.lost}")
+            return self._told("no-answer", f"{there.host}: {there.lost}", remedy=remedy.for_journey(there))
         if there.legs[-1].walk.verdict == "UNKNOWN":
             forks = "; ".join(choice.text for choice in there.legs[-1].walk.forks)
             return self._told("unknown", f"at {there.host} it depends on: {forks}")
@@ -182,7 +183,7 @@ class _Talk:
             return self._told("unreachable", because)
         if outcome.answer is not None:
             return self._refused_on_the_way(there, because)
-        return self._told("no-answer", because, remedy=_remedy_rule(there))
+        return self._told("no-answer", because, remedy=remedy.for_journey(there))
 
     def _refused_on_the_way(self, there: Journey, because: str) -> Connection:
         """A host on the way told the sender; that message must find its way, too."""
@@ -196,7 +197,7 @@ class _Talk:
     def _as_told(self, kind: str, because: str, there: Journey) -> Connection:
         """What the client's program makes of a message."""
         result = RESULTS[self.protocol].get(kind, "no-answer")
-        return self._told(result, because, by=there.host if result == "refused" else None, remedy=_remedy_rule(there))
+        return self._told(result, because, by=there.host if result == "refused" else None, remedy=remedy.for_journey(there))
 
     def _complain(self, there: Journey, kind: str) -> bool:
         """Send the message back to who the packet seemed to come from; whether it arrives and is understood."""
@@ -205,7 +206,7 @@ class _Talk:
         if kind == "tcp-reset":
             back = self._send(host, _turned(seen, RST | ACK))
             return back.arrived
-        message = _icmp_message(kind, seen, self.world.host(host))
+        message = icmp_message(kind, seen, self.world.host(host))
         back = self._send_message(host, message, seen, there)
         return back.arrived
 
@@ -231,7 +232,7 @@ class _Talk:
             return self._told("no-answer", f"at {who}: {PLACEHOLDER} only holds the port, it never answers")
         why = self._exchange(host, first, there, self._reply(seen))
         if why is not None:
-            return self._told("no-answer", why)
+            return self._told("no-answer", why[0], remedy=why[1])
         return self._told(
             "reached", f"{who} answers", by=who, sees=address_text(seen.source or 0, seen.family)
         )
@@ -245,20 +246,21 @@ class _Talk:
             back = self._send(who, _turned(seen, RST | ACK))
             fits = back.arrived and back.host == host.name and _answers(first, back.outcome.packet)
         else:
-            message = _icmp_message(kind, seen, self.world.host(who))
+            message = icmp_message(kind, seen, self.world.host(who))
             back = self._send_message(who, message, seen, there)
             fits = back.arrived and back.host == host.name and back.quoted is not None and _same_ends(first, back.quoted)
         if not fits:
             return self._told("no-answer", f"{because}; and the refusal does not come back: {_why(back)}")
-        return self._told("refused", because, by=who)
+        needed = remedy.for_listener(who, self.protocol, seen.destination_port)
+        return self._told("refused", because, by=who, remedy=needed)
 
     def _reply(self, seen: Packet) -> Packet:
         if self.protocol == "icmp":
             return _turned(seen, None).with_(icmp_type=0 if seen.family == 4 else 129, icmp_code=0)
         return _turned(seen, SYN | ACK if self.protocol == "tcp" else None)
 
-    def _exchange(self, host: Host, first: Packet, there: Journey, reply: Packet) -> str | None:
-        """The answer, and with tcp the packets after it; why it fails, None where all goes well."""
+    def _exchange(self, host: Host, first: Packet, there: Journey, reply: Packet) -> "Fault | None":
+        """The answer, and with tcp the packets after it; None where all goes well."""
         back = self._send(there.host, reply)
         fault = self._fault(host, first, back)
         if fault is not None or self.protocol != "tcp":
@@ -266,22 +268,22 @@ class _Talk:
         seen = there.outcome.packet
         third = self._send(host.name, first.with_(tcp_flags=ACK))
         if not third.arrived or third.host != there.host:
-            return f"the handshake's last packet does not arrive: {_why(third)}"
+            return f"the handshake's last packet does not arrive: {_why(third)}", remedy.for_journey(third)
         data = self._send(there.host, _turned(seen, ACK))
         return self._fault(host, first, data)
 
-    def _fault(self, host: Host, first: Packet, back: Journey) -> str | None:
+    def _fault(self, host: Host, first: Packet, back: Journey) -> "Fault | None":
         if not back.arrived:
-            return f"the answer does not come back: {_why(back)}"
+            return f"the answer does not come back: {_why(back)}", remedy.for_journey(back)
+        got = back.outcome.packet
+        if back.host == host.name and _answers(first, got):
+            return None
+        elsewhere = remedy.for_answer_from_elsewhere(self.world, got.family)
         if back.host != host.name:
-            return f"the answer ends at {back.host}"
-        if not _answers(first, back.outcome.packet):
-            got = back.outcome.packet
-            return (
-                f"the answer comes from {address_text(got.source or 0, got.family)}, not from the address that was "
-                f"asked: {host.name} does not take it for the answer"
-            )
-        return None
+            return f"the answer ends at {back.host}", elsewhere
+        from_ = address_text(got.source or 0, got.family)
+        why = f"the answer comes from {from_}, not from the address that was asked: {host.name} does not take it for the answer"
+        return why, elsewhere
 
     # -- a proxy takes it ---------------------------------------------------------------------------------------
 
@@ -304,75 +306,28 @@ class _Talk:
         self.legs += inner.legs
         said = f"at {there.host} a proxy takes it"
         if why is not None:
-            return self._told("no-answer", f"{said}; {why}")
+            return self._told("no-answer", f"{said}; {why[0]}", remedy=why[1])
         if behind.result == "reached":
             return self._told("reached", f"{said} and relays it to {behind.by}", by=behind.by, sees=behind.sees)
         if self.protocol == "udp" or behind.result in ("no-answer", "unknown"):
             result = "unknown" if behind.result == "unknown" else "no-answer"
-            return self._told(result, f"{said}; behind it: {behind.because}")
-        return self._told("closed", f"{said} and closes it: {behind.because}", by=there.host)
+            return self._told(result, f"{said}; behind it: {behind.because}", remedy=behind.remedy)
+        return self._told("closed", f"{said} and closes it: {behind.because}", by=there.host, remedy=behind.remedy)
 
     def _told(
-        self, result: str, because: str, *, by: str | None = None, sees: str | None = None, remedy: str | None = None
+        self, result: str, because: str, *, by: str | None = None, sees: str | None = None, **needed: str | None
     ) -> Connection:
         return Connection(
             from_="", to="", port=None, protocol=self.protocol, result=result, because=because, by=by, sees=sees,
-            remedy=remedy,
+            remedy=needed.get("remedy"),
         )  # fmt: skip
 
 
+Fault = tuple[str, str | None]
+"""Why an exchange fails, and what would help."""
+
 PLACEHOLDER = "dockerd"
 """Without the userland proxy dockerd binds a published port so that nobody else can, and never accepts."""
-
-RESULTS: dict[str, dict[str, str]] = {
-    "tcp": {
-        "tcp-reset": "refused", "icmp-port-unreachable": "refused", "icmp6-port-unreachable": "refused",
-        "icmp-net-unreachable": "unreachable", "icmp-host-unreachable": "unreachable",
-        "icmp-proto-unreachable": "unreachable", "icmp-net-prohibited": "unreachable",
-        "icmp-host-prohibited": "unreachable", "icmp-admin-prohibited": "unreachable",
-        "icmp6-no-route": "unreachable", "icmp6-adm-prohibited": "unreachable",
-        "icmp6-addr-unreachable": "unreachable", "icmp6-policy-fail": "unreachable",
-        "icmp6-reject-route": "unreachable", "icmp-ttl-exceeded": "unreachable",
-        "icmp6-hop-limit-exceeded": "unreachable",
-    },
-    "udp": {
-        "icmp-port-unreachable": "refused", "icmp6-port-unreachable": "refused",
-        "icmp-proto-unreachable": "unreachable", "icmp-net-prohibited": "unreachable",
-        "icmp-host-prohibited": "unreachable", "icmp-admin-prohibited": "unreachable",
-        "icmp6-adm-prohibited": "unreachable", "icmp6-policy-fail": "unreachable",
-        "icmp6-reject-route": "unreachable",
-    },
-    "icmp": {
-        "icmp-port-unreachable": "unreachable", "icmp6-port-unreachable": "unreachable",
-        "icmp-net-unreachable": "unreachable", "icmp-host-unreachable": "unreachable",
-        "icmp-proto-unreachable": "unreachable", "icmp-net-prohibited": "unreachable",
-        "icmp-host-prohibited": "unreachable", "icmp-admin-prohibited": "unreachable",
-        "icmp6-no-route": "unreachable", "icmp6-adm-prohibited": "unreachable",
-        "icmp6-addr-unreachable": "unreachable", "icmp6-policy-fail": "unreachable",
-        "icmp6-reject-route": "unreachable",
-    },
-}  # fmt: skip
-"""What a program gets to know of each message; a udp socket hears only the errors that are fatal."""
-
-ICMP_CODES = {
-    "icmp-net-unreachable": (3, 0), "icmp-host-unreachable": (3, 1), "icmp-proto-unreachable": (3, 2),
-    "icmp-port-unreachable": (3, 3), "icmp-net-prohibited": (3, 9), "icmp-host-prohibited": (3, 10),
-    "icmp-admin-prohibited": (3, 13), "icmp-ttl-exceeded": (11, 0), "icmp6-no-route": (1, 0),
-    "icmp6-adm-prohibited": (1, 1), "icmp6-addr-unreachable": (1, 3), "icmp6-port-unreachable": (1, 4),
-    "icmp6-policy-fail": (1, 5), "icmp6-reject-route": (1, 6), "icmp6-hop-limit-exceeded": (3, 0),
-}  # fmt: skip
-"""Type and code of each message."""
-
-
-def _icmp_message(kind: str, about: Packet, host: Host) -> Packet:
-    """icmp_send: to the sender, from the address that was asked if it is the host's own."""
-    number, code = ICMP_CODES[kind]
-    own = about.destination if about.destination is not None and host.owns(about.destination, about.family) else None
-    return Packet(
-        family=about.family, protocol=1 if about.family == 4 else 58, source=own, destination=about.source,
-        icmp_type=number, icmp_code=code, ttl=64,
-    )  # fmt: skip
-
 
 def _turned(packet: Packet, flags: int | None) -> Packet:
     return Packet(
@@ -406,16 +361,3 @@ def _why(journey: Journey) -> str:
     if journey.lost is not None:
         return f"{journey.host}: {journey.lost}"
     return f"at {journey.host}: {journey.outcome.sentence}"
-
-
-def _remedy_rule(there: Journey) -> str | None:
-    by = there.outcome.by
-    if there.outcome.reason == "rule" and by is not None:
-        return f"a rule before {by} at {there.host} that lets it through"
-    if there.outcome.reason == "policy":
-        return f"a rule in {there.outcome.hook} at {there.host} that lets it through"
-    return None
-
-
-def _remedy_route(host: Host, to: int, family: int) -> str:
-    return f"a route at {host.name} to {address_text(to, family)}"
