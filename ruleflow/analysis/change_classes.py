@@ -14,9 +14,7 @@ from ruleflow.netfilter.encode import (
     DPORT,
     DST,
     FREE_BASE,
-    IN,
     LEVELS,
-    OUT,
     PROTO,
     SPORT,
     SRC,
@@ -35,7 +33,7 @@ from ruleflow.ruleset.values import address_text
 _SAID = 3
 """Boxes that a change is said in."""
 _ADDRESSING = (DST, DPORT, SRC, SPORT)
-_TELLING = (DST, DPORT, SRC, SPORT, PROTO, IN, OUT)
+_TELLING = (DST, DPORT, SRC, SPORT, PROTO)
 _NAMES = {level: name for name, level in LEVELS.items()}
 Key = tuple[str, str, str, Fate, Fate]
 
@@ -79,18 +77,25 @@ class ChangeClasses:
 
     def _told(self, classes: tuple[Class, ...], numbers: list[int]) -> Told:
         first = classes[numbers[0]]
-        where, may = NOTHING, self.diagrams.either(self.encoder.careless(), self._elsewhere(first, moved=any(self._moved[n] for n in numbers)))
+        where = NOTHING
         for number in numbers:
             where = self.diagrams.either(where, self.where[number])
+        return Told(
+            first.kind, first.way, self.say(where, classes, numbers), tuple(dict.fromkeys(classes[n].before for n in numbers)),
+            tuple(dict.fromkeys(classes[n].after for n in numbers)), tuple(numbers), first.walk,
+        )  # fmt: skip
+
+    def say(self, where: int, classes: tuple[Class, ...], numbers: list[int]) -> tuple[str, ...]:
+        """A set of packets out of some classes in words, as wide as what is said of the classes stays true."""
+        may = self.diagrams.either(
+            self.encoder.careless(), self._elsewhere(classes[numbers[0]], moved=any(self._moved[n] for n in numbers))
+        )
+        for number in numbers:
             may = self.diagrams.either(may, self._wider[number])
         may = self.diagrams.either(where, may)
         for level in sorted(self._passing(where)):
             where, may = self.diagrams.exists(where, level), self.diagrams.exists(may, level)
-        cover = wide(self.diagrams, where, may, _SAID)
-        return Told(
-            first.kind, first.way, self.words(cover), tuple(dict.fromkeys(classes[n].before for n in numbers)),
-            tuple(dict.fromkeys(classes[n].after for n in numbers)), tuple(numbers), first.walk,
-        )  # fmt: skip
+        return self.words(wide(self.diagrams, where, may, _SAID))
 
     def _elsewhere(self, one: Class, *, moved: bool) -> int:
         """The packets that go another way and so are not spoken of: where no destination is rewritten."""

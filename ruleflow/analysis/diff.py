@@ -13,7 +13,7 @@ import msgspec
 
 from ruleflow import __version__
 from ruleflow.analysis.change_classes import ChangeClasses
-from ruleflow.analysis.changes import SCHEMA, Changes, FamilyChanges, Published
+from ruleflow.analysis.changes import SCHEMA, Changes, Class, FamilyChanges, Intent, Published
 from ruleflow.analysis.diff_input import Version
 from ruleflow.analysis.host_diff import host_differences
 from ruleflow.analysis.rule_diff import RuleDiff
@@ -84,7 +84,7 @@ def _family(before: Ruleset, after: Ruleset, how: _How) -> FamilyChanges:
     around = Surroundings(after)
     comparison.space.encoder.elsewhere = around.is_of_type
     edits = RuleDiff(before, after, comparison.sides).edits()
-    if before == after:
+    if before == after and how.intend is None:
         return FamilyChanges(before.family, edits=edits)
     classes = ChangeClasses(comparison, how.names[1], limit=how.limit)
     found = classes.all(comparison.differences())
@@ -96,8 +96,16 @@ def _family(before: Ruleset, after: Ruleset, how: _How) -> FamilyChanges:
         ports = published((before, after), edits, classes, found, told)
     return FamilyChanges(
         before.family, found, told, edits, ports, _undecided(comparison, classes.where, classes),
-        assumed=tuple(around.assumed),
+        _intent(how, classes, found), tuple(around.assumed),
     )  # fmt: skip
+
+
+def _intent(how: _How, classes: ChangeClasses, found: tuple[Class, ...]) -> Intent | None:
+    if how.intend is None:
+        return None
+    from ruleflow.analysis.intent import judged
+
+    return judged(how.intend, classes, found)
 
 
 class Surroundings:

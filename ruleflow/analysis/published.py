@@ -133,7 +133,7 @@ class _Reader:
             if where != NOTHING:
                 yield f"{_port_of(port)} to {who}{self._but(where, way)}: sent on to {address}:{port.to_port}"
         if self._touches(self._behind(port), SRC, port.to):
-            yield f"it to the container itself ({address} reaches its own published port)"
+            yield f"the same to the container itself: {address} reaches its own published port"
         for one in self.told:
             if one.kind in ("opens", "closes") and one.way == "through" and any(f"to {address}" in words for words in one.words):
                 yield f"{address} directly, to whoever has a way there: {one.words[0]}"

@@ -50,8 +50,14 @@ class DiffText:
     def _family(self, family: FamilyChanges) -> Iterator[str]:
         if family.told:
             yield f"{f'IPv{family.family}: ' if self.many else ''}{_headline(family)}"
-        for one in family.published:
-            yield from self._published(one)
+        if len(family.published) > 1 and not self.whole:
+            back = family.published[0].taken_back
+            yield ""
+            yield f"{'This takes back' if back else 'These are'} {len(family.published)} published ports (--all says what each of their rules is for):"
+            yield from (f"  {'-' if back else '+'} {visible(one.sentence.rpartition('port: ')[2])}" for one in family.published)
+        else:
+            for one in family.published:
+                yield from self._published(one)
         if family.intent is not None:
             yield from self._intent(family)
         told = family.told if self.whole else _first(family)
