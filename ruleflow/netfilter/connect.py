@@ -3,7 +3,7 @@
 What the program at the end gets to know stands in `ruleflow.netfilter.messages`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 
@@ -15,6 +15,7 @@ from ruleflow.netfilter.journey import Journey, Leg, Travel
 from ruleflow.netfilter.messages import RESULTS, icmp_message
 from ruleflow.netfilter.numbers import address_text, read_address
 from ruleflow.netfilter.packet import Packet
+from ruleflow.netfilter.remedy import Fix
 from ruleflow.netfilter.routing import route
 from ruleflow.netfilter.world import World
 
@@ -40,11 +41,17 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
     because: str = ""
     remedy: str | None = None
     walks: tuple[Leg, ...] = ()
+    fix: Fix | None = None
+    """The first change that would help, while it is looked for."""
 
     @property
     def is_reached(self) -> bool:
         """Whether the two can talk."""
         return self.result == "reached"
+
+
+Attempt = tuple[Connection, tuple[Leg, ...]]
+"""The answer, and the walks of all packets."""
 
 
 def connect(world: World, from_: str, to: str, port: int | None = None, protocol: str = "tcp") -> Connection:
@@ -56,11 +63,36 @@ def connect(world: World, from_: str, to: str, port: int | None = None, protocol
         raise ReadError(f"a connection by {protocol!r} cannot be tried", help="write tcp, udp or icmp")
     if protocol in ("tcp", "udp") and port is None:
         raise ReadError(f"{protocol} needs a port", help="write it like 192.0.2.10:80")
-    source = _source(world, from_)
-    destination, family = _destination(world, to, source)
-    talk = _Talk(world, protocol, FIRST_PORT)
-    found = talk.run(source[0], source[1], destination, family, port)
-    return msgspec.structs.replace(found, from_=from_, to=to, port=None if protocol in ("icmp", "ping") else port, walks=tuple(talk.legs))
+    destination, family = _destination(world, to)
+
+    def attempt(there: World) -> Attempt:
+        talk = _Talk(there, protocol, FIRST_PORT)
+        host, source = _source(there, from_)
+        return talk.run(host, source, destination, family, port), tuple(talk.legs)
+
+    found, legs = attempt(world)
+    asked = None if protocol in ("icmp", "ping") else port
+    needed = None if found.is_reached else _needed(world, found, attempt)
+    return msgspec.structs.replace(found, from_=from_, to=to, port=asked, walks=legs, remedy=needed, fix=None)
+
+
+def _needed(world: World, found: Connection, attempt: Callable[[World], Attempt]) -> str | None:
+    """What would make it a yes: each change is tried, and what then still stands in the way comes next."""
+    texts: list[str] = []
+    while found.fix is not None and len(texts) < _CHANGES:
+        texts.append(found.fix.text)
+        changed = remedy.applied(world, found.fix)
+        if changed is None:
+            break
+        world = changed
+        found, _ = attempt(world)
+        if found.fix is not None and found.fix.text in texts:
+            break
+    return "; and ".join(texts) or None
+
+
+_CHANGES = 4
+"""So many changes are told at most."""
 
 
 def connect_all(
@@ -102,8 +134,8 @@ def _source(world: World, name: str) -> tuple[Host, int | None]:
     return owners[0][0], address
 
 
-def _destination(world: World, to: str, source: tuple[Host, int | None]) -> tuple[int, int]:
-    """An address as written, or the address of a place by name, of the source's family where there is one."""
+def _destination(world: World, to: str) -> tuple[int, int]:
+    """An address as written, or the first address of a place by name."""
     try:
         return read_address(to.strip("[]"))
     except ReadError:
@@ -115,7 +147,6 @@ def _destination(world: World, to: str, source: tuple[Host, int | None]) -> tupl
     found = next(shared, None)
     if found is None:
         raise ReadError(f"{to} has no address", help="give the address itself")
-    del source
     return found
 
 
@@ -132,7 +163,7 @@ class _Talk:
         first = self._first(source, to, family, port)
         if source is None:
             if family == 6 and next(host.addresses(6), None) is None:
-                return self._unsent(f"{host.name} has no IPv6 address", "EADDRNOTAVAIL", f"an IPv6 address at {host.name}")
+                return self._unsent(f"{host.name} has no IPv6 address", "EADDRNOTAVAIL", Fix(f"an IPv6 address at {host.name}"))
             way = route(host, to, family=family, protocol=first.protocol, destination_port=port)
             if way.error:
                 return self._unsent(f"{host.name}: {way.sentence}", way.error, remedy.for_route(host, to, family))
@@ -146,10 +177,10 @@ class _Talk:
             return self._relayed(host, first, there, relay)
         return self._answered(host, first, there)
 
-    def _unsent(self, because: str, error: str, needed: str) -> Connection:
+    def _unsent(self, because: str, error: str, needed: Fix) -> Connection:
         """The program's own call fails. A ping that may not be sent for another reason just hears nothing."""
         silent = self.protocol == "icmp" and error not in ("ENETUNREACH", "EHOSTUNREACH")
-        return self._told("no-answer" if silent else "unreachable", because, remedy=needed)
+        return self._told("no-answer" if silent else "unreachable", because, fix=needed)
 
     def _first(self, source: int | None, to: int, family: int, port: int | None) -> Packet:
         if self.protocol == "icmp":
@@ -174,7 +205,7 @@ class _Talk:
     def _stopped(self, host: Host, there: Journey) -> Connection:
         outcome = there.outcome
         if there.lost is not None:
-            return self._told("no-answer", f"{there.host}: {there.lost}", remedy=remedy.for_journey(there))
+            return self._told("no-answer", f"{there.host}: {there.lost}", fix=remedy.for_journey(there))
         if there.legs[-1].walk.verdict == "UNKNOWN":
             forks = "; ".join(choice.text for choice in there.legs[-1].walk.forks)
             return self._told("unknown", f"at {there.host} it depends on: {forks}")
@@ -183,7 +214,7 @@ class _Talk:
             return self._told("unreachable", because)
         if outcome.answer is not None:
             return self._refused_on_the_way(there, because)
-        return self._told("no-answer", because, remedy=remedy.for_journey(there))
+        return self._told("no-answer", because, fix=remedy.for_journey(there))
 
     def _refused_on_the_way(self, there: Journey, because: str) -> Connection:
         """A host on the way told the sender; that message must find its way, too."""
@@ -197,7 +228,7 @@ class _Talk:
     def _as_told(self, kind: str, because: str, there: Journey) -> Connection:
         """What the client's program makes of a message."""
         result = RESULTS[self.protocol].get(kind, "no-answer")
-        return self._told(result, because, by=there.host if result == "refused" else None, remedy=remedy.for_journey(there))
+        return self._told(result, because, by=there.host if result == "refused" else None, fix=remedy.for_journey(there))
 
     def _complain(self, there: Journey, kind: str) -> bool:
         """Send the message back to who the packet seemed to come from; whether it arrives and is understood."""
@@ -232,7 +263,7 @@ class _Talk:
             return self._told("no-answer", f"at {who}: {PLACEHOLDER} only holds the port, it never answers")
         why = self._exchange(host, first, there, self._reply(seen))
         if why is not None:
-            return self._told("no-answer", why[0], remedy=why[1])
+            return self._told("no-answer", why[0], fix=why[1])
         return self._told(
             "reached", f"{who} answers", by=who, sees=address_text(seen.source or 0, seen.family)
         )
@@ -252,7 +283,7 @@ class _Talk:
         if not fits:
             return self._told("no-answer", f"{because}; and the refusal does not come back: {_why(back)}")
         needed = remedy.for_listener(who, self.protocol, seen.destination_port)
-        return self._told("refused", because, by=who, remedy=needed)
+        return self._told("refused", because, by=who, fix=needed)
 
     def _reply(self, seen: Packet) -> Packet:
         if self.protocol == "icmp":
@@ -306,24 +337,24 @@ class _Talk:
         self.legs += inner.legs
         said = f"at {there.host} a proxy takes it"
         if why is not None:
-            return self._told("no-answer", f"{said}; {why[0]}", remedy=why[1])
+            return self._told("no-answer", f"{said}; {why[0]}", fix=why[1])
         if behind.result == "reached":
             return self._told("reached", f"{said} and relays it to {behind.by}", by=behind.by, sees=behind.sees)
         if self.protocol == "udp" or behind.result in ("no-answer", "unknown"):
             result = "unknown" if behind.result == "unknown" else "no-answer"
-            return self._told(result, f"{said}; behind it: {behind.because}", remedy=behind.remedy)
-        return self._told("closed", f"{said} and closes it: {behind.because}", by=there.host, remedy=behind.remedy)
+            return self._told(result, f"{said}; behind it: {behind.because}", fix=behind.fix)
+        return self._told("closed", f"{said} and closes it: {behind.because}", by=there.host, fix=behind.fix)
 
     def _told(
-        self, result: str, because: str, *, by: str | None = None, sees: str | None = None, **needed: str | None
+        self, result: str, because: str, *, by: str | None = None, sees: str | None = None, fix: Fix | None = None
     ) -> Connection:
         return Connection(
             from_="", to="", port=None, protocol=self.protocol, result=result, because=because, by=by, sees=sees,
-            remedy=needed.get("remedy"),
+            fix=fix,
         )  # fmt: skip
 
 
-Fault = tuple[str, str | None]
+Fault = tuple[str, Fix | None]
 """Why an exchange fails, and what would help."""
 
 PLACEHOLDER = "dockerd"

@@ -1,6 +1,10 @@
 """What would make a connection that fails succeed: one change at one place, named as one would make it."""
 
-from ruleflow.netfilter.host import Host
+import re
+
+import msgspec
+
+from ruleflow.netfilter.host import Host, RulesText
 from ruleflow.netfilter.journey import Journey
 from ruleflow.netfilter.numbers import PROTOCOL_NAMES, address_text
 from ruleflow.netfilter.packet import Packet
@@ -8,62 +12,97 @@ from ruleflow.netfilter.steps import Outcome, RouteStep, TrackStep
 from ruleflow.netfilter.world import World
 
 
-def for_route(host: Host, to: int, family: int) -> str:
+class Fix(msgspec.Struct, frozen=True):
+    """One change, in words; where it is a rule, also as one that can be tried: table, chain and the rule's text."""
+
+    text: str
+    host: str = ""
+    family: int = 4
+    table: str = ""
+    chain: str = ""
+    rule: str | None = None
+
+
+def for_route(host: Host, to: int, family: int) -> Fix:
     """The host has no way to the address."""
-    return f"a route at {host.name} to {address_text(to, family)}"
+    return Fix(f"a route at {host.name} to {address_text(to, family)}")
 
 
-def for_listener(host: str, protocol: str, port: int | None) -> str:
+def for_listener(host: str, protocol: str, port: int | None) -> Fix:
     """Nobody listens."""
-    return f"a program at {host} that listens on {protocol} port {port}"
+    return Fix(f"a program at {host} that listens on {protocol} port {port}")
 
 
-def for_answer_from_elsewhere(world: World, family: int) -> str:
+def for_answer_from_elsewhere(world: World, family: int) -> Fix:
     """The answer is not translated back, because it does not pass the rules that translated the question."""
     bridges = [host for host in world.hosts if host.ports]
     unseen = [host for host in bridges if not host.bridge_nf(family)]
     word = "iptables" if family == 4 else "ip6tables"
     if unseen:
-        return (
+        return Fix(
             f"net.bridge.bridge-nf-call-{word} = 1 at {unseen[0].name}, so that bridged answers are translated back; "
             "or a MASQUERADE rule for what goes back into the bridge it came from"
         )
-    return "a MASQUERADE rule for this connection, so that the answer passes the host that translated it"
+    return Fix("a MASQUERADE rule for this connection, so that the answer passes the host that translated it")
 
 
-def for_journey(journey: Journey) -> str | None:
+def for_journey(journey: Journey) -> Fix | None:
     """A packet that was stopped, or got to nobody; None where no single change is known to help."""
     if journey.lost is not None:
-        return "a host that has the address there" if journey.lost.startswith("nobody answers") else None
+        return Fix("a host that has the address there") if journey.lost.startswith("nobody answers") else None
     outcome = journey.outcome
-    told = {
-        "rule": _rule, "policy": _policy, "routing": _routing, "martian": _martian, "bridge": _bridge, "ttl": _ttl,
-    }.get(outcome.reason)  # fmt: skip
-    return None if told is None else told(journey, outcome)
+    if outcome.reason in ("rule", "policy"):
+        return (_rule if outcome.reason == "rule" else _policy)(journey, outcome)
+    told = {"routing": _routing, "martian": _martian, "bridge": _bridge, "ttl": _ttl}.get(outcome.reason)
+    text = None if told is None else told(journey, outcome)
+    return None if text is None else Fix(text)
 
 
-def _rule(journey: Journey, outcome: Outcome) -> str | None:
+def _rule(journey: Journey, outcome: Outcome) -> Fix | None:
     if outcome.by is None:
         return None
-    chain = outcome.hook or outcome.by.chain
-    return f"at {journey.host}, before {outcome.by}: {_accepting(outcome, chain, journey)}"
+    return _accepting(journey, outcome, outcome.by.table, outcome.hook or outcome.by.chain, f", before {outcome.by}")
 
 
-def _policy(journey: Journey, outcome: Outcome) -> str | None:
-    return None if outcome.hook is None else f"at {journey.host}: {_accepting(outcome, outcome.hook, journey)}"
+def _policy(journey: Journey, outcome: Outcome) -> Fix | None:
+    return None if outcome.hook is None else _accepting(journey, outcome, "filter", outcome.hook, "")
 
 
-def _accepting(outcome: Outcome, chain: str, journey: Journey) -> str:
-    """A rule that lets just this packet through, as one would type it."""
+def _accepting(journey: Journey, outcome: Outcome, table: str, chain: str, before: str) -> Fix:
+    """A rule that lets just this packet through, as one would type it: in front of the chain that the hook calls."""
     packet = outcome.packet
-    tool = "iptables" if packet.family == 4 else "ip6tables"
-    words = [tool, "-I", chain, *_ends(packet)]
-    replies = any(
+    of_known = any(
         isinstance(step, TrackStep) and step.state in ("ESTABLISHED", "RELATED") for step in journey.legs[-1].walk.steps
     )
-    if replies:
-        words = [tool, "-I", chain, "-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED"]
-    return " ".join([*words, "-j", "ACCEPT"])
+    asks = ["-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED"] if of_known else _ends(packet)
+    tool = "iptables" if packet.family == 4 else "ip6tables"
+    place = [] if table == "filter" else ["-t", table]
+    text = " ".join([tool, *place, "-I", chain, *asks, "-j", "ACCEPT"])
+    rule = " ".join(["-A", chain, *asks, "-j", "ACCEPT"])
+    return Fix(f"at {journey.host}{before}: {text}", journey.host, packet.family, table, chain, rule)
+
+
+def applied(world: World, fix: Fix) -> World | None:
+    """The world with the rule in place; None where there is no rule, or no table to put it in."""
+    if fix.rule is None:
+        return None
+    hosts = tuple(_with_rule(host, fix) if host.name == fix.host else host for host in world.hosts)
+    return None if hosts == world.hosts else msgspec.structs.replace(world, hosts=hosts)
+
+
+def _with_rule(host: Host, fix: Fix) -> Host:
+    dumps = list(host.dumps)
+    for at, dump in enumerate(dumps):
+        head, star, body = dump.text.partition(f"*{fix.table}\n")
+        if dump.family != fix.family or not star:
+            continue
+        own = re.search(rf"^(?:\[\d+:\d+\] )?-A {re.escape(fix.chain)} ", body, re.MULTILINE)
+        own = own or re.search(r"^COMMIT", body, re.MULTILINE)
+        if own is not None:
+            text = f"{head}{star}{body[: own.start()]}{fix.rule}\n{body[own.start() :]}"
+            dumps[at] = RulesText(dump.family, dump.backend, text)
+            return msgspec.structs.replace(host, dumps=tuple(dumps))
+    return host
 
 
 def _ends(packet: Packet) -> list[str]:

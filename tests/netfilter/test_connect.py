@@ -102,7 +102,9 @@ def test_a_refusing_rule_is_heard_by_tcp_and_by_udp_in_their_ways() -> None:
     world = with_rules((":DOCKER-USER - [0:0]\n", ":DOCKER-USER - [0:0]\n-A DOCKER-USER -j REJECT --reject-with icmp-host-unreachable\n"))
     assert connect(world, "test", "198.51.100.7", 80).result == "unreachable"
     assert connect(world, "test", "198.51.100.7", 80, "udp").result == "no-answer"
-    assert connect(world, "test", "198.51.100.7", protocol="icmp").result == "unreachable"
+    ping = connect(world, "test", "198.51.100.7", protocol="icmp")
+    assert ping.result == "no-answer"
+    assert "DOCKER-USER 1" in ping.because
 
 
 def test_without_forwarding_nothing_passes() -> None:
@@ -143,3 +145,20 @@ def test_hosts_without_sockets_known_are_not_guessed_about() -> None:
     hosts: list[Host] = [msgspec.structs.replace(host, listeners=None) for host in WORLD.hosts]
     world = msgspec.structs.replace(WORLD, hosts=tuple(hosts))
     assert connect(world, "test", "172.17.0.3", 80).result == "unknown"
+
+
+def test_what_would_make_it_a_yes_is_tried_until_it_is_one() -> None:
+    """Two rules are needed: one for the question, one for the answer, which the closed host drops as well."""
+    world = with_rules(("-A FORWARD -j DOCKER-USER\n", "-A FORWARD -j DROP\n-A FORWARD -j DOCKER-USER\n"))
+    found = connect(world, "outside", "192.0.2.10", 80)
+    assert found.result == "no-answer"
+    assert found.remedy is not None
+    question, answer = found.remedy.split("; and ")
+    assert question.endswith("iptables -I FORWARD -s 192.0.2.1 -d 172.17.0.4 -p tcp --dport 80 -j ACCEPT")
+    assert answer.endswith("iptables -I FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT")
+
+
+def test_what_would_make_it_a_yes_where_no_rule_is_at_fault() -> None:
+    world = with_setting("net.ipv4.conf.docker0.forwarding", "0")
+    assert connect(world, "test", "198.51.100.7", 80).remedy == "net.ipv4.ip_forward = 1 at host"
+    assert connect(WORLD, "outside", "192.0.2.10", 81).remedy == "a program at host that listens on tcp port 81"
