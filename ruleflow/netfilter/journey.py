@@ -5,6 +5,7 @@ import functools
 import msgspec
 
 from ruleflow.netfilter.conntrack import Connection, Ends, remembered
+from ruleflow.netfilter.discovery import advertisement, is_discovery, is_known, solicitation
 from ruleflow.netfilter.frames import Bridged
 from ruleflow.netfilter.host import Host
 from ruleflow.netfilter.machine import Machine
@@ -43,6 +44,11 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
         """Whether it was delivered to a host."""
         return self.lost is None and self.outcome.verdict == "ACCEPT" and self.outcome.local
 
+    @property
+    def stopped(self) -> bool:
+        """Whether it surely ended on the way, at a rule or at the kernel's own checks."""
+        return self.legs[-1].walk.verdict in ("DROP", "REJECT")
+
 
 class Travel:
     """Carries packets through a world and remembers the connections each host has seen."""
@@ -50,6 +56,7 @@ class Travel:
     def __init__(self, world: World) -> None:
         self.world = world
         self.connections: dict[str, tuple[Connection, ...]] = {}
+        self.asked: dict[tuple[End, int], str | None] = {}
 
     @functools.cached_property
     def _machines(self) -> dict[tuple[str, int], Machine]:
@@ -64,9 +71,12 @@ class Travel:
 
     def send(
         self, host: str, packet: Packet, *, quoted: Packet | None = None,
-        attached: tuple[Connection, int, int] | None = None,
+        attached: tuple[Connection, int, int] | None = None, end: End | None = None,
     ) -> Journey:  # fmt: skip
-        """Follow a packet that ``host`` sends; ``quoted`` is what it is about, if it is an ICMP error."""
+        """Follow a packet that ``host`` sends; ``quoted`` is what it is about, if it is an ICMP error.
+
+        ``end`` is whom a packet to many is followed to, where its destination does not say it.
+        """
         legs: list[Leg] = []
         at, bridged = host, None
         for _ in range(HOPS):
@@ -81,7 +91,7 @@ class Travel:
             quoted = _inside(quoted, outcome)
             if found.verdict != "ACCEPT" or outcome.local:
                 return Journey(host=at, outcome=outcome, legs=tuple(legs), quoted=quoted)
-            onward = self._onward(at, outcome, packet.family)
+            onward = self._onward(at, outcome, packet.family, end)
             if isinstance(onward, str):
                 return Journey(host=at, outcome=outcome, legs=tuple(legs), lost=onward, quoted=quoted)
             (at, interface), to_mac, from_mac = onward
@@ -93,7 +103,9 @@ class Travel:
 
     # -- from host to host --------------------------------------------------------------------------------
 
-    def _onward(self, host: str, outcome: Outcome, family: int) -> "tuple[End, int | None, int | None] | str":
+    def _onward(
+        self, host: str, outcome: Outcome, family: int, end: End | None
+    ) -> "tuple[End, int | None, int | None] | str":
         """Where the frame comes in next, whom it is for and from; or why it gets nowhere."""
         out = outcome.port or outcome.out_interface
         if out is None:
@@ -101,9 +113,12 @@ class Travel:
         to = outcome.to
         if to is None:
             return "whom it is sent to is not known"
-        target = self._owner(host, outcome.out_interface or out, to, family)
+        target = end or self._owner(host, outcome.out_interface or out, to, family)
         if target is None:
             return f"nobody answers for {address_text(to, family)} on {outcome.out_interface}"
+        unanswered = self._discover((host, out), outcome, target) if family == 6 and outcome.port is None else None
+        if unanswered is not None:
+            return unanswered
         port = outcome.port or self._port(host, out, target)
         over = self.world.across(host, port)
         if over is None:
@@ -111,6 +126,29 @@ class Travel:
         link = self.world.host(target[0]).interface(target[1])
         own = self.world.host(host).interface(outcome.out_interface)
         return over, link.mac if link else None, own.mac if own else None
+
+    def _discover(self, at: End, outcome: Outcome, target: End) -> str | None:
+        """Ask who has the next hop, as IPv6 does by packets that rules see, too; why that fails, None where it does not."""
+        host, to = self.world.host(at[0]), outcome.to or 0
+        if is_discovery(outcome.packet) or is_known(host, to, at[1]):
+            return None
+        if (at, to) not in self.asked:
+            self.asked[at, to] = None
+            question = solicitation(host, at[1], to, outcome.packet.source)
+            if question is not None:
+                self.asked[at, to] = self._ask(at, question, to, target)
+        return self.asked[at, to]
+
+    def _ask(self, at: End, question: Packet, to: int, target: End) -> str | None:
+        """Who is asked learns from the question where the asker is."""
+        there = self.send(at[0], question, end=target)
+        if there.stopped:
+            return f"it does not learn who has {address_text(to, 6)}: its neighbour solicitation ends at {there.host}: {there.outcome.sentence}"
+        self.asked[target, question.source or 0] = None
+        back = self.send(target[0], advertisement(question, to, target[1]))
+        if back.stopped:
+            return f"it does not learn who has {address_text(to, 6)}: the neighbour advertisement ends at {back.host}: {back.outcome.sentence}"
+        return None
 
     def _owner(self, host: str, out: str, address: int, family: int) -> End | None:
         """Who answers for an address on the segment: a host that has it, best on that very interface."""

@@ -86,7 +86,8 @@ def hop(walker: "Walker") -> str:
 def leave(walker: "Walker") -> str:
     """Out by the interface; what goes out by lo comes in again."""
     way = walker.way
-    if way is not None and (way.interface == "lo" or way.delivers) and not (walker.looped or walker.forwarded):
+    home = way is not None and (way.interface == "lo" or (way.delivers and (way.family == 4 or way.kind != "multicast")))
+    if home and not (walker.looped or walker.forwarded):
         walker.looped = True
         walker.state.arrived = "lo"
         walker.state.frame = False
