@@ -5,6 +5,7 @@ kernel (tcp_loose 1, tcp_be_liberal 0); sequence numbers and checksums are not p
 """
 
 import functools
+from collections.abc import Mapping
 
 import msgspec
 
@@ -73,7 +74,7 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
     def translated(self, reply: Ends) -> "Connection":
         """The same connection whose answers come as ``reply``; the status says what that changes."""
         plain = self.original.turned()
-        status = self.status & ~(SNAT | DNAT)
+        status = self.status if self.protocol in REQUESTS else self.status & ~(SNAT | DNAT)  # or else its identifier was
         if (reply.source, reply.source_port) != (plain.source, plain.source_port):
             status |= DNAT
         if (reply.destination, reply.destination_port) != (plain.destination, plain.destination_port):
@@ -131,16 +132,41 @@ def is_same(one: Connection, other: Connection) -> bool:
     )  # fmt: skip
 
 
-def clashing(connections: tuple[Connection, ...], made: Connection) -> bool:
-    """Whether another connection already expects what would be the answers of ``made``."""
-    ends = made.reply
-    if None in (ends.source, ends.destination, ends.source_port, ends.destination_port):
+def clashing(connections: tuple[Connection, ...], made: Connection, ranges: Mapping[str, tuple[int, int]]) -> bool | None:
+    """Whether another connection already expects what would be the answers of ``made``.
+
+    None: it depends on what the kernel chooses from the ``ranges`` that the packet's fields have.
+    """
+    if made.protocol in REQUESTS:
         return False
-    return any(
-        made.reply in (other.original, other.reply)
-        for other in connections
-        if (other.family, other.protocol) == (made.family, made.protocol) and other.original != made.original
-    )
+    found: bool | None = False
+    for other in connections:
+        if (other.family, other.protocol) == (made.family, made.protocol) and other.original != made.original:
+            for ends in (other.original, other.reply):
+                if made.reply == ends:
+                    return True
+                if found is False and _may_be(made.reply, ends, ranges):
+                    found = None
+    return found
+
+
+_TURNED = {
+    "source": "destination", "destination": "source", "source_port": "destination_port",
+    "destination_port": "source_port",
+}  # fmt: skip
+
+
+def _may_be(ends: Ends, other: Ends, ranges: Mapping[str, tuple[int, int]]) -> bool:
+    """Whether answers of which a part is only known as a range may be those of ``other``."""
+    for name, turned in _TURNED.items():
+        mine, its = getattr(ends, name), getattr(other, name)
+        if mine is None and turned in ranges and its is not None:
+            low, high = ranges[turned]
+            if not low <= its <= high:
+                return False
+        elif mine != its:
+            return False
+    return True
 
 
 @functools.lru_cache(maxsize=4096)

@@ -6,7 +6,7 @@ xt_NETMAP.c. What the kernel takes from a hash or by chance is a range here: com
 
 import msgspec
 
-from ruleflow.netfilter.conntrack import Connection, Ends, find
+from ruleflow.netfilter.conntrack import DNAT, REQUESTS, SNAT, Connection, Ends, find, turned_type
 from ruleflow.netfilter.host import Host
 from ruleflow.netfilter.source_address import masquerade
 from ruleflow.netfilter.state import State
@@ -50,10 +50,20 @@ def rewrite(state: State, hook: str, what: Rewrite, nexthop: int | None, out: st
     address, port = kept if kept is not None else (address, _port(state, side, what, address))
     before = state.ends()
     changes = (*_put(state, side, address), *_put(state, f"{side}_port", port))
-    made = _connected(state.connection, side, before, state.ends())
+    made = _renumbered(_connected(state.connection, side, before, state.ends()), state, side, what)
     masqueraded = what.address_of_interface and side == "source"
     state.connection = msgspec.structs.replace(made, masqueraded=out) if masqueraded else made
     return changes
+
+
+def _renumbered(made: Connection, state: State, side: str, what: Rewrite) -> Connection:
+    """A ping whose identifier is chosen by chance, or taken by another one, counts as translated."""
+    if state.protocol not in REQUESTS:
+        return made
+    taken = find(state.connections, state.family, state.protocol, made.reply, turned_type(state.protocol, state.icmp_type))
+    if not (what.random or what.fully_random or taken):
+        return made
+    return msgspec.structs.replace(made, status=made.status | (DNAT if side == "destination" else SNAT))
 
 
 def _kept(state: State, what: Rewrite, address: Span | None) -> tuple[Span, Span | None] | None:

@@ -172,11 +172,12 @@ class Walker:
     def _confirm_stage(self, hook: str, stage: Stage) -> bool:  # noqa: ARG002
         """__nf_conntrack_confirm: a new connection whose answers another one already expects is dropped."""
         connection = self.state.connection
-        if connection is None or connection.status & conntrack.CONFIRMED or self.state.is_error():
+        if connection is None or connection.status & conntrack.CONFIRMED or self.state.direction:
             return True
-        if self.state.direction:  # a reset that REJECT sends about the first packet
-            return True
-        if clashing(self.state.connections, connection):
+        clashes = clashing(self.state.connections, connection, self.state.ranges)
+        if clashes is None:
+            clashes = self.chooser.ask("the kernel finds no address or port that no other connection has", key=("clash",))
+        if clashes:
             self.stop("DROP", "clash", "its answers could not be told from those of another connection", hook=hook)
             return False
         confirmed = msgspec.structs.replace(connection, status=connection.status | conntrack.CONFIRMED)
