@@ -126,7 +126,7 @@ class Trial:
     def _disagree(self, pair: Pair) -> None:
         """Write it down and begin anew: what follows in the same connections could only repeat it."""
         name = f"disagreement-{self.task.seed}-{self.task.number}-{len(self.disagreements) + 1}.txt"
-        rules, sent = self.pairing.rules, self.pairing.sent
+        rules, sent = self.pairing.rules, tuple(self.pairing.sent)
         if not self.disagreements:
             rules, sent, pair = smaller(self.pairing, pair)
         self.disagreements.append((name, reproducer(self.task, rules, sent, pair)))

@@ -5,11 +5,10 @@ from typing import TypeVar
 
 import msgspec
 
-from ruleflow.kernel.agreement import compare
+from ruleflow.kernel.agreement import KINDS, compare
 from ruleflow.kernel.features import RuleFeatures
 from ruleflow.kernel.lab import Lab, Shot
 from ruleflow.kernel.observe import Observation
-from ruleflow.kernel.wire import Header
 from ruleflow.netfilter.conntrack import Connection, remembered
 from ruleflow.netfilter.host import Host
 from ruleflow.netfilter.machine import Machine
@@ -20,7 +19,7 @@ from ruleflow.ruleset.fields import STATES
 from ruleflow.ruleset.parse import parse_one
 
 T = TypeVar("T")
-Sent = Sequence[tuple[Shot, Observation]]
+Sent = tuple[tuple[Shot, Observation], ...]
 
 
 class Pair(msgspec.Struct, frozen=True):
@@ -63,22 +62,38 @@ class Pairing:
             return Pair(seen, found, said.differs)
         self._remember(said.outcome, seen)
         if seen.made:
-            self._refused(found, said.outcome, seen.made[0])
+            made = seen.made[0]
+            quoted = made.quoted.packet(length=None) if made.quoted else None
+            told = self._refused(found, said.outcome, made.packet(mark=0, fragment=0, socket_exists=0), quoted)
+            self._refused_again(told)
         return Pair(seen, found, (), is_known=self._is_known(said.outcome, seen))
 
     def _is_known(self, outcome: Outcome, seen: Observation) -> bool:
         """Whether nothing of the connection is left to guess: the kernel chose from a range, and the packet was not seen after."""
         return not outcome.ranges or outcome.direction == 1 or seen.after is not None
 
-    def _refused(self, found: Walk, outcome: Outcome, made: Header) -> None:
+    def _refused(self, found: Walk, outcome: Outcome, packet: Packet, quoted: Packet | None) -> Walk:
         """Walk the router's own refusal: rules of OUTPUT that it meets may change the mark of the connection."""
         connection = outcome.connection
         untracked = connection is None and not any(isinstance(step, TrackStep) for step in found.steps)
-        packet = made.packet(mark=0, fragment=0, socket_exists=0)
-        around = Around(connections=self.connections, quoted=made.quoted.packet(length=None) if made.quoted else None)
+        around = Around(connections=self.connections, quoted=quoted)
         if connection is not None or untracked:  # icmp_send and nf_send_reset give their packet the connection (nf_ct_attach)
             around = msgspec.structs.replace(around, attached=(connection, STATES["RELATED"], 1 - outcome.direction))
-        self.connections = remembered(self.connections, walk(self.machine, packet, around).end.connection)
+        told = walk(self.machine, packet, around)
+        self.connections = remembered(self.connections, told.end.connection)
+        return told
+
+    def _refused_again(self, told: Walk) -> None:
+        """A reset that is refused itself is told of by an ICMP error, which counts as one of the first direction: it confirms."""
+        answer, reset = told.end.answer, told.packet
+        if answer is None or answer.kind not in KINDS:
+            return
+        protocol, kind, code = KINDS[answer.kind]
+        packet = Packet(
+            family=reset.family, protocol=protocol, icmp_type=kind, icmp_code=code, destination=reset.source, ttl=64,
+            length=68 if reset.family == 4 else 108, mark=0, fragment=0, socket_exists=0,
+        )  # fmt: skip
+        self._refused(told, told.end, packet, reset)
 
     def _remember(self, outcome: Outcome, seen: Observation) -> None:
         made = outcome.connection
