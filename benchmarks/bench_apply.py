@@ -16,9 +16,17 @@ from pathlib import Path
 
 def declaration(count: int) -> str:
     """``count`` port maps on endpoints with ten each, IPv4 and IPv6."""
-    lines = ["networks:", "  app:", "    bridge: rf-bench", '    ipam: {config: [{subnet: 172.30.0.0/16}, {subnet: "fd00:30::/64"}]}', "endpoints:"]
+    lines = [
+        "networks:",
+        "  app:",
+        "    bridge: rf-bench",
+        '    ipam: {config: [{subnet: 172.30.0.0/16}, {subnet: "fd00:30::/64"}]}',
+        "endpoints:",
+    ]
     for first in range(0, count, 10):
-        ports = ", ".join(f'"{10000 + number}:{2000 + number}"' for number in range(first, min(first + 10, count)))
+        ports = ", ".join(
+            f'"{10000 + number}:{2000 + number}"' for number in range(first, min(first + 10, count))
+        )
         lines.append(f"  web{first}: {{network: app, ports: [{ports}]}}")
     return "\n".join([*lines, ""])
 
@@ -46,10 +54,14 @@ def bench(backend: str, count: int, place: Path) -> bool:
     file = place / f"{backend}.yaml"
     file.write_text(declaration(count))
     ruleflow = [sys.executable, "-m", "ruleflow"]
-    rules = {program: timed([*ruleflow, "generate", str(file), flag])[1] for program, flag in (("iptables", "-4"), ("ip6tables", "-6"))}
+    rules = {
+        program: timed([*ruleflow, "generate", str(file), flag])[1]
+        for program, flag in (("iptables", "-4"), ("ip6tables", "-6"))
+    }
     with namespace(f"rf-{os.getpid()}-a") as bare, namespace(f"rf-{os.getpid()}-b") as full:
         restore = sum(
-            timed(["ip", "netns", "exec", bare, f"{program}-{backend}-restore", "-w"], text=text)[0] for program, text in rules.items()
+            timed(["ip", "netns", "exec", bare, f"{program}-{backend}-restore", "-w"], text=text)[0]
+            for program, text in rules.items()
         )
         how = ["--state", str(place / backend), "--namespace", full, "--backend", backend]
         plan, _ = timed([*ruleflow, "plan", str(file), *how], codes=(1,))

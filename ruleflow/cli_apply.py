@@ -19,10 +19,18 @@ def placed(command: Any) -> Any:
     """The options of every command about a declaration on a host."""
     for add in (
         click.option("--name", help="The state's name (default: the file's)."),
-        click.option("--state", type=click.Path(path_type=Path), help="Where journals are kept (default: /var/lib/ruleflow)."),
+        click.option(
+            "--state",
+            type=click.Path(path_type=Path),
+            help="Where journals are kept (default: /var/lib/ruleflow).",
+        ),
         click.option("--namespace", default="", metavar="NAME|PID", help="The network namespace to work in."),
-        click.option("--backend", type=click.Choice(["auto", "nft", "legacy"]), default="auto", help="Which iptables."),
-        click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="How to print it."),
+        click.option(
+            "--backend", type=click.Choice(["auto", "nft", "legacy"]), default="auto", help="Which iptables."
+        ),
+        click.option(
+            "--format", "form", type=click.Choice(["text", "json"]), default="text", help="How to print it."
+        ),
         click.option("--json", "form", flag_value="json", hidden=True),
     ):
         command = add(command)
@@ -45,12 +53,23 @@ def plan(declaration: str, layout: str | None, taking: bool, **how: Any) -> None
 @click.command()
 @click.argument("declaration")
 @click.option("--layout", help="Whose rules: native, docker-classic, docker-28, docker-29 or cni-portmap.")
-@click.option("--confirm", "seconds", metavar="60s", help="Roll back by itself unless `ruleflow confirm` comes within this time.")
-@click.option("--probe/--no-probe", default=False, help="Send packets from throw-away namespaces and compare with the prediction.")
+@click.option(
+    "--confirm",
+    "seconds",
+    metavar="60s",
+    help="Roll back by itself unless `ruleflow confirm` comes within this time.",
+)
+@click.option(
+    "--probe/--no-probe",
+    default=False,
+    help="Send packets from throw-away namespaces and compare with the prediction.",
+)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--dry-run", "--check", "dry", is_flag=True, help="Only show the plan.")
 @placed
-def apply(declaration: str, layout: str | None, seconds: str | None, yes: bool, dry: bool, probe: bool, **how: Any) -> None:
+def apply(
+    declaration: str, layout: str | None, seconds: str | None, yes: bool, dry: bool, probe: bool, **how: Any
+) -> None:
     """Put DECLARATION on this host: shown first, undone where a step fails, and again where nobody confirms in time."""
     session = _session(declaration, how)
     if dry:
@@ -67,7 +86,12 @@ def apply(declaration: str, layout: str | None, seconds: str | None, yes: bool, 
 @click.command()
 @click.argument("declaration")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--confirm", "seconds", metavar="60s", help="Put it back unless `ruleflow confirm` comes within this time.")
+@click.option(
+    "--confirm",
+    "seconds",
+    metavar="60s",
+    help="Put it back unless `ruleflow confirm` comes within this time.",
+)
 @click.option("--dry-run", "--check", "dry", is_flag=True, help="Only show the plan.")
 @click.option("--scan", is_flag=True, help="Without a journal: take away what carries our mark.")
 @placed
@@ -97,7 +121,11 @@ def confirm(declaration: str, **how: Any) -> None:
 
 @click.command()
 @click.argument("declaration", required=False)
-@click.option("--expired", is_flag=True, help="Everything whose time is over or that was cut off: for a unit at boot and a timer.")
+@click.option(
+    "--expired",
+    is_flag=True,
+    help="Everything whose time is over or that was cut off: for a unit at boot and a timer.",
+)
 @placed
 def rollback(declaration: str | None, expired: bool, **how: Any) -> None:
     """Undo the change that waits for its confirmation, or that was cut off."""
@@ -233,7 +261,10 @@ def _carry_out(
     if form == "json":
         _write_json(prepared.plan)
     elif deadline is not None and not prepared.plan.empty:
-        click.echo(f"done; it is undone in {deadline.left:.0f} s unless you say: ruleflow confirm {prepared.plan.name}", err=True)
+        click.echo(
+            f"done; it is undone in {deadline.left:.0f} s unless you say: ruleflow confirm {prepared.plan.name}",
+            err=True,
+        )
 
 
 class _codes:  # noqa: N801 - reads as a word in `with`

@@ -71,7 +71,8 @@ def apply(
     except (RuleflowError, OSError, KeyboardInterrupt) as error:
         _undo_after(error, store, backend, hook)
         raise ApplyFailedError(
-            f"{_words(error)}; everything was undone, the earlier state is back", help=getattr(error, "help", None)
+            f"{_words(error)}; everything was undone, the earlier state is back",
+            help=getattr(error, "help", None),
         ) from error
 
 
@@ -96,7 +97,8 @@ def refuse_unsettled(journal: Journal) -> None:
         return
     if pending.done:
         raise JournalError(
-            f"the {pending.action} of {journal.name} waits for its confirmation", help="ruleflow confirm, or ruleflow rollback"
+            f"the {pending.action} of {journal.name} waits for its confirmation",
+            help="ruleflow confirm, or ruleflow rollback",
         )
     raise JournalError(f"the {pending.action} of {journal.name} was cut off", help="ruleflow rollback")
 
@@ -106,7 +108,9 @@ def _settle_without_steps(store: Store, journal: Journal, prepared: Prepared, ba
     if prepared.plan.action == "destroy":
         store.remove()
     elif (journal.own, journal.given) != (prepared.target, prepared.given):
-        journal = msgspec.structs.replace(journal, own=prepared.target, given=prepared.given, backend=backend.kind)
+        journal = msgspec.structs.replace(
+            journal, own=prepared.target, given=prepared.given, backend=backend.kind
+        )
         store.write(journal)
     return journal
 
@@ -139,7 +143,9 @@ def write_rules(
     with backend.locked():
         live = backend.table(*target.key)
         if planned is not None and _part(standing(live, ours)) != _part(planned.table(*target.key)):
-            raise WorldChangedError(f"our rules in {target.table} changed since the plan was made", help="make the plan again")
+            raise WorldChangedError(
+                f"our rules in {target.table} changed since the plan was made", help="make the plan again"
+            )
         edit = table_edit(live, ours, target, exact=exact)
         if not edit.text:
             return
@@ -164,7 +170,9 @@ def settle(store: Store, journal: Journal, outcome: str = "applied") -> Journal:
     """The pending change stands for good."""
     assert journal.pending is not None
     pending = journal.pending
-    journal = msgspec.structs.replace(journal, own=pending.wanted, given=pending.given, pending=None, outcome=outcome)
+    journal = msgspec.structs.replace(
+        journal, own=pending.wanted, given=pending.given, pending=None, outcome=outcome
+    )
     if journal.own == Owned():
         store.remove()
     else:
@@ -189,9 +197,13 @@ def confirm(store: Store) -> Journal:
         said = f" (the last change was {journal.outcome})" if journal.outcome else ""
         raise JournalError(f"nothing of {store.name} waits for a confirmation{said}", help="ruleflow status")
     if not pending.done:
-        raise JournalError(f"the {pending.action} of {store.name} was cut off before it was done", help="ruleflow rollback")
+        raise JournalError(
+            f"the {pending.action} of {store.name} was cut off before it was done", help="ruleflow rollback"
+        )
     if pending.deadline is not None and pending.deadline.passed:
-        raise JournalError(f"the time to confirm the {pending.action} of {store.name} is over", help="ruleflow rollback")
+        raise JournalError(
+            f"the time to confirm the {pending.action} of {store.name} is over", help="ruleflow rollback"
+        )
     return settle(store, journal, "confirmed")
 
 
@@ -206,14 +218,18 @@ def rollback(store: Store, backend: Backend, *, hook: Hook = quiet, why: str = "
     journal = store.read()
     if journal.pending is None:
         said = f" (the last change was {journal.outcome})" if journal.outcome else ""
-        raise JournalError(f"there is nothing of {store.name} to roll back{said}", help="ruleflow destroy takes it away")
+        raise JournalError(
+            f"there is nothing of {store.name} to roll back{said}", help="ruleflow destroy takes it away"
+        )
     earlier = journal.pending.earlier
     present = both(earlier, journal.pending.wanted)
     failed = list(_backward(backend, present, earlier, hook))
     left = _left(backend, present, earlier, back=True)
     if left:
         by_hand = "; ".join((*map(str, left), *failed))
-        raise RollbackFailedError(f"going back did not succeed, this is left to do: {by_hand}", help="then: ruleflow rollback")
+        raise RollbackFailedError(
+            f"going back did not succeed, this is left to do: {by_hand}", help="then: ruleflow rollback"
+        )
     journal = msgspec.structs.replace(journal, pending=None, outcome=f"rolled back: {why}")
     store.write(journal)
     return journal

@@ -118,7 +118,9 @@ def read(text: str, family: int) -> Ruleset:
     """The rule set of a save's text; empty where the text holds none."""
     if not any(line.startswith("*") for line in text.splitlines()):
         return Ruleset(family)
-    found = [one for one in parse(text, source="iptables-save", family=family).rulesets if one.family == family]
+    found = [
+        one for one in parse(text, source="iptables-save", family=family).rulesets if one.family == family
+    ]
     return found[0] if found else Ruleset(family)
 
 
@@ -189,7 +191,9 @@ def legacy_chains(table: str, family: int) -> tuple[str, ...]:
     try:
         import iptc
     except ImportError:
-        raise BackendError("python-iptables is not installed", help="pip install 'ruleflow[legacy]'") from None
+        raise BackendError(
+            "python-iptables is not installed", help="pip install 'ruleflow[legacy]'"
+        ) from None
     read_table = iptc.Table(table) if family == 4 else iptc.Table6(table)
     read_table.refresh()
     return tuple(chain.name for chain in read_table.chains)

@@ -16,7 +16,9 @@ def behaviour(prepared: Prepared) -> Changes | None:
     """The difference of behaviour between now and then; None where there are too many rules to tell in a second."""
     rules = prepared.sight.rules
     edits = {
-        one.key: edit_of(prepared.sight.table(*one.key), prepared.present, one, back=prepared.plan.action == "destroy").text
+        one.key: edit_of(
+            prepared.sight.table(*one.key), prepared.present, one, back=prepared.plan.action == "destroy"
+        ).text
         for key in dict.fromkeys((*prepared.present.places(), *prepared.target.places()))
         if (one := prepared.target.table(*key)) is not None
     }
@@ -25,7 +27,12 @@ def behaviour(prepared: Prepared) -> Changes | None:
         return None
     families = sorted({family for family, _ in edits})
     before = [_ruleset(family, rules.get(family, {}), {}) for family in families]
-    after = [_ruleset(family, rules.get(family, {}), {key[1]: text for key, text in edits.items() if key[0] == family}) for family in families]
+    after = [
+        _ruleset(
+            family, rules.get(family, {}), {key[1]: text for key, text in edits.items() if key[0] == family}
+        )
+        for family in families
+    ]
     return diff(before, after)
 
 
@@ -38,6 +45,8 @@ def _ruleset(family: int, tables: Saved, edits: dict[str, str]) -> Ruleset:
 
 def _edited(table: SavedTable, edit: str) -> str:
     heads = [f":{chain.name} {chain.policy or '-'} [0:0]" for chain in table]
-    rules = [rule.replace("\n", " ") for chain in table for rule in chain.rules]  # a line end stands only in a comment
+    rules = [
+        rule.replace("\n", " ") for chain in table for rule in chain.rules
+    ]  # a line end stands only in a comment
     steps = [line for line in edit.splitlines()[1:-1] if not line.startswith("-C ")]
     return "\n".join([f"*{table.name}", *heads, *rules, *steps, "COMMIT", ""])

@@ -36,10 +36,12 @@ def given_out(declaration: Declaration) -> Given:
     """What a complete declaration gave out."""
     return Given(
         tuple(
-            GivenNetwork(one.name, one.bridge, _text(one.subnet4), _text(one.subnet6)) for one in declaration.networks
+            GivenNetwork(one.name, one.bridge, _text(one.subnet4), _text(one.subnet6))
+            for one in declaration.networks
         ),
         tuple(
-            GivenEndpoint(one.name, one.network, _text(one.address4), _text(one.address6)) for one in declaration.endpoints
+            GivenEndpoint(one.name, one.network, _text(one.address4), _text(one.address6))
+            for one in declaration.endpoints
         ),
     )
 

@@ -95,7 +95,9 @@ class Store:
     def __init__(self, state: Path, name: str, namespace: str = "") -> None:
         """``state`` is the directory of all; ``name`` letters, digits, dots, - and _. Raises `JournalError`."""
         if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", name):
-            raise JournalError(f"a state cannot be called {name!r}", help="use letters, digits, dots, - and _: --name NAME")
+            raise JournalError(
+                f"a state cannot be called {name!r}", help="use letters, digits, dots, - and _: --name NAME"
+            )
         self.name, self.namespace = name, namespace
         place = re.sub(r"[^A-Za-z0-9_.-]", "-", namespace)
         self.directory = state / (f"{name}@{place}" if namespace else name)
@@ -127,7 +129,9 @@ class Store:
             beside.replace(self.path)
             _sync_directory(self.directory)
         except OSError as error:
-            raise JournalError(f"cannot write {self.path}: {error.strerror}", help="--state DIR names another place") from error
+            raise JournalError(
+                f"cannot write {self.path}: {error.strerror}", help="--state DIR names another place"
+            ) from error
 
     def remove(self) -> None:
         """Nothing of ours is left: neither is the journal."""
@@ -144,7 +148,9 @@ class Store:
             self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             handle = os.open(self.directory / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise JournalError(f"cannot lock {self.directory}: {error.strerror}", help="run as root") from error
+            raise JournalError(
+                f"cannot lock {self.directory}: {error.strerror}", help="run as root"
+            ) from error
         try:
             self._lock(handle, wait=wait)
             yield
@@ -157,7 +163,8 @@ class Store:
         except BlockingIOError:
             who = os.pread(handle, 40, 0).decode("ascii", "replace").strip() or "unknown"
             raise BusyError(
-                f"another ruleflow (process {who}) is at work on {self.name}", help="wait for it, then look: ruleflow status"
+                f"another ruleflow (process {who}) is at work on {self.name}",
+                help="wait for it, then look: ruleflow status",
             ) from None
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"{os.getpid()}\n".encode("ascii"), 0)

@@ -106,7 +106,11 @@ def lasting(link: Link, seen: Link) -> bool:
     if link.kind != seen.kind:
         return False
     same_mtu = link.mtu is None or link.mtu == seen.mtu
-    return same_mtu and link.bridge == seen.bridge and (link.hairpin, link.isolated) == (seen.hairpin, seen.isolated)
+    return (
+        same_mtu
+        and link.bridge == seen.bridge
+        and (link.hairpin, link.isolated) == (seen.hairpin, seen.isolated)
+    )
 
 
 def make_netns(one: Netns) -> None:
@@ -301,7 +305,11 @@ def undo_setting(one: Setting) -> None:
 
 def namespaces_of(owned: Owned) -> tuple[str, ...]:
     """The namespaces in which something of ours is, this host's as the empty name."""
-    named = (*(one.netns for one in owned.addresses), *(one.netns for one in owned.routes), *(one.netns for one in owned.links))
+    named = (
+        *(one.netns for one in owned.addresses),
+        *(one.netns for one in owned.routes),
+        *(one.netns for one in owned.links),
+    )
     return tuple(dict.fromkeys(("", *named)))
 
 

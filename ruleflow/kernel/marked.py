@@ -15,8 +15,15 @@ def marked(backend: Backend) -> Owned:
 
 def _in_table(family: int, table: Table) -> OwnedTable:
     foreign = [chain for chain in table if chain.name in BUILTIN_CHAINS[table.name]]
-    placed = tuple(Placed(chain.name, str(rule)) for chain in foreign for rule in chain.rules if _is_marked(rule))
-    jumps = {rule.target.chain for chain in table for rule in chain.rules if _is_marked(rule) and isinstance(rule.target, Jump)}
+    placed = tuple(
+        Placed(chain.name, str(rule)) for chain in foreign for rule in chain.rules if _is_marked(rule)
+    )
+    jumps = {
+        rule.target.chain
+        for chain in table
+        for rule in chain.rules
+        if _is_marked(rule) and isinstance(rule.target, Jump)
+    }
     own = tuple(
         OwnedChain(chain.name, tuple(map(str, chain.rules)), kept=not any(map(_is_marked, chain.rules)) and bool(chain.rules))
         for chain in table if chain not in foreign and (chain.name in jumps or any(map(_is_marked, chain.rules)))

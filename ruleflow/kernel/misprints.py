@@ -53,7 +53,9 @@ def _plain(expression: dict[str, Any]) -> bool:
     left, right = expression["match"]["left"], expression["match"]["right"]
     if isinstance(left, dict) and "&" in left:
         left = left["&"][0]
-    known = isinstance(left, dict) and ("payload" in left or left.get("meta", {}).get("key") in MADE_BY_IPTABLES)
+    known = isinstance(left, dict) and (
+        "payload" in left or left.get("meta", {}).get("key") in MADE_BY_IPTABLES
+    )
     return known and not (isinstance(right, dict) and "set" in right) and not str(right).startswith("@")
 
 

@@ -44,7 +44,11 @@ def _decide_first(live: SavedTable, ours: OwnedTable, target: OwnedTable) -> Ite
         depth = max((one.above for one in there.placed if one.chain == name), default=0)
         yield from _above(chain, there, depth, target)
         if chain.policy == "DROP":
-            yield Note("policy", f"{name} drops what no rule decides (its policy, not ours)", f"IPv{target.family} {target.table} {name}")
+            yield Note(
+                "policy",
+                f"{name} drops what no rule decides (its policy, not ours)",
+                f"IPv{target.family} {target.table} {name}",
+            )
 
 
 def _above(chain: SavedChain, there: OwnedTable, depth: int, target: OwnedTable) -> Iterator[Note]:
@@ -54,7 +58,11 @@ def _above(chain: SavedChain, there: OwnedTable, depth: int, target: OwnedTable)
     ours = {one.text for one in there.placed}
     foreign = [rule for rule in chain.rules if rule not in ours][:depth]
     for rule in foreign:
-        yield Note("foreign-first", f"this rule, not ours, decides before ours: {rule}", f"IPv{target.family} {target.table} {chain.name}")
+        yield Note(
+            "foreign-first",
+            f"this rule, not ours, decides before ours: {rule}",
+            f"IPv{target.family} {target.table} {chain.name}",
+        )
 
 
 def _kept(sight: Sight, present: Owned, target: Owned) -> Iterator[Note]:
@@ -73,11 +81,17 @@ def _native_chains() -> Iterator[Note]:
     for chain in (entry["chain"] for entry in listing() if "chain" in entry):
         if chain.get("hook") not in ("prerouting", "forward", "postrouting", "output", "input"):
             continue
-        if chain["family"] in NFT_FAMILIES.values() and chain["name"] in BUILTIN_CHAINS.get(chain["table"], ()):
+        if chain["family"] in NFT_FAMILIES.values() and chain["name"] in BUILTIN_CHAINS.get(
+            chain["table"], ()
+        ):
             continue
         policy = chain.get("policy", "accept")
         name = f"{chain['family']} {chain['table']} {chain['name']}"
-        yield Note("nft-chain", f"the nft chain {name} (hook {chain['hook']}, policy {policy}) is asked too; what it drops stays dropped", name)
+        yield Note(
+            "nft-chain",
+            f"the nft chain {name} (hook {chain['hook']}, policy {policy}) is asked too; what it drops stays dropped",
+            name,
+        )
 
 
 def listing(*what: str) -> list[dict[str, Any]]:

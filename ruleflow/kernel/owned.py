@@ -156,7 +156,10 @@ def _owned_table(family: int, table: SavedTable, kept: frozenset[str]) -> OwnedT
         for chain in table if chain.name not in BUILTIN_CHAINS[table.name]
     )  # fmt: skip
     placed = tuple(
-        Placed(chain.name, text) for chain in table if chain.name in BUILTIN_CHAINS[table.name] for text in chain.rules
+        Placed(chain.name, text)
+        for chain in table
+        if chain.name in BUILTIN_CHAINS[table.name]
+        for text in chain.rules
     )
     return OwnedTable(family, table.name, own, placed)
 
@@ -169,7 +172,9 @@ def live_texts(table: SavedTable, chain: str) -> tuple[str, ...]:
 def standing(live: SavedTable, ours: OwnedTable) -> OwnedTable:
     """What of ``ours`` stands in a live table, as it stands there."""
     chains = tuple(
-        msgspec.structs.replace(chain, rules=live_texts(live, chain.name)) for chain in ours.chains if chain.name in live
+        msgspec.structs.replace(chain, rules=live_texts(live, chain.name))
+        for chain in ours.chains
+        if chain.name in live
     )
     names = dict.fromkeys(one.chain for one in ours.placed)
     placed = tuple(one for name in names for one in _placed_in(name, live_texts(live, name), ours))

@@ -132,13 +132,19 @@ def _refuse_links(sight: Sight, own: Owned, want: Owned) -> None:
     for link in want.links:
         there = here.link(link.name)
         if link.name in here.other or (there is not None and there.kind != link.kind):
-            raise PlanRefusedError(f"there is a link {link.name} already, and it is no {link.kind}", help="choose another name")
+            raise PlanRefusedError(
+                f"there is a link {link.name} already, and it is no {link.kind}", help="choose another name"
+            )
         if there is not None and link.kind == "veth" and link.name not in {one.name for one in own.links}:
-            raise PlanRefusedError(f"there is a link {link.name} already that is not ours", help=f"ip link del {link.name}")
+            raise PlanRefusedError(
+                f"there is a link {link.name} already that is not ours", help=f"ip link del {link.name}"
+            )
     for address in want.addresses:
         holders = [one for one in sight.seen[address.netns].addresses if one.address == address.address]
         if holders and address not in holders:
-            raise PlanRefusedError(f"{address.address} is on {holders[0].link} already", help="choose another gateway or subnet")
+            raise PlanRefusedError(
+                f"{address.address} is on {holders[0].link} already", help="choose another gateway or subnet"
+            )
 
 
 def _refuse_settings(want: Owned) -> None:
@@ -154,7 +160,9 @@ def _with_users_chains(sight: Sight, own: Owned, want: Owned) -> Owned:
     for key in dict.fromkeys((*own.places(), *want.places())):
         mine, live = own.table(*key), sight.table(*key)
         known = {chain.name for chain in mine.chains}
-        found = [one for one in want.table(*key).chains if one.kept and one.name in live and one.name not in known]
+        found = [
+            one for one in want.table(*key).chains if one.kept and one.name in live and one.name not in known
+        ]
         tables.append(msgspec.structs.replace(mine, chains=(*mine.chains, *found)))
     return msgspec.structs.replace(own, tables=tuple(tables))
 
@@ -179,9 +187,12 @@ def _is_ours(sight: Sight, own: Owned, link: Link) -> bool:
 def _with_twins(sight: Sight, own: OwnedTable, want: OwnedTable) -> OwnedTable:
     """Rules of ours that somebody else's rules equal: how many of those there are."""
     there = Counter((one.chain, one.text) for one in standing(sight.table(*want.key), own).placed)
-    live = {name: Counter(live_texts(sight.table(*want.key), name)) for name in {one.chain for one in want.placed}}
+    live = {
+        name: Counter(live_texts(sight.table(*want.key), name)) for name in {one.chain for one in want.placed}
+    }
     placed = tuple(
-        Placed(one.chain, one.text, twins=live[one.chain][one.text] - there[one.chain, one.text]) for one in want.placed
+        Placed(one.chain, one.text, twins=live[one.chain][one.text] - there[one.chain, one.text])
+        for one in want.placed
     )
     return msgspec.structs.replace(want, placed=placed)
 

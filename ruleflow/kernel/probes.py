@@ -65,7 +65,9 @@ def proof(declaration: Declaration) -> Callable[[], None]:
         wrong = [one for one in probe(declaration) if not one.agrees]
         if wrong:
             said = "; ".join(f"{one.probe}: foretold {one.foretold}, but {one.happened}" for one in wrong)
-            raise ProbeFailedError(f"packets go another way than foretold: {said}", help="ruleflow connect explains the way")
+            raise ProbeFailedError(
+                f"packets go another way than foretold: {said}", help="ruleflow connect explains the way"
+            )
 
     return prove
 
@@ -75,7 +77,11 @@ def probe(declaration: Declaration) -> tuple[Tried, ...]:
 
     The calling thread is in the host's namespace. Raises `RuleflowError` where the namespaces cannot be entered.
     """
-    ends = {one.netns: one for one in declaration.endpoints if one.netns and "/" not in one.netns and ":" not in one.netns}
+    ends = {
+        one.netns: one
+        for one in declaration.endpoints
+        if one.netns and "/" not in one.netns and ":" not in one.netns
+    }
     if not ends:
         return ()
     questions = tuple(dict.fromkeys(_questions(declaration, tuple(ends.values()))))
@@ -99,7 +105,9 @@ def _questions(declaration: Declaration, ends: tuple[Endpoint, ...]) -> Iterator
                 tried += 1
                 yield Probe("outside", str(address), port.target.low, port.protocol)  # past the translation
                 if port.published is not None and not network.internal:
-                    yield from _published(port, family, [endpoint.netns or "", *(one.netns or "" for one in ends)])
+                    yield from _published(
+                        port, family, [endpoint.netns or "", *(one.netns or "" for one in ends)]
+                    )
 
 
 def _published(port: PortMap, family: int, inner: list[str]) -> Iterator[Probe]:

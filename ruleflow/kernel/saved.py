@@ -82,7 +82,12 @@ def _tables(lines: Iterator[str]) -> Iterator[tuple[str, SavedTable]]:
         elif line.startswith("*"):
             name, policies, rules = line[1:].strip(), {}, {}
         elif line.startswith("COMMIT"):
-            yield name, SavedTable(name, tuple(SavedChain(one, policies[one], tuple(rules[one])) for one in policies))
+            yield (
+                name,
+                SavedTable(
+                    name, tuple(SavedChain(one, policies[one], tuple(rules[one])) for one in policies)
+                ),
+            )
 
 
 def of_ruleset(ruleset: Ruleset) -> Saved:

@@ -48,7 +48,9 @@ def enter(namespace: str) -> None:
         finally:
             os.close(handle)
     except OSError as error:
-        raise RuleflowError(f"the namespace {namespace} cannot be entered: {error}", help="ip netns list; run as root") from error
+        raise RuleflowError(
+            f"the namespace {namespace} cannot be entered: {error}", help="ip netns list; run as root"
+        ) from error
 
 
 class Session:
@@ -88,7 +90,9 @@ class Session:
         refuse_unsettled(journal)
         backend = self.backend(declaration.apply.backend)
         if journal.backend and journal.backend != backend.kind:
-            raise PlanRefusedError(f"{journal.name} stands in {journal.backend} tables", help="destroy it there first")
+            raise PlanRefusedError(
+                f"{journal.name} stands in {journal.backend} tables", help="destroy it there first"
+            )
         refuse_foreign_owner(declaration, backend)
         want = wanted(declaration, backend)
         refuse_misprints(backend, want)
@@ -130,6 +134,11 @@ def routes_here() -> Host:
             net = ip_network(route.destination, strict=False)
             hop = Nexthop(interface=route.link)
             made.append(
-                Route(family=net.version, destination=int(net.network_address), length=net.prefixlen, nexthops=(hop,))
+                Route(
+                    family=net.version,
+                    destination=int(net.network_address),
+                    length=net.prefixlen,
+                    nexthops=(hop,),
+                )
             )
     return Host(routes=tuple(made))

@@ -81,7 +81,11 @@ def _in_table(there: OwnedTable, want: OwnedTable) -> Iterator[Note]:
             yield from _in_chain(live[chain.name], chain.rules, where)
     for name in dict.fromkeys(one.chain for one in want.placed):
         now = tuple(one.text for one in there.placed if one.chain == name)
-        yield from _in_chain(now, tuple(one.text for one in want.placed if one.chain == name), f"ipv{want.family} {want.table} {name}")
+        yield from _in_chain(
+            now,
+            tuple(one.text for one in want.placed if one.chain == name),
+            f"ipv{want.family} {want.table} {name}",
+        )
 
 
 def _in_chain(now: tuple[str, ...], want: tuple[str, ...], where: str) -> Iterator[Note]:

@@ -152,7 +152,9 @@ class _Edit:
                 yield _verb(f"-I {chain} {above + done + 1}", "", one.text, chain)
 
 
-def _kept_and_new(now: list[Placed], wanted: list[Placed], *, exact: bool) -> tuple[list[Placed], list[Placed]]:
+def _kept_and_new(
+    now: list[Placed], wanted: list[Placed], *, exact: bool
+) -> tuple[list[Placed], list[Placed]]:
     """Our rules that stay where they are (the longest common order), and those to put in."""
     if exact:
         return [], wanted

@@ -80,7 +80,9 @@ def _base(rules: dict[int, Saved]) -> Iterator[tuple[int, str, str]]:
     for family, tables in rules.items():
         for table in tables.values():
             yield family, table.name, ""
-            yield from ((family, table.name, chain.name) for chain in table.chains if chain.policy is not None)
+            yield from (
+                (family, table.name, chain.name) for chain in table.chains if chain.policy is not None
+            )
 
 
 def steps(sight: Sight, present: Owned, target: Owned, *, back: bool = False) -> tuple[Step, ...]:
@@ -160,7 +162,11 @@ def _unmakes(sight: Sight, present: Owned, target: Owned) -> Iterator[tuple[int,
 
 def _only_ours(live: SavedTable, ours: OwnedTable, chain: str) -> bool:
     there = standing(live, ours)
-    chains = [live[chain]] if chain else [one for one in live if one.name not in {own.name for own in there.chains}]
+    chains = (
+        [live[chain]]
+        if chain
+        else [one for one in live if one.name not in {own.name for own in there.chains}]
+    )
     placed = [one.chain for one in there.placed]
     named = chain or next((one.name for one in chains if one.policy is None), "")
     if not chain and named:
@@ -196,7 +202,9 @@ def _unmake(family: int, table: str, chain: str) -> None:
         run_checked(("nft", "delete", "table", NFT_FAMILIES[family], table))
 
 
-def changes(sight: Sight, present: Owned, found: tuple[Step, ...], *, back: bool = False) -> tuple[Change, ...]:
+def changes(
+    sight: Sight, present: Owned, found: tuple[Step, ...], *, back: bool = False
+) -> tuple[Change, ...]:
     """The steps as a reader wants them: rules one by one."""
     made: list[Change] = []
     for step in found:
@@ -213,10 +221,14 @@ VERBS = {"make": "add", "set": "change", "undo": "change"}
 
 def _change(step: Step, sight: Sight) -> Change:
     thing = step.thing
-    kind = {Link: "link", Address: "address", Route: "route", Netns: "namespace", Setting: "setting"}[type(thing)]  # type: ignore[index]
+    kind = {Link: "link", Address: "address", Route: "route", Netns: "namespace", Setting: "setting"}[
+        type(thing)
+    ]  # type: ignore[index]
     verb = VERBS.get(step.verb, step.verb)
     if isinstance(thing, Setting):
         now = sight.settings.get(thing.name) or links.setting(thing.name) or ""
         return Change(verb, kind, thing.name, thing.value if step.verb == "set" else thing.before, now)
     name = str(getattr(thing, "name", getattr(thing, "link", "")))
-    return Change(verb, kind, name, "" if verb == "remove" else str(thing), str(thing) if verb == "remove" else "")
+    return Change(
+        verb, kind, name, "" if verb == "remove" else str(thing), str(thing) if verb == "remove" else ""
+    )

@@ -73,12 +73,19 @@ def check_text(ruleset: Ruleset) -> None:
     for table in ruleset:
         for chain in table:
             if len(chain.name) > CHAIN_LENGTH or not chain.name.isascii() or not _plain_name(chain.name):
-                raise UnsafeTextError(f"a chain cannot be called {chain.name!r}", help="28 letters, digits, - and _ at most")
+                raise UnsafeTextError(
+                    f"a chain cannot be called {chain.name!r}", help="28 letters, digits, - and _ at most"
+                )
         for text in table_lines(table):
             if CONTROLS.search(text):
-                raise UnsafeTextError(f"{table.name}: a rule must not hold control characters: {text!r}", help="write plain text")
+                raise UnsafeTextError(
+                    f"{table.name}: a rule must not hold control characters: {text!r}",
+                    help="write plain text",
+                )
             if len(text) > TEXT_LENGTH and any(len(word) > TEXT_LENGTH for word in text.split()):
-                raise UnsafeTextError(f"{table.name}: a word is longer than {TEXT_LENGTH} characters: {text[:80]!r}…")
+                raise UnsafeTextError(
+                    f"{table.name}: a word is longer than {TEXT_LENGTH} characters: {text[:80]!r}…"
+                )
 
 
 def _plain_name(name: str) -> bool:
@@ -101,7 +108,10 @@ def wanted_links(declaration: Declaration) -> Owned:
     """The links, addresses, routes, namespaces and settings of a declaration."""
     plugged = [one for one in declaration.endpoints if one.netns]
     needed = needs(declaration)
-    flags = {one.name: frozenset(flag.flag for flag in needed.port_flags if flag.endpoint == one.name) for one in plugged}
+    flags = {
+        one.name: frozenset(flag.flag for flag in needed.port_flags if flag.endpoint == one.name)
+        for one in plugged
+    }
     return Owned(
         netns=tuple(dict.fromkeys(Netns(one.netns or "") for one in plugged if _is_name(one.netns or ""))),
         links=(
@@ -113,7 +123,9 @@ def wanted_links(declaration: Declaration) -> Owned:
             *(one for endpoint in plugged for one in _addresses(declaration, endpoint)),
         ),
         routes=tuple(one for endpoint in plugged for one in _routes(declaration, endpoint)),
-        settings=tuple(Setting(one.name, one.value) for one in needed.sysctls) if declaration.apply.sysctls == "manage" else (),
+        settings=tuple(Setting(one.name, one.value) for one in needed.sysctls)
+        if declaration.apply.sysctls == "manage"
+        else (),
     )
 
 
@@ -164,5 +176,10 @@ def _routes(declaration: Declaration, endpoint: Endpoint) -> Iterator[Route]:
     link = inner_name(declaration, endpoint)
     for family in (4, 6):
         gateway = network.gateway(family)
-        if gateway is not None and endpoint.address(family) is not None and not network.internal and link == "eth0":
+        if (
+            gateway is not None
+            and endpoint.address(family) is not None
+            and not network.internal
+            and link == "eth0"
+        ):
             yield Route("default", str(gateway), link, endpoint.netns or "")

@@ -124,5 +124,7 @@ def roll_back_expired(state: Path) -> Iterator[str]:
             if netns and not netns_exists(netns):
                 store.write(msgspec.structs.replace(journal, pending=None, outcome="the namespace is gone"))
             else:
-                within(netns, lambda: rollback(store, Backend(journal.backend), why="nobody confirmed in time"))  # noqa: B023 - called at once
+                within(
+                    netns, lambda: rollback(store, Backend(journal.backend), why="nobody confirmed in time")
+                )  # noqa: B023 - called at once
         yield path.parent.name

@@ -24,7 +24,9 @@ def plan_lines(plan: Plan, behaviour: Changes | None = None, paper: Paper | None
         yield from _changes(plan.changes)
     if behaviour is not None and not behaviour.same:
         yield ""
-        yield from list(DiffText(behaviour, paper or Paper(None, False)).lines())[:-2]  # its sum is of rules, ours of all
+        yield from list(DiffText(behaviour, paper or Paper(None, False)).lines())[
+            :-2
+        ]  # its sum is of rules, ours of all
     yield from _notes(plan)
     if not plan.empty:
         yield ""

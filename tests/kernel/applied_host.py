@@ -113,7 +113,9 @@ def _normal(text: str) -> str:
     text = re.sub(r"^#.*\n", "", text, flags=re.MULTILINE)
     text = re.sub(r" \[\d+:\d+\]$", "", text, flags=re.MULTILINE)
     text = re.sub(r"link/ether \S+ | state [A-Z]+|,LOWER_UP|NO-CARRIER,| linkdown", "", text)
-    return re.sub(r"^\*\w+\n(:\w+ ACCEPT\n)*COMMIT\n", "", text, flags=re.MULTILINE)  # an emptied legacy table stays
+    return re.sub(
+        r"^\*\w+\n(:\w+ ACCEPT\n)*COMMIT\n", "", text, flags=re.MULTILINE
+    )  # an emptied legacy table stays
 
 
 @contextmanager

@@ -60,7 +60,9 @@ def test_rules_added_by_others_between_stay(tmp_path: Path, backend: str) -> Non
         assert [line for line in after if "192.0.2.6" in line] == [
             "-A FORWARD -s 192.0.2.66/32 -j DROP", "-A FORWARD -d 192.0.2.67/32 -j DROP",
         ]  # fmt: skip
-        assert after.index("-A FORWARD -d 192.0.2.67/32 -j DROP") < next(i for i, line in enumerate(after) if "MINE" in line)
+        assert after.index("-A FORWARD -d 192.0.2.67/32 -j DROP") < next(
+            i for i, line in enumerate(after) if "MINE" in line
+        )
         assert "192.0.2.68/32 -j DNAT" in host.state()
         assert "RF-" not in host.state()
 

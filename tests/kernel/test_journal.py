@@ -10,7 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ruleflow.kernel.apply import confirm, refuse_unsettled
-from ruleflow.kernel.journal import BusyError, Deadline, Journal, JournalError, Pending, Store, boot_id, deadline_in, new_id
+from ruleflow.kernel.journal import (
+    BusyError,
+    Deadline,
+    Journal,
+    JournalError,
+    Pending,
+    Store,
+    boot_id,
+    deadline_in,
+    new_id,
+)
 from ruleflow.kernel.owned import Link, Netns, Owned, OwnedChain, OwnedTable, Placed, Setting, both
 
 OWN = Owned(
@@ -22,7 +32,9 @@ OWN = Owned(
 
 def test_what_was_written_is_read_again(tmp_path: Path) -> None:
     store = Store(tmp_path, "app", "ns")
-    journal = Journal("app", "ns", "nft", OWN, Pending(new_id(), "apply", Owned(), OWN, deadline=deadline_in(60)))
+    journal = Journal(
+        "app", "ns", "nft", OWN, Pending(new_id(), "apply", Owned(), OWN, deadline=deadline_in(60))
+    )
     store.write(journal)
     assert store.read() == journal
     assert store.path == tmp_path / "app@ns" / "journal.json"
@@ -94,7 +106,10 @@ def test_confirming(tmp_path: Path) -> None:
 
 
 def test_both_holds_everything_once() -> None:
-    other = Owned((OwnedTable(4, "nat", (OwnedChain("RF-Y"),), (Placed("OUTPUT", "-A OUTPUT -j RF-X"),)),), links=(Link("br-x"),))
+    other = Owned(
+        (OwnedTable(4, "nat", (OwnedChain("RF-Y"),), (Placed("OUTPUT", "-A OUTPUT -j RF-X"),)),),
+        links=(Link("br-x"),),
+    )
     found = both(OWN, other)
     assert [chain.name for chain in found.table(4, "nat").chains] == ["RF-X", "RF-Y"]
     assert len(found.table(4, "nat").placed) == 1

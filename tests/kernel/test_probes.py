@@ -41,13 +41,21 @@ def test_a_disagreement_undoes_everything(tmp_path: Path) -> None:
         def spoiled(step: str) -> None:
             if step == "verify":  # rules of nft's own, which the model does not walk
                 chain = "{ type filter hook input priority 0; policy drop; }"
-                host.shell(f"ip netns exec {host.inner} sh -c \"nft add table inet x; nft 'add chain inet x in {chain}'\"")
+                host.shell(
+                    f"ip netns exec {host.inner} sh -c \"nft add table inet x; nft 'add chain inet x in {chain}'\""
+                )
 
         def run() -> None:
             session = host.session()
             declaration: Declaration = session.declaration(text, "app.yaml")
             with session.store.locked():
-                apply(session.store, session.plan(declaration), session.backend(), hook=spoiled, proof=proof(declaration))
+                apply(
+                    session.store,
+                    session.plan(declaration),
+                    session.backend(),
+                    hook=spoiled,
+                    proof=proof(declaration),
+                )
 
         with pytest.raises(ApplyFailedError, match="packets go another way"):
             within(host.name, run)

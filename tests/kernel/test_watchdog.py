@@ -73,7 +73,7 @@ def test_the_terminal_is_closed(tmp_path: Path) -> None:
         before = host.state()
         child, terminal = pty.fork()
         if child == 0:
-            os.execv(sys.executable, command(host, "apply", file, "--yes", "--confirm", "5s"))  # noqa: S606
+            os.execv(sys.executable, command(host, "apply", file, "--yes", "--confirm", "5s"))
         wait_for_pending(host)
         os.close(terminal)  # the kernel sends HUP to the session
         os.waitpid(child, 0)
@@ -93,7 +93,11 @@ def wait_for_pending(host: AppliedHost) -> None:
 def test_who_applies_is_killed(tmp_path: Path, delay: float) -> None:
     with host_and_file("nft", tmp_path) as (host, file):
         before = host.state()
-        running = subprocess.Popen(command(host, "apply", file, "--yes", "--confirm", "6s"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        running = subprocess.Popen(
+            command(host, "apply", file, "--yes", "--confirm", "6s"),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         wait_for_pending(host)
         time.sleep(delay + 0.1)  # the watchdog is armed right after
         running.send_signal(signal.SIGKILL)
@@ -110,7 +114,12 @@ def test_the_watchdog_is_killed_too_and_the_unit_at_boot_completes_it(tmp_path: 
             os.kill(watchdog, signal.SIGKILL)
         time.sleep(3.2)
         assert host.state() != before
-        done = subprocess.run((*RULEFLOW, "rollback", "--expired", "--state", str(host.directory)), capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            (*RULEFLOW, "rollback", "--expired", "--state", str(host.directory)),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         assert done.stdout == f"app@{host.name}: rolled back\n"
         assert host.state() == before
 
