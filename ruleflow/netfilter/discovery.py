@@ -28,10 +28,13 @@ def is_known(host: Host, address: int, interface: str) -> bool:
 def solicitation(host: Host, interface: str, about: int, sender: int | None) -> Packet | None:
     """The question that ``host`` sends by ``interface``; None where it has no address there to ask with.
 
-    Its source is that of the packet waiting, where it is the interface's own, or else the link-local address.
+    Its source is that of the packet waiting, where it is the interface's own, or else the link-local address. An
+    address that is tentative when the host is read has no local route yet and will have one within a second: the
+    answer to it cannot be judged.
     """
     link = host.interface(interface)
-    own = {one.address: one.scope for one in link.addresses if one.family == 6} if link else {}
+    usable = [one for one in link.addresses if one.family == 6 and "tentative" not in one.flags] if link else []
+    own = {one.address: one.scope for one in usable}
     source = sender if sender in own else next((one for one, scope in own.items() if scope == "link"), None)
     if source is None:
         return None
