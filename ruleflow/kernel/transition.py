@@ -221,9 +221,7 @@ VERBS = {"make": "add", "set": "change", "undo": "change"}
 
 def _change(step: Step, sight: Sight) -> Change:
     thing = step.thing
-    kind = {Link: "link", Address: "address", Route: "route", Netns: "namespace", Setting: "setting"}[
-        type(thing)
-    ]  # type: ignore[index]
+    kind = {"Netns": "namespace"}.get(type(thing).__name__, type(thing).__name__.lower())
     verb = VERBS.get(step.verb, step.verb)
     if isinstance(thing, Setting):
         now = sight.settings.get(thing.name) or links.setting(thing.name) or ""

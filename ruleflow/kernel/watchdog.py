@@ -16,7 +16,7 @@ import msgspec
 
 from ruleflow.errors import RuleflowError
 from ruleflow.kernel.backend import Backend
-from ruleflow.kernel.journal import BusyError, Journal, Store
+from ruleflow.kernel.journal import BusyError, Journal, Store, boot_id
 
 POLL = 0.2
 
@@ -110,21 +110,24 @@ def roll_back_expired(state: Path) -> Iterator[str]:
     Each in its own namespace; one that is gone with the machine's last boot took all of its state along.
     :raises RollbackFailedError: where going back fails.
     """
-    from ruleflow.kernel.apply import rollback
-    from ruleflow.kernel.links import netns_exists, within
-
     for path in sorted(state.glob("*/journal.json")):
         name, _, place = path.parent.name.partition("@")
         store = Store(state, name, place)
         if not expired(store):
             continue
-        journal = store.read()
-        netns = f"pid:{journal.namespace}" if journal.namespace.isdigit() else journal.namespace
         with store.locked(wait=True):
-            if netns and not netns_exists(netns):
-                store.write(msgspec.structs.replace(journal, pending=None, outcome="the namespace is gone"))
-            else:
-                within(
-                    netns, lambda: rollback(store, Backend(journal.backend), why="nobody confirmed in time")
-                )  # noqa: B023 - called at once
+            _roll_back(store, store.read())
         yield path.parent.name
+
+
+def _roll_back(store: Store, journal: Journal) -> None:
+    from ruleflow.kernel.apply import rollback
+    from ruleflow.kernel.links import netns_exists, within
+
+    netns = f"pid:{journal.namespace}" if journal.namespace.isdigit() else journal.namespace
+    deadline = journal.pending.deadline if journal.pending else None
+    rebooted = deadline is not None and deadline.boot != boot_id()
+    if netns and (rebooted or not netns_exists(netns)):
+        store.write(msgspec.structs.replace(journal, pending=None, outcome="the namespace is gone"))
+    else:
+        within(netns, lambda: rollback(store, Backend(journal.backend), why="nobody confirmed in time"))
