@@ -1,6 +1,6 @@
 """Real namespaces for a declaration: the host with its bridges, an outside neighbour, the endpoints, and questions asked there.
 
-Every place serves TCP and UDP on port 80 to 84 and 53, and answers with the address it saw.
+Every place but the host serves TCP and UDP on the ports 53 and 80 to 83, and answers with the address it saw.
 """
 
 import json
@@ -9,8 +9,9 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-from namespaces import namespaces, shell
+from namespaces import namespaces, record, shell
 
 from ruleflow.bridge.declaration import Declaration
 from ruleflow.bridge.generate import generate
@@ -47,11 +48,37 @@ while True:
 """
 
 CLIENT = """
-import json, socket, sys, threading
+import itertools, json, os, socket, struct, sys, threading, time
+idents = itertools.count(os.getpid() % 30000)
+def checksum(data):
+    total = sum(struct.unpack("!%dH" % (len(data) // 2), data))
+    return ~((total >> 16) + (total & 0xffff) + ((total >> 16) + (total & 0xffff) >> 16)) & 0xffff
+def ping(address, ident):
+    six = ":" in address
+    s = socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMPV6 if six else socket.IPPROTO_ICMP)
+    body = struct.pack("!HH8s", ident, 1, b"ruleflow")
+    head = struct.pack("!BBH", 128 if six else 8, 0, 0)
+    head = head[:2] + struct.pack("!H", 0 if six else checksum(head + body))
+    end = time.monotonic() + PATIENCE
+    try:
+        s.connect((address, 0))
+        s.send(head + body)
+        while (left := end - time.monotonic()) > 0:
+            s.settimeout(left)
+            data = s.recv(2000)[0 if six else 20:]
+            if data[0] == (129 if six else 0) and data[4:6] == body[:2]:
+                return "reached"
+    except (TimeoutError, socket.timeout):
+        pass
+    except OSError as error:
+        return f"error {error.errno}"
+    return "timeout"
 def ask(kind, address, port):
+    if kind == "icmp":
+        return ping(address, next(idents))
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     s = socket.socket(family, socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM)
-    s.settimeout(1.0)
+    s.settimeout(PATIENCE)
     try:
         s.connect((address, port))
         if kind == "udp":
@@ -77,17 +104,29 @@ print(json.dumps(answers))
 class Room:
     """The namespaces of one declaration, rules loaded, servers running."""
 
-    def __init__(self, names: dict[str, str]) -> None:
-        self.names = names
+    def __init__(self, names: dict[str, str], backend: str) -> None:
+        self.names, self.backend = names, backend
 
-    def ask(self, place: str, *questions: tuple[str, str, int]) -> list[str]:
+    def ask(self, place: str, *questions: tuple[str, str, int], patience: float = 1) -> list[str]:
         """What became of each (protocol, address, port) asked from ``place``: NAME PEER PORT, refused, timeout or error N."""
+        client = CLIENT.replace("PATIENCE", str(patience))
         done = subprocess.run(
-            ["ip", "netns", "exec", self.names[place], sys.executable, "-c", CLIENT, json.dumps(questions)],
+            ["ip", "netns", "exec", self.names[place], sys.executable, "-c", client, json.dumps(questions)],
             capture_output=True, text=True, check=True,
         )  # fmt: skip
         answers: list[str] = json.loads(done.stdout)
         return answers
+
+    def record(self, directory: Path) -> Path:
+        """Everything as `ruleflow snapshot` would write it."""
+        for place, name in self.names.items():
+            folder = directory if place == "host" else directory / "ns" / place
+            record(name, folder)
+            folder.joinpath("listen.txt").write_text(shell(name, "ss -H -ltnup", check=False))
+        for tool in ("iptables", "ip6tables"):
+            rules = shell(self.names["host"], f"{tool}-{self.backend}-save")
+            directory.joinpath(f"{tool}.save" if self.backend == "nft" else f"{tool}-legacy.save").write_text(rules)
+        return directory
 
 
 @contextmanager
@@ -102,7 +141,7 @@ def room(declaration: Declaration, *, backend: str = "nft", bridge_netfilter: bo
         _sysctls(declaration, names["host"], bridge_netfilter=bridge_netfilter)
         servers = [_serve(place, name) for place, name in names.items() if place != "host"]
         try:
-            yield Room(names)
+            yield Room(names, backend)
         finally:
             for server in servers:
                 server.kill()
