@@ -85,14 +85,19 @@ class ChangeClasses:
             tuple(dict.fromkeys(classes[n].after for n in numbers)), tuple(numbers), first.walk,
         )  # fmt: skip
 
-    def say(self, where: int, classes: tuple[Class, ...], numbers: list[int]) -> tuple[str, ...]:
-        """A set of packets out of some classes in words, as wide as what is said of the classes stays true."""
+    def say(
+        self, where: int, classes: tuple[Class, ...], numbers: list[int], but: int = NOTHING
+    ) -> tuple[str, ...]:
+        """A set of packets out of some classes in words, as wide as what is said of the classes stays true.
+
+        ``but``: packets that are not to be among them.
+        """
         may = self.diagrams.either(
             self.encoder.careless(), self._elsewhere(classes[numbers[0]], moved=any(self._moved[n] for n in numbers))
         )
         for number in numbers:
             may = self.diagrams.either(may, self._wider[number])
-        may = self.diagrams.either(where, may)
+        may = self.diagrams.either(where, self.diagrams.without(may, but))
         for level in sorted(self._passing(where)):
             where, may = self.diagrams.exists(where, level), self.diagrams.exists(may, level)
         return self.words(wide(self.diagrams, where, may, _SAID))

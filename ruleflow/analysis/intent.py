@@ -138,7 +138,7 @@ def _beyond(
         rest = classes.diagrams.without(classes.where[number], where) if right else classes.where[number]
         if rest == NOTHING:
             continue
-        said.append(f"{one.kind} {one.way}: {'; '.join(classes.say(rest, found, [number]))}")
+        said.append(f"{one.kind} {one.way}: {'; '.join(classes.say(rest, found, [number], where if right else NOTHING))}")
         if example is None:
             witness = Witness(classes.encoder, rest, "send" if one.way == "out" else "arrive")
             example = witness.walk(classes.source, one.way)

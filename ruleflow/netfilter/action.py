@@ -37,7 +37,7 @@ from ruleflow.ruleset.effect import (
 )
 from ruleflow.ruleset.fields import CONNMARK, CT_STATUS, STATES, STATUSES
 
-_BLOCKS = 4096
+_BLOCKS = 1 << 16
 """Into how many parts a NETMAP may cut the addresses before its result counts as unknown."""
 
 THIS_INTERFACE = "the address of the incoming interface"
