@@ -45,7 +45,7 @@ class Wording:
         tests = dict(box)
         head = " ".join(self._head(tests))
         tail = [*self._places(tests), *self._rest(tests)]
-        return ", ".join([head, *tail] if head else tail or ["everything"])
+        return ", ".join([head or "everything", *tail])
 
     def _head(self, tests: dict[int, tuple[Interval, ...]]) -> Iterator[str]:
         protocol = tests.get(PROTO)

@@ -61,9 +61,9 @@ class DiffText:
         if family.intent is not None:
             yield from self._intent(family)
         told = family.told if self.whole else _first(family)
+        shown = 3 if len(told) == 1 or self.whole else 1
         for change in told if not family.published or self.whole else ():
-            yield ""
-            yield from self._told(change)
+            yield from self._told(change, shown)
         rest = len(family.told) - len(told)
         if rest > 0 and not family.published:
             yield f"  and {rest} more kinds of change (--all shows them)"
@@ -76,12 +76,13 @@ class DiffText:
             return items
         return (*items[:_SHOWN], f"+ {len(items) - _SHOWN} more")
 
-    def _told(self, change: Told) -> Iterator[str]:
+    def _told(self, change: Told, shown: int) -> Iterator[str]:
         sign, colour = _SIGNS[change.kind]
         head = self.paper.paint(f"{sign} {WORDS.get(change.kind, change.kind)}", colour)
-        yield from self._hung(f"  {head}  ", f"{WAYS[change.way]}: {visible(change.words[0])}")
-        for words in change.words[1:]:
-            yield from self._hung("      ", visible(words))
+        boxes, more = _boxes(change.words, shown)
+        yield from self._hung(f"  {head}  ", f"{WAYS[change.way]}: {visible(boxes[0])}{more if len(boxes) == 1 else ''}")
+        for place, words in enumerate(boxes[1:], 2):
+            yield from self._hung("      ", f"{visible(words)}{more if place == len(boxes) else ''}")
         before, after = self._fate(change.before, self.changes.before), self._fate(change.after, self.changes.after)
         yield from self._hung("      ", f"was  {before}      now  {after}")
         if change.walk:
@@ -139,7 +140,15 @@ class DiffText:
             (kind, sum(1 for family in self.changes.families for one in family.told if one.kind == kind)) for kind in _PLURAL
         ]
         text = ", ".join(f"{number} {_PLURAL[kind]}" for kind, number in counted if number)
-        return f"{text}; {len(self.changes.classes)} classes of packets; {_edits(self.changes.edits)}"
+        return f"{text}; {len(self.changes.classes)} class{'es' if len(self.changes.classes) > 1 else ''} of packets; {_edits(self.changes.edits)}"
+
+
+def _boxes(words: tuple[str, ...], shown: int) -> tuple[tuple[str, ...], str]:
+    """The boxes to show, and how many more there are."""
+    left = int(words[-1].split()[1]) if words[-1].startswith("+ ") else 0
+    boxes = words[:-1] if left else words
+    left += max(0, len(boxes) - shown)
+    return boxes[:shown], f"; and {left} more such" if left else ""
 
 
 def _edits(edits: tuple[Edit, ...]) -> str:
