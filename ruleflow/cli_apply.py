@@ -1,6 +1,9 @@
 """The commands that put a declaration on a host: plan, apply, confirm, rollback, status, destroy. Added to `ruleflow.cli`."""
 
+import contextlib
+import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -256,15 +259,31 @@ def _carry_out(
         if step == "armed" and deadline is not None:
             arm(session.store, backend)
 
-    with _codes():
+    with _codes(), _steady():
         carry_out(session.store, prepared, backend, deadline=deadline, hook=hook, proof=proof)
     if form == "json":
-        _write_json(prepared.plan)
-    elif deadline is not None and not prepared.plan.empty:
+        _write_json(prepared.plan, outcome="done")
+    elif not prepared.plan.empty:
+        click.echo(f"{prepared.plan.name}: {'applied' if prepared.plan.action == 'apply' else 'taken away'}")
+    if deadline is not None and not prepared.plan.empty:
         click.echo(
             f"done; it is undone in {deadline.left:.0f} s unless you say: ruleflow confirm {prepared.plan.name}",
             err=True,
         )
+
+
+@contextlib.contextmanager
+def _steady() -> Iterator[None]:
+    """Within the block a closed terminal does not cut off the work, and TERM has it undone as Ctrl-C has."""
+    before = (
+        signal.signal(signal.SIGHUP, signal.SIG_IGN),
+        signal.signal(signal.SIGTERM, signal.default_int_handler),
+    )
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before[0])
+        signal.signal(signal.SIGTERM, before[1])
 
 
 class _codes:  # noqa: N801 - reads as a word in `with`

@@ -12,7 +12,8 @@ import msgspec
 from ruleflow.errors import RuleflowError
 from ruleflow.kernel.backend import Backend
 from ruleflow.kernel.journal import Deadline, Journal, JournalError, Pending, Store, new_id
-from ruleflow.kernel.owned import Owned, OwnedTable, both, standing
+from ruleflow.kernel.links import LinkRefusedError
+from ruleflow.kernel.owned import Owned, OwnedTable, both, standing, without
 from ruleflow.kernel.plan import Prepared
 from ruleflow.kernel.stale import forget
 from ruleflow.kernel.table_edit import table_edit
@@ -63,7 +64,7 @@ def apply(
     store.write(journal)
     try:
         hook("armed")
-        _forward(prepared, backend, hook)
+        _forward(store, prepared, backend, hook)
         if proof is not None:
             proof()
         hook("settle")
@@ -115,19 +116,33 @@ def _settle_without_steps(store: Store, journal: Journal, prepared: Prepared, ba
     return journal
 
 
-def _forward(prepared: Prepared, backend: Backend, hook: Hook) -> None:
+def _forward(store: Store, prepared: Prepared, backend: Backend, hook: Hook) -> None:
     back = prepared.plan.action == "destroy"
     for step in prepared.steps:
         hook(str(step))
         if isinstance(step.thing, OwnedTable):
             write_rules(backend, prepared.present, step.thing, planned=prepared.earlier, exact=back)
         else:
-            run_step(step)
+            _do(store, step)
     hook("verify")
     everything = both(prepared.present, prepared.target)
     left = _left(backend, everything, prepared.target, back=back)
     if left:
         raise WorldChangedError(f"after the last step this was not in place: {', '.join(map(str, left))}")
+
+
+def _do(store: Store, step: Step) -> None:
+    """One step that is not about rules; what somebody made since the plan is not ours, and must outlive the way back."""
+    try:
+        run_step(step)
+    except LinkRefusedError as error:
+        journal = store.read()
+        if error.exists and journal.pending is not None:
+            pending = msgspec.structs.replace(
+                journal.pending, wanted=without(journal.pending.wanted, step.thing)
+            )
+            store.write(msgspec.structs.replace(journal, pending=pending))
+        raise
 
 
 def write_rules(

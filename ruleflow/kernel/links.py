@@ -1,6 +1,7 @@
 """Links, addresses, routes and namespaces: read, made and taken away again over netlink (pyroute2), settings by /proc/sys."""
 
 import contextlib
+import errno
 import hashlib
 import os
 from collections.abc import Callable, Iterator
@@ -21,7 +22,12 @@ FAMILIES = {4: 2, 6: 10}
 
 
 class LinkRefusedError(RuleflowError):
-    """The kernel did not make, change or remove a link, address, route, namespace or setting; its words are in the message."""
+    """The kernel did not make, change or remove a link, address, route, namespace or setting; its words are in the message.
+
+    ``exists``: because there is one already, so it is not ours.
+    """
+
+    exists = False
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -321,6 +327,8 @@ def _told(what: str) -> Iterator[None]:
     try:
         yield
     except NetlinkError as error:
-        raise LinkRefusedError(f"cannot {what}: {os.strerror(error.code)}") from error
+        refused = LinkRefusedError(f"cannot {what}: {os.strerror(error.code)}")
+        refused.exists = error.code == errno.EEXIST
+        raise refused from error
     except OSError as error:
         raise LinkRefusedError(f"cannot {what}: {error.strerror or error}") from error

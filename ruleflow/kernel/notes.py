@@ -1,6 +1,7 @@
 """What a reader of a plan must know beside the changes: who decides before our rules, and what clashes with them."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -33,6 +34,7 @@ def foreign_notes(sight: Sight, present: Owned, target: Owned, backend: Backend)
         yield Note("other-backend", text)
     yield from (note for note in _native_chains() if target.tables)
     yield from _kept(sight, present, target)
+    yield from _advertised(sight, target)
 
 
 def _decide_first(live: SavedTable, ours: OwnedTable, target: OwnedTable) -> Iterator[Note]:
@@ -74,6 +76,25 @@ def _kept(sight: Sight, present: Owned, target: Owned) -> Iterator[Note]:
                 count = len(live[chain.name].rules)
                 text = f"{chain.name} holds {count} rules of yours: it stays; remove it by hand when you are done with it"
                 yield Note("kept", text, f"IPv{table.family} {table.table} {chain.name}")
+
+
+def _advertised(sight: Sight, target: Owned) -> Iterator[Note]:
+    """A host that forwards IPv6 does not listen to routers any more where accept_ra is 1 (ip-sysctl.rst)."""
+    if not any(one.name == "net.ipv6.conf.all.forwarding" and not sight.has(one) for one in target.settings):
+        return
+    listening_ = [
+        path.parent.name
+        for path in Path("/proc/sys/net/ipv6/conf").glob("*/accept_ra")
+        if path.read_text().strip() == "1"
+    ]
+    routed = {
+        route.link
+        for route in sight.seen[""].routes
+        if route.destination == "default" and ":" in route.gateway
+    }
+    for name in sorted(routed.intersection(listening_)):
+        text = f"with IPv6 forwarding {name} ignores router advertisements: its default route may end; set accept_ra=2 there to keep it"
+        yield Note("router-advertisement", text, name)
 
 
 def _native_chains() -> Iterator[Note]:

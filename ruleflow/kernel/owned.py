@@ -210,6 +210,17 @@ def both(one: Owned, other: Owned) -> Owned:
     )
 
 
+def without(owned: Owned, thing: object) -> Owned:
+    """The same, but one link, address, route or namespace is not among it."""
+    return msgspec.structs.replace(
+        owned,
+        netns=tuple(one for one in owned.netns if one != thing),
+        links=tuple(one for one in owned.links if one != thing),
+        addresses=tuple(one for one in owned.addresses if one != thing),
+        routes=tuple(one for one in owned.routes if one != thing),
+    )
+
+
 def _both_tables(one: OwnedTable, other: OwnedTable) -> OwnedTable:
     chains = tuple({chain.name: chain for chain in (*one.chains, *other.chains)}.values())
     counted = Counter((each.chain, each.text) for each in one.placed)

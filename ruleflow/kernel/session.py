@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from ruleflow.bridge.declaration import Declaration
+from ruleflow.bridge.needs import needs
 from ruleflow.bridge.read_declaration import read_declaration
 from ruleflow.errors import RuleflowError
 from ruleflow.kernel import links
@@ -94,6 +95,7 @@ class Session:
                 f"{journal.name} stands in {journal.backend} tables", help="destroy it there first"
             )
         refuse_foreign_owner(declaration, backend)
+        refuse_wrong_settings(declaration)
         want = wanted(declaration, backend)
         refuse_misprints(backend, want)
         prepared = plan_apply(journal.name, backend, journal.own, want, namespace=journal.namespace)
@@ -124,6 +126,19 @@ def refuse_foreign_owner(declaration: Declaration, backend: Backend) -> None:
                 f"the layout {declaration.layout} is {owner}'s, and {owner} is at work here (chain {chain})",
                 help="layout: native stands beside it",
             )
+
+
+def refuse_wrong_settings(declaration: Declaration) -> None:
+    """With ``sysctls: check`` the sysctls must be right already. Raises `PlanRefusedError` with those that are not."""
+    if declaration.apply.sysctls != "check":
+        return
+    wrong = [one for one in needs(declaration).sysctls if links.setting(one.name) not in (one.value, None)]
+    if wrong:
+        said = "; ".join(f"{one.name} must be {one.value}, {one.why}" for one in wrong)
+        raise PlanRefusedError(
+            f"sysctls are to be checked only, and are not as needed: {said}",
+            help="set them, or write sysctls: manage",
+        )
 
 
 def routes_here() -> Host:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from applied_host import AppliedHost, applied_host, changed, declared, in_process
 
-from ruleflow.kernel.apply import ApplyFailedError, Hook, rollback
+from ruleflow.kernel.apply import ApplyFailedError, Hook, apply, rollback
 from ruleflow.kernel.backend import Backend
 from ruleflow.kernel.journal import BusyError, JournalError
 from ruleflow.kernel.links import within
@@ -253,3 +253,78 @@ def test_a_foreign_layout_is_refused_beside_its_owner(tmp_path: Path) -> None:
         host.tables("-N DOCKER")
         with pytest.raises(PlanRefusedError, match="Docker is at work here"):
             host.apply("layout: docker-classic\n" + declared(host.inner))
+
+
+def test_a_link_somebody_made_meanwhile_is_theirs(tmp_path: Path) -> None:
+    with applied_host("nft", tmp_path) as host:
+
+        def meanwhile(step: str) -> None:
+            if step.startswith("make bridge"):
+                host.shell("ip link add rf-app type bridge")
+
+        with pytest.raises(ApplyFailedError, match="cannot make bridge rf-app: File exists"):
+            host.apply(declared(host.inner), meanwhile)
+        assert "rf-app" in host.shell("ip -br link")
+        assert "RF-" not in host.state()
+
+
+def test_settings_that_are_only_checked(tmp_path: Path) -> None:
+    with applied_host("nft", tmp_path) as host:
+        text = declared(host.inner) + "apply: {sysctls: check}\n"
+        with pytest.raises(PlanRefusedError, match="ip_forward must be 1"):
+            host.apply(text)
+        host.shell("sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1")
+        before = host.state()
+        host.apply(text)
+        host.destroy()
+        assert host.state() == before
+
+
+def test_a_setting_that_was_right_already_is_not_ours(tmp_path: Path) -> None:
+    with applied_host("nft", tmp_path) as host:
+        host.shell("sysctl -qw net.ipv4.ip_forward=1")
+        host.apply(declared(host.inner))
+        host.destroy()
+        assert host.shell("cat /proc/sys/net/ipv4/ip_forward") == "1\n"
+
+
+def test_udp_conversations_of_a_changed_port_are_forgotten(tmp_path: Path) -> None:
+    with applied_host("nft", tmp_path) as host:
+        host.shell("ip link set lo up")
+        within(host.name, lambda: (send(5353), send(5454)))
+        assert sorted(conversations(host)) == [5353, 5454]
+        host.apply(declared(host.inner, ports='"5353:53/udp"'))
+        assert conversations(host) == [5454]
+        within(host.name, lambda: send(5353))
+        assert sorted(conversations(host)) == [5353, 5454]
+        host.destroy()
+        assert conversations(host) == [5454]
+
+
+def send(port: int) -> None:
+    import socket
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.sendto(b"?", ("127.0.0.1", port))
+
+
+def conversations(host: AppliedHost) -> list[int]:
+    lines = host.shell("cat /proc/net/nf_conntrack | grep -w udp; true").splitlines()
+    return [int(line.split("dport=")[1].split()[0]) for line in lines if "ipv4" in line]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_lost_journal_is_replaced_by_our_marks(tmp_path: Path, backend: str) -> None:
+    with applied_host(backend, tmp_path) as host:
+        rules = rules_of(host)
+        host.apply(declared(host.inner))
+        host.session().store.path.unlink()
+        session = host.session()
+        with session.store.locked():
+            plan = within(host.name, lambda: session.plan_destroy(scan=True))
+            within(host.name, lambda: apply(session.store, plan, session.backend()))
+        assert rules_of(host) == rules
+
+
+def rules_of(host: AppliedHost) -> list[str]:
+    return [line for line in host.state().splitlines() if line.startswith("-A") or " -" in line[:40]]
