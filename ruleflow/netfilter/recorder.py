@@ -91,12 +91,23 @@ def _words(name: str, asked: list[tuple[In, bool]], state: "State") -> str:
         return _range_words(name, asked, state, value)
     if name in ("in_interface", "out_interface"):
         return _name_words(asked)
+    if name == "fragment":
+        return "" if not state.fragment else "later fragments"
+    if name == "state":
+        return _STATES.get(state.state or 0, "")
     told = {}
     for condition, holds in asked:
         told[condition.text if holds else f"not: {condition.text}"] = holds
     if any(told.values()):
         return ", ".join(text for text, holds in told.items() if holds)
     return ", ".join(told)
+
+
+_STATES = {
+    1: "that fit no connection", 2: "new connection", 4: "known connection", 8: "related to a connection",
+    16: "not tracked",
+}  # fmt: skip
+"""Connection states in words, by their bits."""
 
 
 def _range_words(name: str, asked: list[tuple[In, bool]], state: "State", value: int | None) -> str:

@@ -25,8 +25,8 @@ from ruleflow.ruleset.fields import STATES
 from ruleflow.ruleset.ir import Rule, RuleRef, Ruleset
 from ruleflow.views.text import Paper
 
-_LEFT, _ANSWER, _THEN = 52, 9, 26
-"""Columns: the rule, the answer, what follows."""
+_LEFT, _ANSWER, _THEN = (52, 84), 9, 28
+"""Columns: the rule (at least and at most), the answer, what follows."""
 _STYLES = {"ACCEPT": "green", "DROP": "red", "REJECT": "magenta", "QUEUE": "yellow", "UNKNOWN": "yellow"}
 
 
@@ -68,6 +68,8 @@ class _Page:
     def __init__(self, walk: Walk, rules: Ruleset | None, paper: Paper, detail: str) -> None:
         self.walk, self.rules, self.paper, self.detail = walk, rules, paper, detail
         self.section = ("", "")
+        shown = [step for step in walk.steps if isinstance(step, RuleStep) and (detail == "full" or step.answer != "no")]
+        self.left = min(max([_LEFT[0], *(len(self._said(step)) + 2 for step in shown)]), _LEFT[1])
 
     def lines(self) -> Iterator[str]:
         yield f"packet    {visible(words(self.walk.packet))}"
@@ -110,26 +112,24 @@ class _Page:
             return
         if step.event == "empty" and step.depth == 0:
             verdict = (step.verdict or "").lower()
-            yield f"{title:{_LEFT}}{'no rules':{_ANSWER}}{verdict} (policy)"
+            yield f"{title:{self.left}}{'no rules':{_ANSWER}} {verdict} (policy)"
         elif step.event == "policy":
             yield from self._heading(step.hook, step.table)
             verdict = self.paper.paint((step.verdict or "").lower(), _STYLES.get(step.verdict or ""))
-            yield f"  {'-':{_LEFT + _ANSWER - 2}}{verdict} (policy)"
+            yield f"  {'-':{self.left + _ANSWER - 2}}{verdict} (policy)"
 
     def _rule(self, step: RuleStep) -> Iterator[str]:
         if step.answer == "no" and self.detail != "full":
             return
         indent = "  " + "    " * step.depth
-        rule = self._find(step.ref)
-        said = visible(who(rule)[0]) if rule is not None else str(step.ref)
-        left = f"{indent}{step.ref.index}  {said}"
+        left = self._said(step)
         line = f"line {step.ref.line}" if step.ref.line is not None else ""
         if step.answer == "no":
-            yield _columns(left, "no: " + self._why_not(step), line, _ANSWER + _THEN)
+            yield self._columns(left, "no: " + self._why_not(step), line, _ANSWER + _THEN)
             return
         answer = "match" if step.answer == "match" else "unknown"
         then = self._then(step)
-        yield _columns(left, f"{answer:{_ANSWER}}{then}", line, _ANSWER + _THEN + len(then) - len(_plain(then)))
+        yield self._columns(left, f"{answer:{_ANSWER}}{then}", line, _ANSWER + _THEN + len(then) - len(_plain(then)))
         if step.answer == "unknown":
             taken = "taken as a match" if step.taken else "taken as no match"
             taken = "either way the next rule is asked" if step.taken is None else taken
@@ -140,6 +140,12 @@ class _Page:
             yield f"{indent}     {visible(note)}"
         if step.chain is not None and step.then in ("jump", "goto"):
             yield f"{indent}  {step.ref.table} {visible(step.chain)}"
+
+    def _said(self, step: RuleStep) -> str:
+        """The rule in words, where it stands in its chain."""
+        rule = self._find(step.ref)
+        said = visible(who(rule)[0]) if rule is not None else str(step.ref)
+        return f"  {'    ' * step.depth}{step.ref.index}  {said}"
 
     def _then(self, step: RuleStep) -> str:
         if step.then in ("jump", "goto"):
@@ -160,6 +166,11 @@ class _Page:
 
     def _why_not(self, step: RuleStep) -> str:
         return visible(why_not(step.condition, step.actual, self.walk.packet.family, step.why))
+
+    def _columns(self, left: str, middle: str, line: str, width: int) -> str:
+        """Three columns; what is too long for its own pushes the next one on."""
+        left = f"{left:{self.left}}" if len(left) < self.left else f"{left}  "
+        return f"{left}{middle:{width}} {line}".rstrip()
 
     # -- the end --------------------------------------------------------------------------------------------
 
@@ -187,12 +198,6 @@ class _Page:
             yield f"          if {visible(conditions)}"
         if not self.walk.complete:
             yield "  and more ways than were followed"
-
-
-def _columns(left: str, middle: str, line: str, width: int) -> str:
-    """Three columns; what is too long for its own pushes the next one on."""
-    left = f"{left:{_LEFT}}" if len(left) < _LEFT else f"{left}  "
-    return f"{left}{middle:{width}} {line}".rstrip()
 
 
 def _plain(text: str) -> str:
@@ -228,11 +233,12 @@ def because(end: Outcome) -> str:
 def _same(walk: Walk) -> str:
     """The class of packets in words: field and what is left of it."""
     names = {
-        "in_interface": "in", "out_interface": "out", "protocol": "", "source": "from", "destination": "to",
-        "source_port": "from port", "destination_port": "to port",
+        "protocol": "", "source": "from", "destination": "to", "source_port": "from port",
+        "destination_port": "to port", "in_interface": "in", "out_interface": "out",
     }  # fmt: skip
-    parts = [f"{names.get(name, '')} {text}".strip() for name, text in walk.same_for]
-    return ", ".join(parts)
+    order = [*names, "state"]
+    told = sorted(walk.same_for, key=lambda one: order.index(one[0]) if one[0] in order else len(order))
+    return ", ".join(f"{names.get(name, '')} {text}".strip() for name, text in told)
 
 
 def why_not(condition: Condition | None, actual: object, family: int, text: str) -> str:
