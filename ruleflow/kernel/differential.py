@@ -79,7 +79,7 @@ class Trial:
     """One rule set, tried with conversations that react to what became of their packets."""
 
     def __init__(self, lab: Lab, host: Host, task: Task) -> None:
-        self.task, self.random = task, Random(f"{task.seed}:{task.number}")
+        self.task, self.random = task, Random(f"{task.seed}:{task.number}")  # noqa: S311 - to be repeated, not to be secret
         self.talks = conversations(self.random, task.family, CONVERSATIONS)
         rules = random_rules(self.random, task.family, [talk.first for talk in self.talks])
         self.pairing = Pairing(lab, host, task.family, rules)
