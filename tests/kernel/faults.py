@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from ruleflow.netfilter import apply, chains, machine, tracking, translate, walker
+from ruleflow.netfilter import apply, chains, machine, places, tracking, translate, walker
 from ruleflow.netfilter.conntrack import NEW
 from ruleflow.netfilter.machine import Machine
 from ruleflow.netfilter.path import HOOKS, LEGACY_HOOKS
@@ -103,7 +103,7 @@ def first_rule_of_user_chains_comes_last(patch: Patch) -> None:
 
 
 def filter_sees_the_new_interface(patch: Patch) -> None:
-    real = walker.reroute
+    real = places.reroute
 
     def reroute(one: walker.Walker) -> bool:
         found = real(one)
@@ -124,7 +124,7 @@ def nat_is_asked_for_each_packet(patch: Patch) -> None:
 
 
 def replies_stay_translated(patch: Patch) -> None:
-    real = walker.untranslate
+    real = translate.untranslate
     patch.setattr(walker, "untranslate", lambda state, hook: () if state.direction else real(state, hook))
 
 
@@ -160,7 +160,7 @@ def notrack_does_nothing(patch: Patch) -> None:
 
 
 def masquerade_takes_the_incoming_interface(patch: Patch) -> None:
-    real = walker.rewrite
+    real = translate.rewrite
     patch.setattr(walker, "rewrite", lambda state, hook, what, hop, out: real(state, hook, what, hop, state.arrived or out))
 
 
