@@ -177,7 +177,7 @@ class _Talk:
             return self._relayed(host, first, there, relay)
         return self._answered(host, first, there)
 
-    def _unsent(self, because: str, error: str, needed: Fix) -> Connection:
+    def _unsent(self, because: str, error: str, needed: Fix | None = None) -> Connection:
         """The program's own call fails. A ping that may not be sent for another reason just hears nothing."""
         silent = self.protocol == "icmp" and error not in ("ENETUNREACH", "EHOSTUNREACH")
         return self._told("no-answer" if silent else "unreachable", because, fix=needed)
@@ -211,10 +211,16 @@ class _Talk:
             return self._told("unknown", f"at {there.host} it depends on: {forks}")
         because = f"at {there.host}: {outcome.sentence}"
         if outcome.error and there.host == host.name and len(there.legs) == 1 and outcome.answer is None:
-            return self._told("unreachable", because)
+            return self._not_sent(because, outcome.error)
         if outcome.answer is not None:
             return self._refused_on_the_way(there, because)
         return self._told("no-answer", because, fix=remedy.for_journey(there))
+
+    def _not_sent(self, because: str, error: str) -> Connection:
+        """After OUTPUT changed it there was no way: tcp's own sending goes wrong silently (tcp_connect), the call of others fails."""
+        if self.protocol == "tcp":
+            return self._told("no-answer", because)
+        return self._unsent(because, error)
 
     def _refused_on_the_way(self, there: Journey, because: str) -> Connection:
         """A host on the way told the sender; that message must find its way, too."""
@@ -235,16 +241,17 @@ class _Talk:
         seen = there.outcome.packet
         host = there.host
         if kind == "tcp-reset":
-            back = self._send(host, _turned(seen, RST | ACK))
-            return back.arrived
+            back = self._send_message(host, _turned(seen, RST | ACK), None, there)
+            return back.arrived and _answers(there.legs[0].walk.packet, back.outcome.packet)
         message = icmp_message(kind, seen, self.world.host(host))
         back = self._send_message(host, message, seen, there)
         return back.arrived
 
-    def _send_message(self, host: str, message: Packet, seen: Packet, there: Journey) -> Journey:
+    def _send_message(self, host: str, message: Packet, seen: Packet | None, there: Journey) -> Journey:
+        """It belongs to the connection of the packet it is about (nf_ct_attach); a reset's source need not be the host's own."""
         connection = there.outcome.connection
         attached = None
-        if connection is not None:
+        if connection is not None or seen is None:
             attached = connection, RELATED, 1 - there.outcome.direction
         found = self.travel.send(host, message, quoted=seen, attached=attached)
         self.legs += found.legs

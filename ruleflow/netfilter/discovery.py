@@ -19,9 +19,9 @@ def is_discovery(packet: Packet) -> bool:
     return packet.protocol == 58 and packet.icmp_type in (SOLICITATION, ADVERTISEMENT)
 
 
-def is_known(host: Host, address: int, interface: str) -> bool:
+def is_known(host: Host, address: int, interface: str, family: int = 6) -> bool:
     """Whether the host need not ask: an entry that may be old is used while it is confirmed (RFC 4861 §7.3.3)."""
-    entry = host.neighbour(address, 6, interface)
+    entry = host.neighbour(address, family, interface)
     return entry is not None and entry.mac is not None and UNUSABLE.isdisjoint(entry.state)
 
 

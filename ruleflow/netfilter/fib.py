@@ -262,17 +262,17 @@ def _four(host: Host, flow: Flow, routes: Lengths) -> Found | None:
                 continue
             if route.kind in ROUTE_ERRORS[4]:
                 return Found(route=route, error=ROUTE_ERRORS[4][route.kind])
-            hops = tuple(hop for hop in route.nexthops if _usable(host, flow, hop))
+            hops = tuple(hop for hop in route.nexthops if _usable(host, flow, route, hop))
             if hops:
                 return Found(route=route, hops=hops[:1] if flow.oif else hops)
     return None
 
 
-def _usable(host: Host, flow: Flow, hop: Nexthop) -> bool:
-    """fib_lookup_good_nhc (net/ipv4/fib_trie.c)."""
+def _usable(host: Host, flow: Flow, route: Route, hop: Nexthop) -> bool:
+    """fib_lookup_good_nhc (net/ipv4/fib_trie.c); an address outlives its interface's going down (fib_sync_down_dev)."""
     if flow.oif is not None and hop.interface != flow.oif:
         return False
-    return _alive(host, flow.family, hop)
+    return (route.kind == "local" and "dead" not in hop.flags) or _alive(host, 4, hop)
 
 
 def _alive(host: Host, family: int, hop: Nexthop) -> bool:

@@ -71,7 +71,7 @@ class Travel:
 
     def send(
         self, host: str, packet: Packet, *, quoted: Packet | None = None,
-        attached: tuple[Connection, int, int] | None = None, end: End | None = None,
+        attached: tuple[Connection | None, int, int] | None = None, end: End | None = None,
     ) -> Journey:  # fmt: skip
         """Follow a packet that ``host`` sends; ``quoted`` is what it is about, if it is an ICMP error.
 
@@ -157,9 +157,17 @@ class Travel:
             link = self.world.host(end[0]).interface(end[1])
             if link and any(one.address == address and one.family == family for one in link.addresses):
                 return end
-        if family == 4:  # a Linux host answers ARP for every address it has (arp_ignore 0)
-            return next((end for end in ends if self.world.host(end[0]).owns(address, 4)), None)
-        return None
+        answers = (end for end in ends if family == 4 and self.world.host(end[0]).owns(address, 4))  # arp_ignore 0
+        return next(answers, None) or self._remembered(host, out, address, family, ends)
+
+    def _remembered(self, host: str, out: str, address: int, family: int, ends: tuple[End, ...]) -> End | None:
+        """Who had an address that nobody has any more: an entry of the neighbour table is used all the same."""
+        at = self.world.host(host)
+        if not is_known(at, address, out, family):
+            return None
+        entry = at.neighbour(address, family, out)
+        links = ((end, self.world.host(end[0]).interface(end[1])) for end in ends)
+        return next((end for end, link in links if entry and link and link.mac == entry.mac), None)
 
     def _port(self, host: str, out: str, target: End) -> str:
         """The interface itself, or where it is a bridge, the port behind which the target is."""

@@ -107,6 +107,32 @@ def test_a_refusing_rule_is_heard_by_tcp_and_by_udp_in_their_ways() -> None:
     assert "DOCKER-USER 1" in ping.because
 
 
+@pytest.mark.parametrize(("from_", "to", "chain"), [("test", "198.51.100.7", "DOCKER-USER"), ("host", "172.17.0.3", "OUTPUT")])
+def test_a_reset_comes_from_the_address_that_was_asked(from_: str, to: str, chain: str) -> None:
+    """Its source is not the host's own: ip_route_me_harder lets such a packet out (tried beside a real Docker)."""
+    text = WORLD.main.dumps[0].text.replace("-A FORWARD -j DOCKER-USER\n", f"-A FORWARD -j DOCKER-USER\n-A {chain} {RESET}\n")
+    world = changed(dumps=(RulesText(4, "nf_tables", text),))
+    assert connect(world, from_, to, 80).result == "refused"
+
+
+RESET = "-p tcp -m tcp --dport 80 -j REJECT --reject-with tcp-reset"
+
+
+def test_an_address_outlives_its_interface() -> None:
+    """A local route is not dead when the interface goes down (fib_sync_down_dev; tried)."""
+    down = tuple(
+        msgspec.structs.replace(link, flags=("BROADCAST",), state="DOWN") if link.name == "docker0" else link
+        for link in WORLD.main.interfaces
+    )
+    routes = tuple(one for one in WORLD.main.routes or () if one.nexthops[0].interface != "docker0" or one.kind == "local")
+    assert connect(changed(interfaces=down, routes=routes), "host", "172.17.0.1", 8080).result == "refused"
+
+
+def test_tcp_is_not_told_that_no_way_leads_on_after_dnat() -> None:
+    world = with_setting("net.ipv4.conf.docker0.route_localnet", "0")
+    assert connect(world, "host", "127.0.0.1", 80).result == "no-answer"
+
+
 def test_without_forwarding_nothing_passes() -> None:
     world = with_setting("net.ipv4.conf.docker0.forwarding", "0")
     found = connect(world, "test", "198.51.100.7", 80)
