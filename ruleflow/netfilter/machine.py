@@ -31,7 +31,7 @@ class Machine:
         self, host: Host, rulesets: tuple[Ruleset, ...], family: int, assumed: tuple[str, ...] | None = None, *,
         legacy: bool = False,
     ) -> None:  # fmt: skip
-        self.hooks = LEGACY_HOOKS if legacy else HOOKS
+        self.legacy, self.hooks = legacy, LEGACY_HOOKS if legacy else HOOKS
         self.host, self.family, self.rulesets = host, family, rulesets
         self.assumed, self.inferred = assumed or (), assumed is not None
         self.tables: dict[str, list[Program]] = {}
