@@ -57,7 +57,7 @@ class Pairing:
         found = walk(self.machine, packet, around)
         if any(outcome.ranges for outcome in found.outcomes):
             found = walk(self.machine, packet, msgspec.structs.replace(around, chosen=chosen(seen)))
-        said = compare(found, seen, path=self.lab.trace and self.lab.backend == "nft")
+        said = compare(found, seen, path=self.lab.trace)
         if said.outcome is None:
             return Pair(seen, found, said.differs)
         self._remember(said.outcome, seen)
