@@ -125,3 +125,18 @@ layout: docker-classic
     ]
     assert "-A POSTROUTING -p sctp -m sctp --sport 3868 -j CHECKSUM --checksum-fill" in rules
     assert "-A POSTROUTING -s 172.18.0.0/16 ! -o br-1 -j SNAT --to-source 192.0.2.10" in rules
+
+
+def test_ports_are_published_as_their_containers_start_whatever_network_they_are_on() -> None:
+    """Seen beside a real 20.10: the rules of a container on a later network come first where it was started first."""
+    text = """
+networks:
+  bridge: {}
+  app: {bridge: br-app, ipam: {config: [{subnet: 172.18.0.0/16}]}}
+endpoints:
+  first: {network: app, ports: ["8080:80"]}
+  second: {network: bridge, ports: ["80:80"]}
+layout: docker-classic
+"""
+    ports = re.findall(r"-A DOCKER .* --dport (\d+) -j DNAT", str(generate(read_declaration(text))))
+    assert ports == ["8080", "80"]

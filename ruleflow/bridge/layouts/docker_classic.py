@@ -20,12 +20,12 @@ def generate(declaration: Declaration, family: int) -> Ruleset:
         create_network(writing, network, declaration)
         if family == 4:
             ask_the_operator_first(writing)
-    for network in declaration.networks:
+    for endpoint in declaration.endpoints:  # as they are started, whichever network each is on
+        network = declaration.network(endpoint.network)
         if network.internal or network.subnet(family) is None:
             continue
-        for endpoint in declaration.on(network):
-            for port in classic_bindings(endpoint, network, family):
-                publish(writing, network, endpoint, port, declaration)
+        for port in classic_bindings(endpoint, network, family):
+            publish(writing, network, endpoint, port, declaration)
     return writing.ruleset()
 
 
