@@ -229,7 +229,8 @@ def walk(dump: str, words: tuple[str, ...], **how: Any) -> None:
         subject = subject_of(dump, lambda: read_dump(dump, **reading_options), family, how)
     walks = [_one_walk(subject, packet, around(how["assume"]), how["both"]) for packet in packets]
     _print_walks(walks, subject, how)
-    if how["verify"] and not all([_verified(subject, packet, around(how["assume"])) for packet in packets]):
+    told = [_verified(subject, packet, around(how["assume"])) for packet in packets if how["verify"]]
+    if not all(told):
         sys.exit(FOUND)
     verdicts = {each.verdict for each in walks}
     if how["expect"] and verdicts != {how["expect"].upper()}:
@@ -277,12 +278,12 @@ def _print_walks(walks: "list[Walk]", subject: "Machine", how: dict[str, Any]) -
 
 def _write_json(values: list[Any]) -> None:
     """One value, or one a line where there are several."""
-    import json
+    import msgspec
 
     if len(values) == 1:
-        write(json.dumps(values[0], indent=2) + "\n")
+        write(msgspec.json.format(msgspec.json.encode(values[0]), indent=2).decode() + "\n")
     else:
-        write("".join(json.dumps(value) + "\n" for value in values))
+        write("".join(msgspec.json.encode(value).decode() + "\n" for value in values))
 
 
 @cli.command()
@@ -615,6 +616,19 @@ def report(dump: str | None, output: str | None, no_fold: bool, **how: Any) -> N
 
     subject = _subject(dump, how)
     _put(output or _out(subject.source, "report.html"), page(gathered(subject, fold=not no_fold)))
+
+
+@cli.command()
+@click.argument("name", type=click.Choice(["walk", "connect", "explain"]))
+def schema(name: str) -> None:
+    """Print the JSON Schema of what a command prints with --format json."""
+    import msgspec
+
+    from ruleflow.analysis.explanation import Explanation
+    from ruleflow.views.walk_json import SCHEMAS
+
+    found = msgspec.json.schema((SCHEMAS | {"explain": Explanation})[name])
+    write(msgspec.json.format(msgspec.json.encode(found), indent=2).decode() + "\n")
 
 
 @cli.command()

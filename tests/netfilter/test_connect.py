@@ -161,10 +161,10 @@ def test_the_matrix_has_everybody() -> None:
 def test_the_answer_in_a_line_and_in_json() -> None:
     found = connect(WORLD, "web", "192.0.2.10", 80)
     assert answer_line(found, Paper()) == "web to 192.0.2.10:80 tcp   reached web, which sees 172.17.0.1"
-    value = connection_value(found)
+    value = msgspec.json.decode(msgspec.json.encode(connection_value(found)))
     assert value["schema"] == "ruleflow.connect/1"
     assert [leg["host"] for leg in value["walks"]][:3] == ["web", "host", "web"]
-    assert msgspec.json.decode(msgspec.json.encode(value))["sees"] == "172.17.0.1"
+    assert value["sees"] == "172.17.0.1"
 
 
 def test_hosts_without_sockets_known_are_not_guessed_about() -> None:
