@@ -181,6 +181,19 @@ def paper_for(color: str) -> tuple[int | None, bool]:
     return width, forced or (terminal and os.environ.get("TERM") != "dumb")
 
 
+class Mark(click.ParamType):
+    """A number in any base that iptables takes for a mark."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """``0x1`` or ``1``."""
+        try:
+            return int(value, 0)
+        except (TypeError, ValueError):
+            self.fail(f"{value!r} is no number", param, ctx)
+
+
 def facts_of_host(command: Any) -> Any:
     """The options that tell of the host what a dump alone does not."""
     for add in (
@@ -200,6 +213,8 @@ def facts_of_host(command: Any) -> Any:
 @reading
 @facts_of_host
 @click.option("--ct", metavar="STATE[,reply]", help="The connection's state: new, established, related, invalid, untracked.")
+@click.option("--uid", type=int, help="The user whose process sends it.")
+@click.option("--mark", type=Mark(), help="The mark it carries.")
 @click.option("--from-log", metavar="LINE", help="The packet of a line that LOG or TRACE wrote (- reads it).")
 @click.option("--pcap", metavar="FILE", help="Each distinct flow of a capture.")
 @click.option("--both", is_flag=True, help="Walk the reply, too.")
@@ -221,7 +236,8 @@ def walk(dump: str, words: tuple[str, ...], **how: Any) -> None:
     from ruleflow.netfilter.walk_input import around, packets_of, subject_of
 
     reading_options = {key: how[key] for key in ("family", "strict", "lenient")}
-    packets = packets_of(words, how["from_log"], how["pcap"], how["ct"], routes=how["routes"])
+    facts = {"uid": how["uid"], "mark": how["mark"]}
+    packets = packets_of(words, how["from_log"], how["pcap"], how["ct"], routes=how["routes"], facts=facts)
     family = packets[0].family
     if dump == "live:":
         subject = Machine.of(_world(dump).main, family)

@@ -59,7 +59,7 @@ def subject_of(name: str, document: "Callable[[], Document]", family: int, given
         return Machine(_with_sets(read_description(Path(given["host_file"])), sets), rulesets, family)
     routes = tuple(_route(text) for text in given["routes"] if text != "-")
     made = Machine.inferred_from(rulesets[0], local=tuple(given["local"]), routes=routes)
-    if sets:
+    if sets or len(rulesets) > 1:
         made = Machine(_with_sets(made.host, sets), rulesets, family, made.assumed)
     return made
 
@@ -95,11 +95,12 @@ def _set(text: str) -> IpSet:
 
 
 def packets_of(
-    words: tuple[str, ...], log: str | None, capture: str | None, state: str | None, *, routes: tuple[str, ...] = ()
-) -> list[Packet]:
+    words: tuple[str, ...], log: str | None, capture: str | None, state: str | None, *, routes: tuple[str, ...] = (),
+    facts: dict[str, int | None] | None = None,
+) -> list[Packet]:  # fmt: skip
     """The packets to walk: in words, from a log line, from ``ip route get`` (``--route -``) or a capture.
 
-    Raises `ReadError` where there is none, or what is there is no packet.
+    ``facts`` are given beside them (``--uid``, ``--mark``). Raises `ReadError` where there is none, or what is there is no packet.
     """
     if capture is not None:
         from ruleflow.netfilter.capture_file import read_capture
@@ -117,7 +118,8 @@ def packets_of(
         found = [Packet.parse(" ".join(words))]
     if not found:
         raise ReadError("there is no packet in it", help="say one like: tcp 203.0.113.9:40000 192.0.2.1:8080 in eth0")
-    return [_in_state(packet, state) for packet in found]
+    told = {name: value for name, value in (facts or {}).items() if value is not None}
+    return [_in_state(packet.with_(**told) if told else packet, state) for packet in found]
 
 
 def _in_state(packet: Packet, text: str | None) -> Packet:
