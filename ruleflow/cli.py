@@ -181,17 +181,12 @@ def paper_for(color: str) -> tuple[int | None, bool]:
     return width, forced or (terminal and os.environ.get("TERM") != "dumb")
 
 
-class Mark(click.ParamType):
-    """A number in any base that iptables takes for a mark."""
-
-    name = "number"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """``0x1`` or ``1``."""
-        try:
-            return int(value, 0)
-        except (TypeError, ValueError):
-            self.fail(f"{value!r} is no number", param, ctx)
+def number(_context: click.Context, option: click.Parameter, value: str | None) -> int | None:
+    """A number in any base that iptables takes for a mark (``0x1``)."""
+    try:
+        return None if value is None else int(value, 0)
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is no number", param=option) from None
 
 
 def facts_of_host(command: Any) -> Any:
@@ -214,7 +209,7 @@ def facts_of_host(command: Any) -> Any:
 @facts_of_host
 @click.option("--ct", metavar="STATE[,reply]", help="The connection's state: new, established, related, invalid, untracked.")
 @click.option("--uid", type=int, help="The user whose process sends it.")
-@click.option("--mark", type=Mark(), help="The mark it carries.")
+@click.option("--mark", callback=number, metavar="NUMBER", help="The mark it carries.")
 @click.option("--from-log", metavar="LINE", help="The packet of a line that LOG or TRACE wrote (- reads it).")
 @click.option("--pcap", metavar="FILE", help="Each distinct flow of a capture.")
 @click.option("--both", is_flag=True, help="Walk the reply, too.")
