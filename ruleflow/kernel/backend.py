@@ -8,6 +8,7 @@ that filters beside the first. With the extra ``[legacy]`` it reads, on a legacy
 import contextlib
 import fcntl
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,12 +60,18 @@ class Backend(msgspec.Struct, frozen=True):
         return read(self.save(family, table), family)
 
     def tables(self, family: int) -> Saved:
-        """All tables of one family as they stand now."""
+        """All tables of one family as they stand now, those that the save tool cannot read left out."""
         return saved(self.save(family))
 
     def table(self, family: int, name: str) -> SavedTable:
-        """One table as it stands now; an empty one where there is none."""
-        return saved(self.save(family, name)).get(name, SavedTable(name))
+        """One table as it stands now; an empty one where there is none.
+
+        :raises BackendError: where it holds rules of nft that the save tool cannot read.
+        """
+        text = self.save(family, name)
+        if name in unreadable(text):
+            raise unreadable_table(family, name)
+        return saved(text).get(name, SavedTable(name))
 
     def restore(self, family: int, text: str) -> None:
         """Apply one restore file to what stands there: atomic for each table of it.
@@ -112,6 +119,23 @@ class Backend(msgspec.Struct, frozen=True):
     def _tried(self, ruleset: Ruleset) -> Saved:
         self.restore(ruleset.family, str(ruleset))
         return self.tables(ruleset.family)
+
+
+def unreadable(text: str) -> tuple[str, ...]:
+    """The tables that a save leaves out, because nft put rules there that it cannot read; it says so in a comment only."""
+    return tuple(_INCOMPATIBLE.findall(text))
+
+
+def unreadable_table(family: int, name: str) -> BackendError:
+    """The error for such a table: iptables would write into it all the same."""
+    place = f"{NFT_FAMILIES[family]} {name}"
+    return BackendError(
+        f"the table {place} holds rules of nft that iptables-save cannot read",
+        help=f"see them: nft list table {place}; move them to a table of their own",
+    )
+
+
+_INCOMPATIBLE = re.compile(r"^# Table `(\w+)' is incompatible", re.MULTILINE)
 
 
 def read(text: str, family: int) -> Ruleset:
@@ -214,8 +238,6 @@ def _take(handle: int) -> None:
 
 def _refusal(result: Result, text: str) -> str:
     """The program's words, and the line of ours that it names."""
-    import re
-
     said = " ".join((result.errors or result.output).split()) or f"exit code {result.code}"
     found = re.search(r"line:? (\d+)", said)
     lines = text.splitlines()

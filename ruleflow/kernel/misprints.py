@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ruleflow.errors import RuleflowError
-from ruleflow.kernel.backend import NFT_FAMILIES, Backend, BackendError
+from ruleflow.kernel.backend import NFT_FAMILIES, Backend, BackendError, unreadable, unreadable_table
 from ruleflow.kernel.namespaces import Namespace
 from ruleflow.kernel.notes import listing
 from ruleflow.kernel.owned import Owned
@@ -28,6 +28,10 @@ def refuse_misprints(backend: Backend, want: Owned) -> None:
         return
     families = {name: number for number, name in NFT_FAMILIES.items()}
     touched = {(one.family, one.table) for one in want.tables}
+    for family in {family for family, _ in touched}:
+        for name in unreadable(backend.save(family)):
+            if (family, name) in touched:
+                raise unreadable_table(family, name)
     for rule in suspects():
         key = families.get(rule["family"], 0), rule["table"]
         if key in touched and not _comes_back(backend, *key):

@@ -204,6 +204,24 @@ def test_rules_of_nft_that_are_misprinted_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.root
+def test_tables_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
+    with applied_host("nft", tmp_path) as host:
+        host.shell("nft add rule ip filter FORWARD numgen inc mod 2 0 accept")
+        with pytest.raises(BackendError, match="ip filter holds rules of nft that iptables-save cannot read"):
+            host.apply(declared(host.inner))
+
+
+@pytest.mark.root
+def test_plain_rules_of_nft_are_no_reason_to_refuse(tmp_path: Path) -> None:
+    with applied_host("nft", tmp_path) as host:
+        host.shell("nft add rule ip filter FORWARD ip saddr 192.0.2.7 counter drop")
+        before = host.state()
+        host.apply(declared(host.inner))
+        host.destroy()
+        assert host.state() == before
+
+
+@pytest.mark.root
 def test_both_backends_in_use_are_refused(tmp_path: Path) -> None:
     with applied_host("nft", tmp_path) as host:
         host.shell("iptables-legacy -A INPUT -s 192.0.2.1 -j DROP")
