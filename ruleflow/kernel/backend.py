@@ -205,13 +205,15 @@ def other_backend_rules(backend: Backend) -> int:
     return sum(len(chain.rules) for table in found for chain in table)
 
 
-def legacy_chains(table: str, family: int) -> tuple[str, ...]:
-    """The chains of a legacy table, read with python-iptables (extra ``[legacy]``); only of a table that is there already.
+def legacy_chains(table: str, family: int) -> dict[str, int]:
+    """The chains of a legacy table and how many rules each has, by python-iptables (extra ``[legacy]``).
+
+    Only of a table that is there already: opening another would make it.
 
     :raises BackendError: where python-iptables is not installed.
     """
     if table not in legacy_tables(family):
-        return ()
+        return {}
     try:
         import iptc
     except ImportError:
@@ -220,7 +222,7 @@ def legacy_chains(table: str, family: int) -> tuple[str, ...]:
         ) from None
     read_table = iptc.Table(table) if family == 4 else iptc.Table6(table)
     read_table.refresh()
-    return tuple(chain.name for chain in read_table.chains)
+    return {chain.name: len(chain.rules) for chain in read_table.chains}
 
 
 def _take(handle: int) -> None:

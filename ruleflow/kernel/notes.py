@@ -1,5 +1,6 @@
 """What a reader of a plan must know beside the changes: who decides before our rules, and what clashes with them."""
 
+import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import msgspec
 
 from ruleflow.bridge.declaration import Declaration, PortMap
-from ruleflow.kernel.backend import NFT_FAMILIES, Backend, other_backend_rules
+from ruleflow.kernel.backend import NFT_FAMILIES, Backend, legacy_chains, other_backend_rules
 from ruleflow.kernel.owned import Owned, OwnedTable, standing
 from ruleflow.kernel.run import installed, run
 from ruleflow.kernel.saved import SavedChain, SavedTable
@@ -33,6 +34,7 @@ def foreign_notes(sight: Sight, present: Owned, target: Owned, backend: Backend)
         text = f"the other iptables backend holds {count} rules: both filter every packet"
         yield Note("other-backend", text)
     yield from (note for note in _native_chains() if target.tables)
+    yield from _checked_by_python_iptables(sight) if backend.kind == "legacy" else ()
     yield from _kept(sight, present, target)
     yield from _advertised(sight, target)
 
@@ -76,6 +78,18 @@ def _kept(sight: Sight, present: Owned, target: Owned) -> Iterator[Note]:
                 count = len(live[chain.name].rules)
                 text = f"{chain.name} holds {count} rules of yours: it stays; remove it by hand when you are done with it"
                 yield Note("kept", text, f"IPv{table.family} {table.table} {chain.name}")
+
+
+def _checked_by_python_iptables(sight: Sight) -> Iterator[Note]:
+    """On a legacy host with the extra ``[legacy]``: a second reader of the same tables, to which the save is compared."""
+    if importlib.util.find_spec("iptc") is None:
+        return
+    for family, tables in sight.rules.items():
+        for table in tables.values():
+            saved = {chain.name: len(chain.rules) for chain in table}
+            if saved != legacy_chains(table.name, family):
+                text = f"python-iptables reads other chains or rules in {table.name} than iptables-legacy-save prints"
+                yield Note("legacy-reader", text, f"IPv{family} {table.name}")
 
 
 def _advertised(sight: Sight, target: Owned) -> Iterator[Note]:
