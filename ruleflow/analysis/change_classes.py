@@ -46,7 +46,7 @@ class ChangeClasses:
         self.encoder = comparison.space.encoder
         self.source, self.limit = source, limit
         self.wording = Wording(self.encoder)
-        self._wider: list[int] = []
+        self._first: list[Difference] = []
         self._moved: list[bool] = []
         self.where: list[int] = []
         """The exact set of each class, in the order of `all`."""
@@ -63,7 +63,7 @@ class ChangeClasses:
                 gathered[key] = one.where, one
         order = sorted(gathered.items(), key=lambda item: (_RANK[item[0][0]], _WAYS.index(item[0][1])))
         self.where = [where for _, (where, _) in order]
-        self._wider = [self._allowed(where, first) for _, (where, first) in order]
+        self._first = [first for _, (_, first) in order]
         self._moved = [any(part.alter.get(DST) for part in (first.before, first.after)) for _, (_, first) in order]
         return tuple(self._class(key, where) for key, (where, _) in order)
 
@@ -95,8 +95,14 @@ class ChangeClasses:
         may = self.diagrams.either(
             self.encoder.careless(), self._elsewhere(classes[numbers[0]], moved=any(self._moved[n] for n in numbers))
         )
-        for number in numbers:
-            may = self.diagrams.either(may, self._wider[number])
+        for one in dict.fromkeys(_told_by(self._first[number]) for number in numbers):
+            those = [number for number in numbers if _told_by(self._first[number]) == one]
+            whole = NOTHING
+            for number in those:
+                whole = self.diagrams.either(whole, self.where[number])
+            may = self.diagrams.either(may, self._allowed(whole, self._first[those[0]]))
+        for rewritten in dict.fromkeys(self._first[number].after.alter for number in numbers):
+            may = self.diagrams.either(may, self._as_before(rewritten))
         may = self.diagrams.either(where, self.diagrams.without(may, but))
         for level in sorted(self._passing(where)):
             where, may = self.diagrams.exists(where, level), self.diagrams.exists(may, level)
@@ -139,7 +145,6 @@ class ChangeClasses:
 
         Only where no address was rewritten before, so that packets there look as they came.
         """
-        where = self.diagrams.either(where, self._as_before(one.after))
         by = one.after.by or one.before.by
         hook = {"in": "INPUT", "through": "FORWARD"}.get(way_of(one))
         if by is None or by.table != "filter" or hook is None or _rewrites(one.before) or _rewrites(one.after):
@@ -152,11 +157,11 @@ class ChangeClasses:
         alike = [value.then for value in map(outcomes.value, self.diagrams.leaves(decided)) if value.then.split()[0] == stays]
         return self.diagrams.either(where, self.diagrams.both(region, outcomes.where(decided, alike)))
 
-    def _as_before(self, part: Part) -> int:
+    def _as_before(self, alter: Alter) -> int:
         """The packets that a rewriting leaves as they are: that they are rewritten is no lie."""
-        same = EVERYTHING if _rewrites(part) else NOTHING
+        same = EVERYTHING if any(alter.get(level) is not None for level in _ADDRESSING) else NOTHING
         for level in _ADDRESSING:
-            new = part.alter.get(level)
+            new = alter.get(level)
             if isinstance(new, Is):
                 same = self.diagrams.both(same, self.diagrams.test(level, ((new.value, new.value),)))
             elif new is not None:
@@ -308,6 +313,12 @@ def way_of(one: Difference) -> str:
         if place in places:
             return way
     return "arriving"
+
+
+def _told_by(one: Difference) -> tuple[str, str, bool]:
+    """What a class is widened by: the verdict of the table that decides."""
+    by = one.after.by or one.before.by
+    return by.table if by is not None else "", one.after.then.split()[0], _rewrites(one.before) or _rewrites(one.after)
 
 
 def _rewrites(part: Part) -> bool:
