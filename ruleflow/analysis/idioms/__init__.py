@@ -18,6 +18,7 @@ from ruleflow.ruleset.ir import Ruleset
 
 _MODULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("docker", ()),
+    ("native", ("RF-",)),
     ("kubernetes", ("KUBE-",)),
     ("portmap", ("CNI-", "NETAVARK")),
     ("libvirt", ("LIBVIRT_",)),

@@ -22,12 +22,12 @@ MARKER = "ruleflow"
 
 def generate(declaration: Declaration, family: int) -> Ruleset:
     """The rules of ``declaration``; none where no network has addresses of ``family``."""
-    layout = _Native(declaration, family)
+    layout = NativeLayout(declaration, family)
     layout.write()
     return layout.writing.ruleset()
 
 
-class _Native:
+class NativeLayout:
     """The rules while they are written."""
 
     def __init__(self, declaration: Declaration, family: int) -> None:
@@ -68,7 +68,10 @@ class _Native:
     # -- filter -----------------------------------------------------------------------------------------
 
     def decide_what_passes(self) -> None:
-        """What is internal first, then what enters any bridge, then what leaves one: a way out is no way into another."""
+        """What passes through is decided about here: internal bridges first, then all that enters a bridge, then what leaves one.
+
+        So a way out of one bridge is no way into another.
+        """
         for chain in ("FORWARD", "USER"):
             self.writing.chain("filter", f"{self.prefix}-{chain}")
         self.writing.append("filter", f"-A FORWARD {self.comment()}-j {self.prefix}-FORWARD")
@@ -173,7 +176,7 @@ class _Native:
         self.writing.append("nat", f"-A OUTPUT {destination}{local}")
 
     def choose_source(self, network: Network) -> None:
-        """Which packets of a network get another source."""
+        """Packets of our networks are given another source here, where nobody could answer them otherwise."""
         if network.ip_masq:
             self.masquerade_outgoing(network)
         if network.hairpin == "conntrack":
