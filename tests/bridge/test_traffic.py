@@ -169,3 +169,23 @@ def test_hairpin_as_docker_does_it_keeps_the_siblings_address() -> None:
     with room(read_declaration(HAIRPIN), bridge_netfilter=True) as tried:
         assert tried.ask("web", ("tcp", HOST4, 8080), ("tcp", HOST6, 8080)) == ["web 172.18.0.1 80", "web fd00:18::1 80"]
         assert tried.ask("sib", ("tcp", HOST4, 8080), ("tcp", HOST6, 8080)) == ["web 172.18.0.3 80", "web fd00:18::3 80"]
+
+
+OPENED = """
+networks:
+  free: {gateway_mode: nat-unprotected, ipam: {config: [{subnet: 172.18.0.0/16}, {subnet: "fd00:18::/64"}]}}
+  trusting: {trusted_host_interfaces: [eth0], ipam: {config: [{subnet: 172.19.0.0/16}]}}
+endpoints:
+  any: {network: free, ports: ["8080:80"]}
+  friend: {network: trusting}
+"""
+
+
+def test_what_is_opened_is_open_and_no_more() -> None:
+    with room(read_declaration(OPENED)) as tried:
+        asked = ("tcp", HOST4, 8080), ("tcp", "172.18.0.2", 81), ("udp", "fd00:18::2", 82), ("tcp", "172.19.0.2", 80)
+        assert tried.ask("outside", *asked) == [
+            f"any {OUTSIDE4} 80", f"any {OUTSIDE4} 81", f"any {OUTSIDE6} 82", f"friend {OUTSIDE4} 80",
+        ]  # fmt: skip
+        assert tried.ask("any", ("tcp", "172.19.0.2", 80)) == ["timeout"]
+        assert tried.ask("friend", ("tcp", "172.18.0.2", 81)) == ["any 172.18.0.1 81"]
