@@ -80,9 +80,9 @@ def apply(
 def _undo_after(error: BaseException, store: Store, backend: Backend, hook: Hook) -> None:
     try:
         rollback(store, backend, hook=hook, why=_words(error))
-    except RollbackFailedError as failed:
-        failed.message = f"{_words(error)}; {failed.message}"
-        raise
+    except (RuleflowError, OSError) as failed:
+        advice = getattr(failed, "help", None) or "ruleflow rollback, when that is settled"
+        raise RollbackFailedError(f"{_words(error)}; {_words(failed)}", help=advice) from failed
 
 
 def _words(error: BaseException) -> str:

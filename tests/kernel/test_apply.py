@@ -2,13 +2,16 @@
 
 import os
 import signal
+import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from applied_host import AppliedHost, applied_host, changed, declared, in_process
+from namespaces import namespaces, shell
 
-from ruleflow.kernel.apply import ApplyFailedError, Hook, apply, rollback
+from ruleflow.kernel.apply import ApplyFailedError, Hook, RollbackFailedError, apply, rollback
 from ruleflow.kernel.backend import Backend
 from ruleflow.kernel.journal import BusyError, JournalError
 from ruleflow.kernel.links import within
@@ -67,6 +70,7 @@ def test_rules_added_by_others_between_stay(tmp_path: Path, backend: str) -> Non
         assert "RF-" not in host.state()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("what", ["apply", "change", "destroy"])
 def test_a_failing_call_at_every_step_is_undone(tmp_path: Path, backend: str, what: str) -> None:
@@ -112,6 +116,7 @@ def failing_at(count: int) -> Hook:
     return hook
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("what", ["apply", "change", "destroy"])
 def test_kill_at_every_step_then_rollback(tmp_path: Path, backend: str, what: str) -> None:
@@ -128,6 +133,7 @@ def test_kill_at_every_step_then_rollback(tmp_path: Path, backend: str, what: st
         assert host.state() != before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_kill_of_the_rollback_at_every_step(tmp_path: Path, backend: str) -> None:
     with applied_host(backend, tmp_path) as host:
@@ -170,6 +176,23 @@ def killing_at_name(name: str) -> Hook:
             os.kill(os.getpid(), signal.SIGKILL)
 
     return hook
+
+
+def test_a_journal_that_cannot_be_written_any_more(tmp_path: Path) -> None:
+    with applied_host("nft", tmp_path) as host:
+        before, directory = host.state(), host.session().store.directory
+
+        def lose(step: str) -> None:
+            if step == "settle":
+                directory.rename(tmp_path / "away")
+                directory.write_text("in the way")
+
+        with pytest.raises(RollbackFailedError, match="cannot"):
+            host.apply(declared(host.inner), lose)
+        directory.unlink()
+        (tmp_path / "away").rename(directory)
+        roll_back(host)
+        assert host.state() == before
 
 
 def test_two_at_once_one_wins(tmp_path: Path) -> None:
@@ -328,3 +351,34 @@ def test_a_lost_journal_is_replaced_by_our_marks(tmp_path: Path, backend: str) -
 
 def rules_of(host: AppliedHost) -> list[str]:
     return [line for line in host.state().splitlines() if line.startswith("-A") or " -" in line[:40]]
+
+
+@pytest.mark.parametrize("how", ["name", "path", "pid"])
+def test_a_namespace_that_is_there_is_plugged_in_and_stays(tmp_path: Path, how: str) -> None:
+    with applied_host("nft", tmp_path) as host, namespaces("guest") as (guest,):
+        shell(
+            guest,
+            "ip link add own0 type veth peer name own1; ip addr add 10.8.0.1/24 dev own0; ip link set own0 up",
+        )
+        with subprocess.Popen(["ip", "netns", "exec", guest, "sleep", "60"]) as inside:
+            wait_for_entry(inside.pid, guest)
+            netns = {"name": guest, "path": f"/run/netns/{guest}", "pid": f"pid:{inside.pid}"}[how]
+            before = host.state(), shell(guest, "ip -o addr; ip route")
+            host.apply(declared(netns))
+            assert "172.30.0.2/24" in shell(guest, "ip -o addr show dev eth0")
+            assert "default via 172.30.0.1" in shell(guest, "ip route")
+            steps: list[str] = []
+            host.apply(declared(netns), steps.append)
+            assert steps == []
+            host.destroy()
+            assert (host.state(), shell(guest, "ip -o addr; ip route")) == before
+            inside.kill()
+
+
+def wait_for_entry(pid: int, guest: str) -> None:
+    """Until the process is in the namespace: ip enters it after it was started."""
+    for _ in range(100):
+        if Path(f"/proc/{pid}/ns/net").stat().st_ino == Path(f"/run/netns/{guest}").stat().st_ino:
+            return
+        time.sleep(0.02)
+    raise AssertionError("it did not enter")

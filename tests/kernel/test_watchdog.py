@@ -1,5 +1,6 @@
 """Nobody confirms: the earlier state comes back by itself, whatever became of the terminal and of who applied."""
 
+import json
 import os
 import pty
 import signal
@@ -152,3 +153,35 @@ def test_exit_codes(tmp_path: Path) -> None:
         assert call(host, "rollback", file).returncode == 2
         assert call(host, "destroy", file, "--yes").returncode == 0
         assert call(host, "destroy", file, "--yes").returncode == 0
+
+
+def test_for_other_tools_everything_is_json(tmp_path: Path) -> None:
+    with host_and_file("nft", tmp_path) as (host, file):
+        plan = json.loads(call(host, "plan", file, "--json").stdout)
+        assert plan["schema"] == "ruleflow.plan/1"
+        assert {"name", "action", "backend", "changes", "steps", "notes", "behaviour"} <= plan.keys()
+        assert {"verb", "kind", "where", "text", "before", "family"} == plan["changes"][0].keys()
+        assert plan["behaviour"]["schema"].startswith("ruleflow.diff/")
+        done = json.loads(call(host, "apply", file, "--yes", "--json").stdout)
+        assert (done["schema"], done["outcome"], done["steps"]) == ("ruleflow.plan/1", "done", plan["steps"])
+        status = json.loads(call(host, "status", file, "--json").stdout)
+        assert (status["schema"], status["state"], status["drift"]) == ("ruleflow.status/1", "in sync", [])
+        assert json.loads(call(host, "destroy", file, "--yes", "--json").stdout)["outcome"] == "done"
+
+
+def test_one_apply_at_a_time_on_the_command_line(tmp_path: Path) -> None:
+    with host_and_file("nft", tmp_path) as (host, file):
+        both = [
+            subprocess.Popen(
+                command(host, "apply", file, "--yes"),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for _ in range(2)
+        ]
+        said = [one.communicate()[1] for one in both]
+        codes = sorted(one.returncode for one in both)
+        assert codes in ([0, 2], [0, 0])  # [0, 0]: the first was done before the second looked
+        assert codes == [0, 0] or any("another ruleflow" in text for text in said)
+        assert call(host, "status", file).returncode == 0
