@@ -630,15 +630,20 @@ def report(dump: str | None, output: str | None, no_fold: bool, **how: Any) -> N
 
 
 @cli.command()
-@click.argument("name", type=click.Choice(["walk", "connect", "explain"]))
+@click.argument("name", type=click.Choice(["walk", "connect", "explain", "generate", "declaration"]))
 def schema(name: str) -> None:
-    """Print the JSON Schema of what a command prints with --format json."""
+    """Print the JSON Schema of what a command prints with --format json, or of a declaration."""
     import msgspec
 
     from ruleflow.analysis.explanation import Explanation
+    from ruleflow.bridge.schema import declaration_schema
+    from ruleflow.views.generated import Generated
     from ruleflow.views.walk_json import SCHEMAS
 
-    found = msgspec.json.schema((SCHEMAS | {"explain": Explanation})[name])
+    values = SCHEMAS | {"explain": Explanation, "generate": Generated}
+    found = declaration_schema() if name == "declaration" else (
+        msgspec.json.schema(values[name], schema_hook=lambda _address: {"type": "string"})
+    )
     write(msgspec.json.format(msgspec.json.encode(found), indent=2).decode() + "\n")
 
 
