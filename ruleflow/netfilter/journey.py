@@ -78,7 +78,7 @@ class Travel:
         ``end`` is whom a packet to many is followed to, where its destination does not say it.
         """
         legs: list[Leg] = []
-        at, bridged = host, None
+        at, bridged, target = host, None, end
         for _ in range(HOPS):
             around = Around(
                 connections=self.connections.get(at, ()), quoted=quoted, bridged=bridged, attached=attached
@@ -91,11 +91,14 @@ class Travel:
             quoted = _inside(quoted, outcome)
             if found.verdict != "ACCEPT" or outcome.local:
                 return Journey(host=at, outcome=outcome, legs=tuple(legs), quoted=quoted)
-            onward = self._onward(at, outcome, packet.family, end)
-            if isinstance(onward, str):
-                return Journey(host=at, outcome=outcome, legs=tuple(legs), lost=onward, quoted=quoted)
+            sent = not _passed_on(packet, outcome)
+            to = self._target(at, outcome, end) if sent or target is None else target
+            onward = to if isinstance(to, str) else self._onward(at, outcome, to, sent=sent)
+            if isinstance(to, str) or isinstance(onward, str):
+                return Journey(host=at, outcome=outcome, legs=tuple(legs), lost=str(onward), quoted=quoted)
+            target = to
             (at, interface), to_mac, from_mac = onward
-            packet, bridged = self._arriving(at, interface, outcome.packet, to_mac, from_mac)
+            packet, bridged = self._arriving(at, interface, outcome.packet, to_mac, from_mac if sent else packet.mac)
         return Journey(host=at, outcome=outcome, legs=tuple(legs), lost="it goes in circles", quoted=quoted)
 
     def _remember(self, host: str, outcome: Outcome) -> None:
@@ -103,20 +106,23 @@ class Travel:
 
     # -- from host to host --------------------------------------------------------------------------------
 
-    def _onward(
-        self, host: str, outcome: Outcome, family: int, end: End | None
-    ) -> "tuple[End, int | None, int | None] | str":
-        """Where the frame comes in next, whom it is for and from; or why it gets nowhere."""
-        out = outcome.port or outcome.out_interface
-        if out is None:
+    def _target(self, host: str, outcome: Outcome, end: End | None) -> End | str:
+        """Whom the frame is sent to; or why it gets nowhere."""
+        leaves_by = outcome.out_interface or outcome.port
+        if leaves_by is None:
             return "by which interface it leaves is not known"
-        to = outcome.to
-        if to is None:
+        if outcome.to is None:
             return "whom it is sent to is not known"
-        target = end or self._owner(host, outcome.out_interface or out, to, family)
-        if target is None:
-            return f"nobody answers for {address_text(to, family)} on {outcome.out_interface}"
-        unanswered = self._discover((host, out), outcome, target) if family == 6 and outcome.port is None else None
+        family = outcome.packet.family
+        found = end or self._owner(host, leaves_by, outcome.to, family)
+        return found or f"nobody answers for {address_text(outcome.to, family)} on {leaves_by}"
+
+    def _onward(
+        self, host: str, outcome: Outcome, target: End, *, sent: bool
+    ) -> tuple[End, int | None, int | None] | str:
+        """Where the frame comes in next, whom it is for and from; or why it gets nowhere."""
+        out = outcome.out_interface or outcome.port or ""
+        unanswered = self._discover((host, out), outcome, target) if sent and outcome.packet.family == 6 else None
         if unanswered is not None:
             return unanswered
         port = outcome.port or self._port(host, out, target)
@@ -220,6 +226,15 @@ class Travel:
                 if (mac is not None and link.mac == mac) or (mac is None and own):
                     return port.interface
         return None
+
+
+def _passed_on(packet: Packet, outcome: Outcome) -> bool:
+    """Whether it is a frame that the host's bridge only passes on to whom it is sent already.
+
+    It is not where it got another destination on the way: then the host itself sends it on, asking who that is
+    (br_nf_pre_routing_finish_bridge: neigh->output).
+    """
+    return outcome.port is not None and outcome.packet.destination == packet.destination
 
 
 _CARRIED = (

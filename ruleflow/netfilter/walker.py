@@ -280,7 +280,7 @@ class Walker:
 
     def _left_its_way(self, hook: str) -> bool:
         """nf_nat_inet_fn: a masqueraded connection that would leave by another interface is forgotten, its packet dropped."""
-        connection, out = self.state.connection, self.way.interface if self.way is not None else None
+        connection, out = self.state.connection, self.way.interface if self.way is not None else self.bridged_out
         if hook != "POSTROUTING" or connection is None or self.state.direction or self.state.is_error():
             return False
         if connection.masqueraded in (None, out):

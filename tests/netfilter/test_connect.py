@@ -118,6 +118,12 @@ def test_a_reset_comes_from_the_address_that_was_asked(from_: str, to: str, chai
 RESET = "-p tcp -m tcp --dport 80 -j REJECT --reject-with tcp-reset"
 
 
+def test_a_masqueraded_frame_goes_on_leaving_by_its_bridge() -> None:
+    """What is bridged has no route, yet its way is the bridge's (firewalld's masquerade on a zone of docker0, tried)."""
+    world = with_rules(("-A POSTROUTING -o docker0 -m", "-A POSTROUTING -o docker0 -j MASQUERADE\n-A POSTROUTING -o docker0 -m"))
+    assert short(connect(world, "test", "172.17.0.4", 80)) == ("reached", "web", "172.17.0.1")
+
+
 def test_an_address_outlives_its_interface() -> None:
     """A local route is not dead when the interface goes down (fib_sync_down_dev; tried)."""
     down = tuple(

@@ -72,3 +72,24 @@ def test_a_host_that_drops_the_answer_finds_nobody() -> None:
     assert found.result == "no-answer"
     assert "neighbour advertisement ends at host" in found.because
     assert connect(world(ADVERTISE + CAREFUL), "host", "fd00::2", 80).result == "reached"
+
+
+TRANSLATE = "COMMIT\n*nat\n-A PREROUTING -d fd00::1/128 -p tcp -m tcp --dport 8080 -j DNAT --to-destination [fd00::3]:80\n"
+
+
+def test_the_host_itself_asks_for_whom_a_bridged_packet_is_sent_on_to() -> None:
+    """br_nf_pre_routing_finish_bridge looks the neighbour up: what its INPUT drops is the answer to the host."""
+    questions = "-A INPUT -p ipv6-icmp -m icmp6 --icmpv6-type 135 -j ACCEPT\n-A INPUT -p tcp -j DROP\n"
+    open_ = world(questions + "-A INPUT -p ipv6-icmp -m icmp6 --icmpv6-type 136 -j ACCEPT\n" + TRANSLATE)
+    assert connect(open_, "c2", "fd00::1", 8080).result == "reached"
+    found = connect(world(questions + "-A INPUT -p ipv6-icmp -j DROP\n" + TRANSLATE), "c2", "fd00::1", 8080)
+    assert found.result == "no-answer"
+    assert "neighbour advertisement ends at host: filter INPUT 3" in found.because
+
+
+def test_who_had_an_address_is_remembered() -> None:
+    """An entry of the neighbour table is used also where the address has gone (seen after `ip addr del`)."""
+    asker = parse_description(CONTAINER.format(name="c2", number=2) + 'neighbours: {"fd00::77": {interface: eth0, mac: "02:00:00:00:00:03"}}')
+    at = msgspec.structs.replace(world(""), hosts=(world("").main, asker, container(3)))
+    assert connect(at, "c2", "fd00::77", 80).walks[-1].host == "c3"
+    assert connect(world(""), "c2", "fd00::77", 80).walks[-1].host == "c2"
