@@ -642,7 +642,7 @@ def schema(name: str) -> None:
 
     values = SCHEMAS | {"explain": Explanation, "generate": Generated}
     found = declaration_schema() if name == "declaration" else (
-        msgspec.json.schema(values[name], schema_hook=lambda _address: {"type": "string"})
+        msgspec.json.schema(values[name])
     )
     write(msgspec.json.format(msgspec.json.encode(found), indent=2).decode() + "\n")
 

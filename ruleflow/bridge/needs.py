@@ -30,9 +30,9 @@ class Proxy(msgspec.Struct, frozen=True):
 
     endpoint: str
     protocol: str
-    host_ip: Address
+    host_ip: str
     host_port: int
-    address: Address
+    address: str
     port: int
 
 
@@ -121,11 +121,10 @@ def _proxies(declaration: Declaration) -> Iterator[Proxy]:
 
 
 def _proxy(endpoint: str, port: PortMap, address: Address, family: int) -> Proxy:
-    from ipaddress import ip_address
-
     assert port.published is not None
-    host = port.host_ip if port.host_ip is not None else ip_address("0.0.0.0" if family == 4 else "::")  # noqa: S104 - what Docker binds
-    return Proxy(endpoint, port.protocol, host, port.published.low, address, port.target.low)
+    everybody = "0.0.0.0" if family == 4 else "::"  # noqa: S104 - what Docker binds
+    host = everybody if port.host_ip is None else str(port.host_ip)
+    return Proxy(endpoint, port.protocol, host, port.published.low, str(address), port.target.low)
 
 
 def _unserved(declaration: Declaration) -> Iterator[str]:
