@@ -19,6 +19,8 @@ from ruleflow.ruleset.ir import Goto, Jump, Rule, Table
 
 Key = tuple[str, int]
 """A chain's name and the index of a rule in it, from 0."""
+Stretch = tuple[str, int, int]
+"""A chain's name and a stretch of its rules, from and up to; within it no rule changes what a later one reads."""
 
 
 class Reached:
@@ -32,9 +34,14 @@ class Reached:
         self.hit: set[Key] = set()
         self.entered: dict[tuple[str, str], int] = {}
         self.left: dict[str, int] = {}
+        self.starts: dict[Stretch, dict[str, int]] = {}
+        """What comes to each stretch of rules that was looked at in one piece, by hook."""
         self._stop, self._back = self.diagrams.leaf("stop"), self.diagrams.leaf("back")
         self.trees: dict[str, Tree] = {}
         self._firsts: dict[tuple[str, int, int], list[int]] = {}
+        self._hook = ""
+        self.changing_hooks: set[str] = set()
+        """Hooks from which some rule changes what a later one reads."""
         self._changing: frozenset[str] = frozenset()
         self._read: frozenset[int] = frozenset()
         self._pending: dict[str, int] = {}
@@ -47,8 +54,11 @@ class Reached:
 
     def _from_hook(self, hook: str) -> None:
         order = self.order(hook)
+        self._hook = hook
         self._read = frozenset(level for name in order for level in self._levels_read(name))
         self._changing = self._chains_that_change(order)
+        if self._changing:
+            self.changing_hooks.add(hook)
         self._pending = defaultdict(int)
         start = entering(self.side, self.table.name, hook)
         self.left[hook] = self._through(hook, start, hook)
@@ -95,6 +105,7 @@ class Reached:
             met = self.diagrams.both(packets, tree.asks[index])
             if met == NOTHING:
                 continue
+            self._start((name, index, index + 1), packets)
             self.hit.add((name, index))
             packets = self.diagrams.without(packets, tree.asks[index])
             called = callee(rule)
@@ -118,6 +129,7 @@ class Reached:
     def _meet(self, name: str, low: int, high: int, packets: int) -> None:
         """Which rules of a stretch some of the packets meet; what these send to other chains is put off."""
         rules, first = self.table[name].rules, self.firsts(name, low, high)
+        self._start((name, low, high), packets)
         for index in range(low, high):
             called = callee(rules[index])
             if called is not None and called in self.table:
@@ -127,6 +139,10 @@ class Reached:
                     self._pending[called] = self.diagrams.either(self._pending[called], here)
             elif (name, index) not in self.hit and self.diagrams.meets(first[index - low], packets):
                 self.hit.add((name, index))
+
+    def _start(self, stretch: Stretch, packets: int) -> None:
+        known = self.starts.setdefault(stretch, {})
+        known[self._hook] = self.diagrams.either(known.get(self._hook, NOTHING), packets)
 
     def firsts(self, name: str, low: int, high: int) -> list[int]:
         """For each rule of a stretch what it asks for and what no earlier rule of the stretch takes."""
@@ -220,6 +236,13 @@ class Reached:
         if not effects.changes or isinstance(effects.then, Stop):
             return frozenset()
         return frozenset(self._fields(rule)) & self._affected()
+
+    def alters(self, rule: Rule) -> bool:
+        """Whether a rule changes any field of a packet before it goes on."""
+        target = rule.target
+        if target is None or isinstance(target, Jump | Goto):
+            return callee(rule) is not None
+        return any(True for _ in self._fields(rule))
 
     def _affected(self) -> frozenset[int]:
         encoder = self.side.space.encoder

@@ -1,0 +1,281 @@
+"""Which rules are needed: those that are not could be taken out and no packet would fare differently.
+
+What a rule does is compared with what the rules behind it would do instead, for the packets that it really gets.
+Where these fall out of the chain it depends on who called it: then every call is looked at. Rules that never match
+count as taken out already, so of two equal rules only one is said to be useless.
+"""
+
+from collections import defaultdict
+
+import msgspec
+
+from ruleflow.analysis.chains import callee
+from ruleflow.analysis.lint.reached import Key, Reached, Stretch
+from ruleflow.analysis.lint.tree import Tree, split
+from ruleflow.analysis.lint.unlike import unlike
+from ruleflow.netfilter.idd import EVERYTHING, NOTHING
+from ruleflow.netfilter.outcome import BACK, NEXT, Outcome
+from ruleflow.netfilter.side import deep
+from ruleflow.ruleset.effect import Copy, Fork, Log, Note
+from ruleflow.ruleset.ir import Goto, Jump, Opaque, Rule
+
+_CALLS = 256
+"""Calls of one chain that are looked at; beyond, its rules count as needed."""
+
+
+class _Open(msgspec.Struct, frozen=True):
+    """A rule that is useless if the callers do the same: where they must do what."""
+
+    verdicts: tuple[tuple[int, int], ...]
+    """Leaves of verdicts, each with the packets that must get it from whoever called the chain."""
+
+
+class Needed:
+    """One table: ``useless`` are rules that some packet meets and that change nothing."""
+
+    def __init__(self, reached: Reached) -> None:
+        self.reached, self.side, self.table = reached, reached.side, reached.table
+        self.diagrams, self.outcomes = reached.diagrams, reached.side.outcomes
+        self._trees: dict[tuple[str, str], Tree] = {}
+        self._after: dict[tuple[str, int, str], int] = {}
+        """What happens behind a rule that calls, without what the caller of its chain does."""
+        self._plain: dict[str, bool] = {}
+        self._open: dict[Key, dict[Stretch, _Open]] = defaultdict(dict)
+        self._needed: set[Key] = set()
+        self._visits: dict[str, int] = defaultdict(int)
+        self._seen: set[tuple[str, str, int, int]] = set()
+        with deep():
+            for stretch, starts in reached.starts.items():
+                self._look(stretch, starts)
+            self._ask_callers()
+        self.useless = sorted(key for key in self._open if key not in self._needed)
+
+    # -- inside of one chain --------------------------------------------------------------------------------
+
+    def _look(self, stretch: Stretch, starts: dict[str, int]) -> None:
+        name, low, high = stretch
+        for hook in starts if self.table.name == "nat" else [next(iter(starts))]:
+            tree = self._tree(name, hook)
+            came = starts[hook] if self.table.name == "nat" else self._all(starts)
+            behind = tree.done(high, len(tree)) if high < len(tree) else NOTHING
+            self._descend(stretch, hook, tree, low, high, behind, came)
+
+    def _all(self, starts: dict[str, int]) -> int:
+        found = NOTHING
+        for packets in starts.values():
+            found = self.diagrams.either(found, packets)
+        return found
+
+    def _descend(self, stretch: Stretch, hook: str, tree: Tree, low: int, high: int, behind: int, came: int) -> None:
+        """``behind`` is what the rules from ``high`` on do with the packets that the stretch can meet."""
+        name = stretch[0]
+        if not any(self._wanted((name, index)) for index in range(low, high)):
+            return
+        if high - low == 1:
+            self._judge(stretch, hook, tree, low, behind, came)
+            return
+        middle = split(low, high)
+        self._descend(stretch, hook, tree, middle, high, self._within(tree, middle, high, behind), came)
+        first = self._within(tree, low, middle, behind)
+        later = self.outcomes.then(self._within(tree, low, middle, tree.done(middle, high)), first)
+        self._descend(stretch, hook, tree, low, middle, later, came)
+
+    def _within(self, tree: Tree, low: int, high: int, behind: int) -> int:
+        """Cut to what a stretch, in which nothing changes that is read, asks for."""
+        return self.diagrams.both(tree.asked(low, high), behind)
+
+    def _wanted(self, key: Key) -> bool:
+        """Whether a rule must be looked at: it may be useless, or calls a chain whose rules may be."""
+        name, index = key
+        rule = self.table[name].rules[index]
+        return key in self.reached.hit and key not in self._needed and (callee(rule) is not None or self._could(rule))
+
+    def _judge(self, stretch: Stretch, hook: str, tree: Tree, index: int, behind: int, came: int) -> None:
+        name, low, high = stretch
+        here = self.reached.firsts(name, low, high)[index - low]
+        rule = self.table[name].rules[index]
+        key = name, index
+        if callee(rule) in self.table:
+            self._after[name, index, hook if self.table.name == "nat" else ""] = behind
+        if not self._could(rule):
+            self._needed.add(key)
+            return
+        does = self.diagrams.both(here, tree.does[index])
+        if unlike(self.diagrams, does, behind, came, self._surely):
+            self._needed.add(key)
+            return
+        if not (high - low == 1 and self.reached.alters(rule)):
+            behind = self.diagrams.both(here, behind)
+        one = self.diagrams.both(here, self.outcomes.then(does, behind))
+        other = self.diagrams.both(here, behind)
+        if one == other:
+            self._open[key].setdefault(stretch, _Open(()))
+            return
+        self._compare(key, stretch, one, other, came)
+
+    def _compare(self, key: Key, stretch: Stretch, one: int, other: int, came: int) -> None:
+        differs = self.diagrams.combine(one, other, self._difference, self.diagrams.memo("difference"))
+        leaves = self.diagrams.leaves(differs) - {NOTHING}
+        if EVERYTHING in leaves and self.diagrams.meets(self._where(differs, EVERYTHING), came):
+            self._needed.add(key)
+            return
+        asked = [(leaf, self._where(differs, leaf)) for leaf in sorted(leaves - {EVERYTHING})]
+        left = tuple((leaf, where) for leaf, where in asked if self.diagrams.meets(where, came))
+        known = self._open[key].get(stretch, _Open(()))
+        self._open[key][stretch] = _Open(known.verdicts + left)
+
+    def _surely(self, one: int, other: int) -> bool:
+        """Whether two verdicts, both of this chain, are not the same."""
+        a, b = self.outcomes.value(one), self.outcomes.value(other)
+        return a.then not in (NEXT, BACK) and b.then not in (NEXT, BACK) and a != b
+
+    def _difference(self, one: int, other: int) -> int | None:
+        """`NOTHING`: the same; `EVERYTHING`: not; a verdict's leaf: the same if the caller gives this verdict."""
+        if one == other:
+            return NOTHING
+        level = self.diagrams.level
+        if level[one] != level[other] or one in self.diagrams.values and other not in self.diagrams.values:
+            return None
+        if one not in self.diagrams.values:
+            return None
+        a, b = self.outcomes.value(one), self.outcomes.value(other)
+        falls = [_falls(a), _falls(b)]
+        if all(falls):
+            return NOTHING
+        if not any(falls):
+            return EVERYTHING
+        verdict, outcome = (other, b) if falls[0] else (one, a)
+        return verdict if outcome.then not in (NEXT, BACK) else EVERYTHING
+
+    def _where(self, a: int, leaf: int) -> int:
+        return self.diagrams.map_leaves(a, lambda one: EVERYTHING if one == leaf else NOTHING, ("where", leaf))
+
+    # -- what rules do --------------------------------------------------------------------------------------
+
+    def _tree(self, name: str, hook: str) -> Tree:
+        key = name, hook if self.table.name == "nat" else ""
+        found = self._trees.get(key)
+        if found is None:
+            rules = self.table[name].rules
+            asks = self.reached.tree(name).asks
+            does = [
+                self._does(rule, asks[index], index, hook) if (name, index) in self.reached.hit else NOTHING
+                for index, rule in enumerate(rules)
+            ]
+            found = self._trees[key] = Tree(self.diagrams, asks, does, self.outcomes.then)
+        return found
+
+    def _does(self, rule: Rule, where: int, index: int, hook: str) -> int:
+        target = rule.target
+        if isinstance(target, Jump | Goto):
+            if target.chain not in self.table:
+                return NOTHING
+            tree = self._tree(target.chain, hook)
+            body = tree.done(0, len(tree))
+            turned = (NEXT, BACK) if isinstance(target, Goto) else (BACK, NEXT)
+            return self.diagrams.both(where, self.outcomes.renamed(body, *turned))
+        return self.side.rule(self.table.name, rule.chain, index, hook)
+
+    def _could(self, rule: Rule) -> bool:
+        """Whether taking it out can do no harm that verdicts do not show: no memory, no log, no count."""
+        target = rule.target
+        if target is None or isinstance(target, Opaque) or self.side.space.asked(rule).remembers:
+            return False
+        if isinstance(target, Jump | Goto):
+            return target.chain in self.table and self._is_plain(target.chain)
+        effects = self.side.space.effects(target)
+        return not isinstance(effects.then, Fork) and not any(isinstance(c, Log | Copy | Note) for c in effects.changes)
+
+    def _is_plain(self, name: str) -> bool:
+        found = self._plain.get(name)
+        if found is None:
+            self._plain[name] = True
+            found = self._plain[name] = all(self._could(rule) for rule in self.table[name].rules)
+        return found
+
+    # -- who calls ------------------------------------------------------------------------------------------
+
+    def _ask_callers(self) -> None:
+        """Settle what depends on the callers: from every hook down, as long as something is open."""
+        for chain in self.table:
+            if chain.policy is not None and self._is_open(chain.name, set()):
+                policy = self.outcomes.leaf(Outcome(chain.policy))
+                self._visit(chain.name, chain.name, self.reached.entered.get((chain.name, chain.name), NOTHING), policy)
+
+    def _is_open(self, name: str, seen: set[str]) -> bool:
+        """Whether a rule of the chain, or of one that it calls, waits for an answer."""
+        if name in seen or name not in self.table:
+            return False
+        seen.add(name)
+        rules = self.table[name].rules
+        return any(self._waits((name, n)) for n in range(len(rules))) or any(
+            self._is_open(called, seen) for rule in rules if (called := callee(rule)) is not None
+        )
+
+    def _waits(self, key: Key) -> bool:
+        return key not in self._needed and any(each.verdicts for each in self._open.get(key, {}).values())
+
+    def _visit(self, hook: str, name: str, packets: int, after: int) -> None:
+        """A call of a chain with ``packets``; ``after`` is what they get where the chain does not decide."""
+        if packets == NOTHING or (hook, name, packets, after) in self._seen:
+            return
+        self._seen.add((hook, name, packets, after))
+        self._visits[name] += 1
+        if self._visits[name] > _CALLS:
+            self._give_up(name, set())
+            return
+        for (chain, low, high), starts in self.reached.starts.items():
+            if chain == name and hook in starts:
+                whole = (low, high) == (0, len(self.table[name].rules))
+                self._settle((chain, low, high), packets if whole else starts[hook], after)
+                self._call_on(hook, (chain, low, high), packets if whole else starts[hook], after)
+
+    def _settle(self, stretch: Stretch, packets: int, after: int) -> None:
+        name, low, high = stretch
+        other: dict[int, int] = {}
+        for index in range(low, high):
+            waits = self._open.get((name, index), {}).get(stretch)
+            if waits is None or (name, index) in self._needed:
+                continue
+            for verdict, where in waits.verdicts:
+                if verdict not in other:
+                    unlike = self.diagrams.map_leaves(
+                        after, lambda leaf, verdict=verdict: EVERYTHING if leaf not in (verdict, NOTHING) else NOTHING,
+                        ("unlike", verdict),
+                    )  # fmt: skip
+                    other[verdict] = self.diagrams.both(packets, unlike)
+                if self.diagrams.meets(where, other[verdict]):
+                    self._needed.add((name, index))
+                    break
+
+    def _call_on(self, hook: str, stretch: Stretch, packets: int, after: int) -> None:
+        name, low, high = stretch
+        for index in range(low, high):
+            rule = self.table[name].rules[index]
+            called = callee(rule)
+            if called is None or (name, index) not in self.reached.hit or not self._is_open(called, set()):
+                continue
+            met = self.diagrams.both(packets, self.reached.firsts(name, low, high)[index - low])
+            if met == NOTHING:
+                continue
+            then = after
+            if isinstance(rule.target, Jump):
+                behind = self._after.get((name, index, hook if self.table.name == "nat" else ""), NOTHING)
+                rest = self.outcomes.renamed(self.diagrams.both(met, behind), BACK, NEXT)
+                then = self.outcomes.then(rest, after)
+            self._visit(hook, called, met, self.diagrams.both(met, then))
+
+    def _give_up(self, name: str, seen: set[str]) -> None:
+        if name in seen or name not in self.table:
+            return
+        seen.add(name)
+        for index, rule in enumerate(self.table[name].rules):
+            self._needed.add((name, index))
+            called = callee(rule)
+            if called is not None:
+                self._give_up(called, seen)
+
+
+def _falls(outcome: Outcome) -> bool:
+    """Whether a packet leaves the chain undecided, and as it came."""
+    return outcome.then in (NEXT, BACK) and not outcome.alter and not outcome.tags
