@@ -27,6 +27,8 @@ from ruleflow.ruleset.condition import Derived, Undecided
 
 MOST_NODES = 60_000
 """Larger diagrams make the page too large: the form then is left out."""
+_MOST_MADE = 400_000
+"""How many diagrams may be made on the way: rules that nobody can decide multiply."""
 _MOST_ASKED = 60_000
 """How many routing decisions are asked at most."""
 Data = dict[str, Any]
@@ -35,7 +37,8 @@ Data = dict[str, Any]
 def packet_classes(machine: Machine) -> Data | None:
     """The data, as JSON knows it (numbers beyond 2**53 as text); None where they would be too large.
 
-    ``machine`` has one rule set. Raises `RuleflowError` where its chains call each other in a circle.
+    ``machine`` has one rule set. Raises `RuleflowError` where its chains call each other in a
+    circle, and where rules that nobody can decide make too many classes.
     """
     return _Classes(machine).data() if len(machine.rulesets) == 1 else None
 
@@ -46,6 +49,7 @@ class _Classes:
         self.rules = machine.rulesets[0]
         self.names = [link.name for link in machine.host.interfaces if link.name != "lo"]
         self.space = Space([self.rules], self.names)
+        self.space.diagrams.most = _MOST_MADE
         self.flow = Flow(Side(self.space, self.rules))
         self.encoder, self.diagrams = self.space.encoder, self.space.diagrams
         self.numbers: dict[int, int] = {}

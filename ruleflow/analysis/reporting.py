@@ -31,7 +31,9 @@ def gathered(subject: Subject, *, fold: bool = True) -> Report:
 def _classes(subject: Subject) -> dict[str, Any] | None:
     try:
         return packet_classes(subject.machine)
-    except RuleflowError:  # chains that call each other in a circle: no kernel would load them
+    except (
+        RuleflowError
+    ):  # too many classes; or chains that call each other in a circle, which no kernel would load
         return None
 
 

@@ -44,7 +44,9 @@ def _ends(packet: Packet) -> str:
     """From where to where it is, and nothing else of it."""
     nothing = Packet(family=packet.family)
     kept = ("protocol", "source", "destination", "source_port", "destination_port", "icmp_type")
-    *what, source, destination = str(nothing.with_(**{name: getattr(packet, name) for name in kept})).split(" ")
+    *what, source, destination = str(nothing.with_(**{name: getattr(packet, name) for name in kept})).split(
+        " "
+    )
     return " ".join((*what, source, "→", destination))
 
 

@@ -7,7 +7,10 @@ where their numbers are. A set of packets is a diagram with the leaves `NOTHING`
 Which order the levels have matters more than anything else for size and speed (`encode.LEVELS`).
 """
 
+import sys
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+
+from ruleflow.errors import RuleflowError
 
 NOTHING, EVERYTHING = 0, 1
 LEAF_LEVEL = 1 << 30
@@ -18,11 +21,17 @@ Box = tuple[tuple[int, tuple[Interval, ...]], ...]
 _MEMO_LIMIT = 400_000
 
 
+class TooManyError(RuleflowError):
+    """More diagrams would be needed than somebody wants to wait for."""
+
+
 class Diagrams:
     """A store of diagrams. ``tops`` gives each level's greatest number (all fields begin at 0)."""
 
     def __init__(self) -> None:
         self.tops: dict[int, int] = {}
+        self.most = sys.maxsize
+        """How many diagrams there may be; one more raises `TooManyError`."""
         self.level: list[int] = [LEAF_LEVEL, LEAF_LEVEL]
         self.ends: list[tuple[int, ...]] = [(), ()]
         """The last number of each interval of a diagram; the last one is the level's top."""
@@ -46,6 +55,11 @@ class Diagrams:
         return found
 
     def _add(self, level: int, ends: tuple[int, ...], kids: tuple[int, ...]) -> int:
+        if len(self.level) >= self.most:
+            raise TooManyError(
+                f"there are more than {self.most:,} classes of packets",
+                help="ask for single packets: ruleflow walk",
+            )
         self.level.append(level)
         self.ends.append(ends)
         self.kids.append(kids)
@@ -266,7 +280,11 @@ class Diagrams:
         if condition == NOTHING or yes == no:
             return no
         at = self.level[condition]
-        if at < self.level[yes] and at < self.level[no] and all(kid <= EVERYTHING for kid in self.kids[condition]):
+        if (
+            at < self.level[yes]
+            and at < self.level[no]
+            and all(kid <= EVERYTHING for kid in self.kids[condition])
+        ):
             return self.make(at, self.ends[condition], [yes if kid else no for kid in self.kids[condition]])
         tagged = self._replace_leaf(condition, EVERYTHING, self.leaf(_YES))
         return self._graft(self._graft(tagged, NOTHING, no), self._leaves[_YES], yes)

@@ -85,7 +85,7 @@ def _matrix(given: Report) -> Iterator[str]:
     for one in given.matrix:
         rows.setdefault(one.from_, {})[_target(one)] = one
     head = "".join(f'<th scope="col">to {xml(target)}</th>' for target in targets)
-    yield f'<div class="scroll" tabindex="0" role="region" aria-label="matrix"><table><thead><tr><th scope="col">from</th>{head}</tr></thead><tbody>'
+    yield f'<div class="scroll" tabindex="0" role="region" aria-label="matrix"><table class="matrix"><thead><tr><th scope="col">from</th>{head}</tr></thead><tbody>'
     for name, row in rows.items():
         cells = "".join(_cell(row.get(target)) for target in targets)
         yield f'<tr><th scope="row">{xml(name)}</th>{cells}</tr>'
@@ -101,7 +101,7 @@ def _cell(one: Connection | None) -> str:
         return "<td></td>"
     sees = f"; it sees {one.sees}" if one.sees else ""
     by = f" {one.by}" if one.by else ""
-    return f'<td class="result" title="{xml(one.because)}"><span class="verdict v-{_GOOD.get(one.result, "drop")}">{xml(one.result)}</span>{xml(by + sees)}</td>'
+    return f'<td title="{xml(one.because)}"><span class="verdict v-{_GOOD.get(one.result, "drop")}">{xml(one.result)}</span>{xml(by + sees)}</td>'
 
 
 def _findings(given: Report) -> Iterator[str]:
@@ -130,7 +130,7 @@ def _chain(chain: ChainSaid) -> Iterator[str]:
     count = f"{len(chain.rules):,} rule{'' if len(chain.rules) == 1 else 's'}"
     folded = "" if len(chain.rules) > _OPEN else " open"
     yield f'<details{folded} data-name="{xml(name)}"><summary><b>{xml(name)}</b> <span class="dim">{xml(chain.about)} ({count})</span></summary>'
-    yield '<table><thead><tr><th scope="col">rule</th><th scope="col">who</th><th scope="col">what happens, and why</th></tr></thead><tbody>'
+    yield '<table class="rules"><thead><tr><th scope="col">rule</th><th scope="col">who</th><th scope="col">what happens, and why</th></tr></thead><tbody>'
     for rule in chain.rules:
         yield _rule(rule)
     if chain.rest:

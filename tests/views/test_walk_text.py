@@ -41,7 +41,10 @@ def test_what_is_not_decided(golden: Callable[[str, str], None]) -> None:
     rules = ruleflow.parse((SAMPLES / "ufw.rules").read_text())
     machine = Machine.inferred_from(rules, local=("192.0.2.1",))
     found = walk(machine, Packet.parse("tcp 203.0.113.9:40000 192.0.2.1:22 in eth0"))
-    golden("walk/undecided.txt", "".join(f"{line}\n" for line in walk_lines(found, rules, Paper(), detail="matches")))
+    golden(
+        "walk/undecided.txt",
+        "".join(f"{line}\n" for line in walk_lines(found, rules, Paper(), detail="matches")),
+    )
 
 
 def test_a_connection(golden: Callable[[str, str], None]) -> None:
@@ -67,6 +70,8 @@ def test_json_has_typed_reasons_and_addresses_as_text() -> None:
 
 
 def test_control_characters_of_a_dump_do_not_reach_the_terminal() -> None:
-    rules = ruleflow.parse('*filter\n-A INPUT -m comment --comment "\x1b[31mred" -j LOG --log-prefix "\x1b[0m"\nCOMMIT\n')
+    rules = ruleflow.parse(
+        '*filter\n-A INPUT -m comment --comment "\x1b[31mred" -j LOG --log-prefix "\x1b[0m"\nCOMMIT\n'
+    )
     found = walk(rules, PUBLISHED)
     assert "\x1b" not in "".join(walk_lines(found, rules, Paper()))
