@@ -32,7 +32,7 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
     ``assumed`` are words of conditions with the answer to take; ``bridged`` says of a frame where it goes;
     ``chosen`` are fields and the values the kernel was seen to choose where a rule leaves it a range of them;
     ``attached`` is a connection the packet belongs to from the start (a reset that the host itself sends), with the state
-    and direction; no connection: that of a packet which is not tracked, so that it is looked up in spite of NOTRACK.
+    and direction; no connection: it is about an INVALID packet, or an UNTRACKED one: then NOTRACK does nothing.
     """
 
     connections: tuple[Connection, ...] = ()

@@ -55,10 +55,12 @@ class Walker:
         self.state.chosen = dict(chosen)
         self.attached = attached is not None
         if attached is not None and attached[0] is None:
-            self.state.seen_before = True
+            self.state.seen_before = attached[1] == conntrack.UNTRACKED
         elif attached is not None:
             self.state.set_connection(attached[0], attached[1], attached[2])
-            self.state.done = {"source", "destination"}
+            # of a first packet that is refused only the destination has been asked for
+            confirmed = attached[0].status & conntrack.CONFIRMED or self.state.is_error()
+            self.state.done = {"source", "destination"} if confirmed else {"destination"}
         self.bridged = bridged
         self.assumed: dict[str, None] = {}
         self.by: dict[str, RuleRef] = {}
@@ -226,6 +228,8 @@ class Walker:
             return (*apply(effect, state), None)
         if state.connection is None:
             return (), "the packet has no connection: it is not translated", None
+        if state.direction:
+            return (), "a packet of the other direction is not translated by this rule", None
         hook = self._nat_hook
         out = self.way.interface if self.way is not None else self.bridged_out
         try:
@@ -266,7 +270,9 @@ class Walker:
             self._nat_hook = hook
             if not self._table_stage(hook, Stage("table", stage.priority, "nat")):
                 return False
-            if side == "source" and side not in self.rewritten:
+            if state.direction:
+                untranslate(state, hook)
+            elif side == "source" and side not in self.rewritten:
                 make_unique(state)
             state.set_connection(state.connection, state.state or NEW, state.direction)
         elif self._left_its_way(hook):
