@@ -101,6 +101,21 @@ def _rewriting_differs(outcome: Outcome, place: Seen) -> Iterator[str]:
         yield f"mark: the kernel {place.mark:#x}, the walk {outcome.packet.mark or 0:#x}"
 
 
+def refusal_differs(told: Walk, seen: Observation, *, path: bool) -> tuple[str, ...]:
+    """Whether the router's refusal, walked in ``told``, arrived, and by the rules the kernel says; in words where not.
+
+    A refusal that is refused itself is left out: the kernel's steps of both stand together.
+    """
+    end = told.end
+    if end.answer is not None or len(told.outcomes) > 1:
+        return ()
+    came, wanted = ("came" if one else "was lost" for one in (seen.answers, end.verdict == "ACCEPT"))
+    if came != wanted:
+        return (f"refusal: by the kernel it {came}, by the walk it {wanted} ({end.sentence})",)
+    differs = path_differs(told, seen.answer_steps) if path and is_certain(told) else ()
+    return tuple(f"refusal's {words}" for words in differs)
+
+
 def is_certain(walk: Walk) -> bool:
     """Whether packet and host decided every rule that was asked."""
     return len(walk.outcomes) == 1 and not any(isinstance(step, RuleStep) and step.answer == "unknown" for step in walk.steps)

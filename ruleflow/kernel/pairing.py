@@ -5,10 +5,11 @@ from typing import TypeVar
 
 import msgspec
 
-from ruleflow.kernel.agreement import KINDS, compare
+from ruleflow.kernel.agreement import KINDS, compare, refusal_differs
 from ruleflow.kernel.features import RuleFeatures
 from ruleflow.kernel.lab import Lab, Shot
 from ruleflow.kernel.observe import Observation
+from ruleflow.kernel.trace import TraceEvent
 from ruleflow.netfilter.conntrack import Connection, remembered
 from ruleflow.netfilter.host import Host
 from ruleflow.netfilter.machine import Machine
@@ -66,6 +67,9 @@ class Pairing:
             quoted = made.quoted.packet(length=None) if made.quoted else None
             told = self._refused(found, said.outcome, made.packet(mark=0, fragment=0, socket_exists=0), quoted)
             self._refused_again(told)
+            wrong = () if said.outcome.ranges else refusal_differs(told, seen, path=self.lab.trace)
+            if wrong:
+                return Pair(seen, told, wrong)
         return Pair(seen, found, (), is_known=self._is_known(said.outcome, seen))
 
     def _is_known(self, outcome: Outcome, seen: Observation) -> bool:
@@ -76,9 +80,11 @@ class Pairing:
         """Walk the router's own refusal: rules of OUTPUT that it meets may change the mark of the connection."""
         connection = outcome.connection
         untracked = connection is None and not any(isinstance(step, TrackStep) for step in found.steps)
-        around = Around(connections=self.connections, quoted=quoted)
-        if connection is not None or untracked:  # icmp_send and nf_send_reset give their packet the connection (nf_ct_attach)
-            around = msgspec.structs.replace(around, attached=(connection, STATES["RELATED"], 1 - outcome.direction))
+        # icmp_send and nf_send_reset give their packet the connection (nf_ct_attach)
+        attached = (connection, STATES["RELATED"], 1 - outcome.direction)
+        if connection is None:
+            attached = (None, STATES["UNTRACKED" if untracked else "INVALID"], 0)
+        around = Around(connections=self.connections, quoted=quoted, attached=attached)
         told = walk(self.machine, packet, around)
         self.connections = remembered(self.connections, told.end.connection)
         return told
@@ -111,10 +117,14 @@ def as_sent(packet: Packet, seen: Observation) -> Packet:
 
 def chosen(seen: Observation) -> tuple[tuple[str, int], ...]:
     """The addresses and ports that the packet had at last, where it was seen."""
-    last = next((step.packet for step in reversed(seen.steps) if step.packet is not None), None)
+    last = next((step.packet for step in reversed(seen.steps) if step.packet is not None and _is_behind_nat(step)), None)
     header = seen.after or last
-    facts = [(name, getattr(header, name)) for name in ("source", "destination", "source_port", "destination_port")]
-    return tuple((name, value) for name, value in facts if value is not None) if header is not None else ()
+    facts = [(name, getattr(header, name, None)) for name in ("source", "destination", "source_port", "destination_port")]
+    return tuple((name, value) for name, value in facts if value is not None)
+
+
+def _is_behind_nat(step: TraceEvent) -> bool:
+    return step.chain in ("INPUT", "FORWARD", "POSTROUTING") or (step.chain == "OUTPUT" and step.table in ("filter", "security"))
 
 
 def as_translated(connection: Connection, outcome: Outcome, seen: Observation) -> Connection:

@@ -97,6 +97,7 @@ TARGETS: dict[str, tuple[tuple[Maker, int], ...]] = {
 }  # fmt: skip
 """What each table's rules do, and how often."""
 
+SHIFTED = ("8000-8010/80", "9000-9500/8000", "7000-7009/440", "6000-6001/20")
 PORTS = ("80", "8080", "8000-8010", "5000-5001")
 
 
@@ -133,7 +134,7 @@ def _dnat(draft: Draft) -> str:
     address = _range(draft) if random.random() < 0.3 else random.choice((*hosts, *LOCAL[family]))
     words = f" -j DNAT --to-destination {address}"
     if random.random() < 0.6 and _ported(draft):
-        port = random.choice((*PORTS, "8000-8010/80", "9000-9500/8000", "7000-7009/440"))
+        port = random.choice((*PORTS, *SHIFTED))
         words = f" -j DNAT --to-destination {_in_brackets(draft, address, port)}"
     return words + random.choice(("", "", "", " --random", " --persistent"))
 
