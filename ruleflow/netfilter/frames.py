@@ -74,7 +74,7 @@ def _rewritten(walker: "Walker") -> str:
 def _out_by(walker: "Walker", *, asked: bool, mac: int | None, address: int | None) -> str:
     """The port behind which the receiver is; the walk's caller says it, or the bridge's neighbours do."""
     state = walker.state
-    behind = walker.bridged.behind if walker.bridged else None
+    behind = (walker.bridged.behind if walker.bridged else None) or walker.machine.behind
     port_name = behind(state.arrived or "", mac, address) if behind else None
     if port_name is None:
         who = mac_text(mac) if mac is not None else "the next hop" if address is None else address_text(address, state.family)

@@ -1,6 +1,7 @@
 """One packet's journey through a world: host after host, over veth pairs and bridges, until it ends."""
 
 import functools
+from collections.abc import Callable
 
 import msgspec
 
@@ -61,6 +62,11 @@ class Travel:
     @functools.cached_property
     def _machines(self) -> dict[tuple[str, int], Machine]:
         return {}
+
+    def port_behind(self, host: str, family: int) -> Callable[[str, int | None, int | None], str | None]:
+        """What tells the port of a bridge of ``host`` behind which somebody is, by his mac or by his address."""
+        here = self.world.host(host)
+        return lambda bridge, mac, address: self._find_port(here, bridge, mac, address, family)
 
     def machine(self, host: str, family: int) -> Machine:
         """A host made ready for walking, once."""
@@ -211,10 +217,7 @@ class Travel:
         if port is None:
             return clean, None
 
-        def behind(bridge: str, mac: int | None, address: int | None) -> str | None:
-            return self._find_port(here, bridge, mac, address, packet.family)
-
-        return clean, Bridged(to_mac, behind)
+        return clean, Bridged(to_mac, self.port_behind(host, packet.family))
 
     def _find_port(self, host: Host, bridge: str, mac: int | None, address: int | None, family: int) -> str | None:
         for port in host.plugged_into(bridge):

@@ -1,6 +1,7 @@
 """A host made ready for walking: its rule sets of one family, and what it answered once, kept."""
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -31,6 +32,8 @@ class Machine:
         self, host: Host, rulesets: tuple[Ruleset, ...], family: int, assumed: tuple[str, ...] | None = None, *,
         legacy: bool = False,
     ) -> None:  # fmt: skip
+        self.behind: Callable[[str, int | None, int | None], str | None] | None = None
+        """Tells the port of a bridge behind which a link-layer or an IP address is, where the neighbours are known."""
         self.legacy, self.hooks = legacy, LEGACY_HOOKS if legacy else HOOKS
         self.host, self.family, self.rulesets = host, family, rulesets
         self.assumed, self.inferred = assumed or (), assumed is not None

@@ -46,10 +46,13 @@ def subject_of(name: str, document: "Callable[[], Document]", family: int, given
     sets = tuple(_set(text) for text in given["sets"])
     directory = _directory(name)
     if directory is not None:
+        from ruleflow.netfilter.journey import Travel
         from ruleflow.netfilter.world import read_world
 
-        host = read_world(directory).main
-        return Machine.of(_with_sets(host, sets), family)
+        world = read_world(directory)
+        made = Machine.of(_with_sets(world.main, sets), family)
+        made.behind = Travel(world).port_behind(world.main.name, family)
+        return made
     rulesets = tuple(one for one in document().rulesets if one.family == family)
     if not rulesets:
         raise ReadError(f"{name} has no rules for IPv{family}", help=f"give an IPv{10 - family} packet, or read it with -{family}")
