@@ -15,14 +15,16 @@ BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
 
 
 def printed(command: str) -> str:
-    """What a line of the page prints, without colours and without the blanks at line ends."""
+    """What a line of the page prints, without colours; ``| head -N`` may end it."""
+    command, _, count = command.partition(" | head -")
     words = shlex.split(command)
     assert words[0] == "ruleflow"
     made = subprocess.run(
         [sys.executable, "-m", "ruleflow.cli", *words[1:]], cwd=ROOT, capture_output=True, text=True, check=True,
         env=os.environ | {"NO_COLOR": "1"},
     )  # fmt: skip
-    return made.stdout
+    lines = made.stdout.splitlines(keepends=True)
+    return "".join(lines[: int(count)] if count else lines)
 
 
 def block(text: str) -> str:
