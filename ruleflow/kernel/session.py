@@ -23,14 +23,14 @@ from ruleflow.kernel.marked import marked
 from ruleflow.kernel.misprints import refuse_misprints
 from ruleflow.kernel.namespaces import CLONE_NEWNET
 from ruleflow.kernel.notes import listener_notes
-from ruleflow.kernel.owned import both
+from ruleflow.kernel.owned import Owned, both
 from ruleflow.kernel.plan import PlanRefusedError, Prepared, plan_apply, plan_destroy
 from ruleflow.kernel.wanted import wanted
 from ruleflow.netfilter.host import Host, Nexthop, Route
 
 OWNERS = {
     "docker-classic": ("DOCKER", "Docker"), "docker-28": ("DOCKER", "Docker"), "docker-29": ("DOCKER", "Docker"),
-    "cni-portmap": ("CNI-HOSTPORT-DNAT", "the CNI plugins"),
+    "cni-portmap": ("CNI-HOSTPORT-DNAT", "CNI"),
 }  # fmt: skip
 """The chain that shows that a foreign layout's owner is at work here."""
 
@@ -94,7 +94,7 @@ class Session:
             raise PlanRefusedError(
                 f"{journal.name} stands in {journal.backend} tables", help="destroy it there first"
             )
-        refuse_foreign_owner(declaration, backend)
+        refuse_foreign_owner(declaration, backend, journal.own)
         refuse_wrong_settings(declaration)
         want = wanted(declaration, backend)
         refuse_misprints(backend, want)
@@ -115,15 +115,19 @@ class Session:
         return plan_destroy(journal.name, backend, own, namespace=journal.namespace)
 
 
-def refuse_foreign_owner(declaration: Declaration, backend: Backend) -> None:
-    """A foreign layout is not put where its owner is at work: they would undo each other's rules. Raises `PlanRefusedError`."""
+def refuse_foreign_owner(declaration: Declaration, backend: Backend, own: Owned) -> None:
+    """A foreign layout is not put where its owner is at work: they would undo each other's rules.
+
+    Chains of ``own`` are ours, whatever they are called. Raises `PlanRefusedError`.
+    """
     chain, owner = OWNERS.get(declaration.layout, ("", ""))
-    if not chain:
+    ours = {one.name for table in own.tables for one in table.chains}
+    if not chain or chain in ours:
         return
     for family in (4, 6):
         if any(chain in table for table in backend.tables(family).values()):
             raise PlanRefusedError(
-                f"the layout {declaration.layout} is {owner}'s, and {owner} is at work here (chain {chain})",
+                f"{declaration.layout} is a layout of {owner}, which is at work here (chain {chain})",
                 help="layout: native stands beside it",
             )
 

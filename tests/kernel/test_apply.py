@@ -274,7 +274,7 @@ def test_the_operators_chain_is_kept(tmp_path: Path) -> None:
 def test_a_foreign_layout_is_refused_beside_its_owner(tmp_path: Path) -> None:
     with applied_host("nft", tmp_path) as host:
         host.tables("-N DOCKER")
-        with pytest.raises(PlanRefusedError, match="Docker is at work here"):
+        with pytest.raises(PlanRefusedError, match="Docker, which is at work here"):
             host.apply("layout: docker-classic\n" + declared(host.inner))
 
 

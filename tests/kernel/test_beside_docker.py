@@ -114,7 +114,7 @@ def test_beside_docker(tmp_path: Path) -> None:
         assert [one for one in tried if not one.agrees] == []
         assert any(one.happened.startswith("reached") and one.probe.from_ == "outside" for one in tried)
         assert asked(host, "192.0.2.10", 8088) == "docker"
-        with pytest.raises(PlanRefusedError, match="Docker is at work"):
+        with pytest.raises(PlanRefusedError, match="Docker, which is at work here"):
             within(
                 host.name,
                 lambda: host.session().plan(host.session().declaration(text, "x", layout="docker-29")),

@@ -60,3 +60,26 @@ def test_a_disagreement_undoes_everything(tmp_path: Path) -> None:
         with pytest.raises(ApplyFailedError, match="packets go another way"):
             within(host.name, run)
         assert host.state() == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["nft", "legacy"])
+@pytest.mark.parametrize("layout", ["native", "docker-classic", "docker-28", "docker-29", "cni-portmap"])
+@pytest.mark.parametrize("proxy", [True, False])
+def test_every_layout_as_foretold_and_gone_again(
+    tmp_path: Path, backend: str, layout: str, proxy: bool
+) -> None:
+    with applied_host(backend, tmp_path) as host:
+        host.shell("ip link set lo up; test -e /proc/sys/net/bridge || modprobe br_netfilter || true")
+        before = host.state()
+        more = f"layout: {layout}\n" + (
+            "" if layout in ("native", "cni-portmap") else f"userland_proxy: {str(proxy).lower()}\n"
+        )
+        ports = '"8080:80", "127.0.0.1:8081:80", "5353:53/udp"'
+        found = tried(host, declared(host.inner, ports=ports, more=more))
+        assert [one for one in found if not one.agrees] == []
+        steps: list[str] = []
+        host.apply(declared(host.inner, ports=ports, more=more), steps.append)
+        assert steps == []
+        host.destroy()
+        assert host.state() == before
