@@ -22,7 +22,7 @@ from ruleflow.netfilter.routing import Decision
 from ruleflow.netfilter.state import STATE_WORDS, State
 from ruleflow.netfilter.steps import Change, NatStep, NoteStep, Outcome, TrackStep
 from ruleflow.netfilter.tracking import first_state_of, look_up
-from ruleflow.netfilter.translate import SIDE, NoAddressError, make_unique, rewrite, untranslate
+from ruleflow.netfilter.translate import SIDE, NoAddressError, asked_by_answer, make_unique, rewrite, untranslate
 from ruleflow.ruleset.effect import Change as Effect
 from ruleflow.ruleset.effect import Rewrite, Stop
 from ruleflow.ruleset.ir import RuleRef
@@ -146,6 +146,9 @@ class Walker:
 
     def _hook(self, hook: str, place: str) -> str:
         self.state.see(*self._seen(hook, place))
+        if self.by:  # what a table said at an earlier hook is not what it says here
+            for stage in self.machine.hooks[hook]:
+                self.by.pop(stage.name, None)
         stages = self.machine.hooks[hook] if self.recorder is not None or self.state.connections else self.machine.stages(hook)
         for stage in stages:
             if not _STAGES[stage.kind](self, hook, stage):
@@ -197,8 +200,6 @@ class Walker:
                 self.by[stage.name] = asker.by
             if verdict.verdict != "ACCEPT":
                 return self._refuse(verdict, hook, stage.name, asker.by)
-            if asker.by is None and stage.name in self.by:
-                del self.by[stage.name]
         return not (stage.reroute and before != self._routed_by()) or reroute(self)
 
     def _usable(self, loop: tuple[str, ...] | None, table: str) -> bool:
@@ -228,10 +229,11 @@ class Walker:
             return (*apply(effect, state), None)
         if state.connection is None:
             return (), "the packet has no connection: it is not translated", None
-        if state.direction:
-            return (), "a packet of the other direction is not translated by this rule", None
         hook = self._nat_hook
         out = self.way.interface if self.way is not None else self.bridged_out
+        if state.direction:
+            state.connection = asked_by_answer(state, hook, effect, self.way.nexthop if self.way else None, out)
+            return (), "a packet of the other direction is not translated by this rule", None
         try:
             changes = rewrite(state, hook, effect, self.way.nexthop if self.way else None, out)
         except NoAddressError:
