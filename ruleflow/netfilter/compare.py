@@ -4,6 +4,8 @@ Diagrams of whole paths find the packets quickly; then both sides' paths are gon
 (`trail.Trail`), which is what is answered. So a path that only one side takes (a new DNAT) needs no diagram.
 """
 
+from collections.abc import Iterator
+
 import msgspec
 
 from ruleflow.netfilter.alter import UNCHANGED, Alter, Is, Lens, Mapped, New, OneOf, Same, Xor, altered
@@ -53,10 +55,30 @@ class Comparison:
         before, after = (Trail(flow).entry(entry, where) for flow in self.flows)
         return [
             difference
-            for one in before
-            for two in after
+            for one, two in self._meeting(before, after)
             if (difference := self._difference(entry, one, two)) is not None
         ]
+
+    def _meeting(self, before: list[Part], after: list[Part]) -> Iterator[tuple[Part, Part]]:
+        """The pairs of parts that have packets in common; halves of many are looked at first."""
+        if not before or not after or not self.diagrams.meets(self._union(before), self._union(after)):
+            return
+        if len(before) == len(after) == 1:
+            yield before[0], after[0]
+        elif len(before) >= len(after):
+            middle = len(before) // 2
+            yield from self._meeting(before[:middle], after)
+            yield from self._meeting(before[middle:], after)
+        else:
+            middle = len(after) // 2
+            yield from self._meeting(before, after[:middle])
+            yield from self._meeting(before, after[middle:])
+
+    def _union(self, parts: list[Part]) -> int:
+        sets = [part.where for part in parts]
+        while len(sets) > 1:
+            sets = [self.diagrams.either(*sets[n : n + 2]) if n + 1 < len(sets) else sets[n] for n in range(0, len(sets), 2)]
+        return sets[0]
 
     def candidates(self, entry: str) -> int:
         """Packets that may fare differently; every one that does is among them.

@@ -442,6 +442,16 @@ class Diagrams:
         """The leaves that ``a`` can end in."""
         return frozenset(node for node in self._below(a) if self.level[node] == LEAF_LEVEL)
 
+    def is_larger(self, a: int, size: int) -> bool:
+        """Whether ``a`` has more than ``size`` diagrams in it."""
+        seen, stack = {a}, [a]
+        while stack and len(seen) <= size:
+            for kid in self.kids[stack.pop()]:
+                if kid not in seen:
+                    seen.add(kid)
+                    stack.append(kid)
+        return len(seen) > size
+
     def support(self, a: int) -> frozenset[int]:
         """The levels that ``a`` depends on."""
         return frozenset(self.level[node] for node in self._below(a)) - {LEAF_LEVEL}

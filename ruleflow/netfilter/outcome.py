@@ -42,6 +42,14 @@ def _stirred(part: int) -> bool:
     return (part * 0x9E3779B1 >> 13) & 3 == 0
 
 
+class Tree(msgspec.Struct, frozen=True):
+    """Rules folded into ``part``: one with its ``number``, or several ``children`` in order."""
+
+    part: int
+    number: int | None = None
+    children: tuple["Tree", ...] = ()
+
+
 class Outcomes:
     """Diagrams whose leaves are outcomes; the leaf `NOTHING` is "nothing happened, go on"."""
 
@@ -79,16 +87,21 @@ class Outcomes:
 
         Where a group ends depends on the parts alone, so two chains that differ in one rule share the rest.
         """
-        rest = [part for part in parts if part != NOTHING]
+        tree = self.tree(enumerate(parts))
+        return NOTHING if tree is None else tree.part
+
+    def tree(self, parts: Iterable[tuple[int, int]]) -> "Tree | None":
+        """Rules (number and what each decides) folded, with the groups kept; None where none does anything."""
+        rest = [Tree(part, number) for number, part in parts if part != NOTHING]
         while len(rest) > 1:
-            groups: list[int] = []
+            groups: list[Tree] = []
             start = 0
-            for n, part in enumerate(rest, 1):
-                if n - start > 1 and (_stirred(part) or n - start >= _GROUP or n == len(rest)):
-                    groups.append(self._group(rest[start:n]))
+            for n, one in enumerate(rest, 1):
+                if n - start > 1 and (_stirred(one.part) or n - start >= _GROUP or n == len(rest)):
+                    groups.append(Tree(self._group([each.part for each in rest[start:n]]), None, tuple(rest[start:n])))
                     start = n
             rest = groups + rest[start:]
-        return rest[0] if rest else NOTHING
+        return rest[0] if rest else None
 
     def _group(self, parts: list[int]) -> int:
         while len(parts) > 1:

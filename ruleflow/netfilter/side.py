@@ -8,7 +8,7 @@ from ruleflow.errors import RuleflowError, visible
 from ruleflow.netfilter.action import Actions
 from ruleflow.netfilter.encode import DPORT, DST, IN, LEVELS, OUT, PROTO, SPORT, SRC
 from ruleflow.netfilter.idd import EVERYTHING, LEAF_LEVEL, NOTHING, Diagrams, Interval
-from ruleflow.netfilter.outcome import BACK, NEXT, Outcome
+from ruleflow.netfilter.outcome import BACK, NEXT, Outcome, Tree
 from ruleflow.netfilter.space import Space
 from ruleflow.ruleset.effect import Rewrite
 from ruleflow.ruleset.ir import Chain, Goto, Jump, Rule, Ruleset
@@ -37,6 +37,7 @@ class Side:
         self.space, self.ruleset = space, ruleset
         self.diagrams, self.outcomes = space.diagrams, space.outcomes
         self._chains: dict[tuple[str, str, str, int], int] = {}
+        self._trees: dict[tuple[str, str, str], Tree | None] = {}
         self._places: dict[tuple[str, str], tuple[object, ...]] = {}
         self._entered: list[tuple[str, str]] = []
         self._regions: dict[int, Region] = {}
@@ -64,8 +65,16 @@ class Side:
         found = self._chains.get(key)
         if found is None:
             with self._inside(table, name), deep():
-                found = self._chains[key] = self.outcomes.fold(self._read(table, name, hook, within))
+                found = self._chains[key] = self.outcomes.fold(part for _, part in self._read(table, name, hook, within))
         return found
+
+    def tree(self, table: str, name: str, hook: str) -> Tree | None:
+        """A chain folded as `chain` does it, with the groups of rules kept."""
+        key = (table, name, hook if table == "nat" else "")
+        if key not in self._trees:
+            with self._inside(table, name), deep():
+                self._trees[key] = self.outcomes.tree(self._read(table, name, hook, EVERYTHING))
+        return self._trees[key]
 
     @contextlib.contextmanager
     def _inside(self, table: str, name: str) -> Iterator[None]:
@@ -125,8 +134,8 @@ class Side:
             seen[text] = seen.get(text, 0) + 1
             yield table, chain.name, text, seen[text]
 
-    def _read(self, table: str, name: str, hook: str, within: int) -> Iterator[int]:
-        """What each rule alone decides, in order; where it does nothing is left out."""
+    def _read(self, table: str, name: str, hook: str, within: int) -> Iterator[tuple[int, int]]:
+        """What each rule alone decides, in order, with its number from 0; where it does nothing is left out."""
         shadows = self.region(within).shadows
         for index, rule in enumerate(self.ruleset[table][name].rules):
             if shadows and self.space.asked(rule).misses(shadows):
@@ -137,10 +146,10 @@ class Side:
                 if within != EVERYTHING:
                     where = self.diagrams.both(within, where)
                 if where != NOTHING:
-                    yield self.diagrams.both(where, self._called(table, target, hook, within))
+                    yield index, self.diagrams.both(where, self._called(table, target, hook, within))
             elif target is not None:
                 part = self._rule(rule, hook, self._place(table, name, index))
-                yield part if within == EVERYTHING else self.diagrams.both(within, part)
+                yield index, part if within == EVERYTHING else self.diagrams.both(within, part)
 
     def _action(self, rule: Rule, hook: str) -> int:
         """What a rule does with the packets that meet it; `DEPENDS` where that is not the same for all of them."""

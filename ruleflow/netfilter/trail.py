@@ -12,11 +12,14 @@ from ruleflow.netfilter.alter import UNCHANGED, Alter, Grow, Is, altered, compos
 from ruleflow.netfilter.encode import IN, OUT, STATE
 from ruleflow.netfilter.flow import ARRIVING, FRAGMENT, INVALID, NEW, SENDING, TTL, Flow
 from ruleflow.netfilter.idd import NOTHING, Diagrams
-from ruleflow.netfilter.outcome import BACK, NEXT
+from ruleflow.netfilter.outcome import BACK, NEXT, Tree
 from ruleflow.netfilter.path import HOOKS, Stage
 from ruleflow.netfilter.side import deep, missing
 from ruleflow.ruleset.effect import Rewrite
 from ruleflow.ruleset.ir import Goto, Jump, RuleRef
+
+_BROAD = 60
+"""Size of a set's diagram beyond which it is followed by groups of rules, not rule by rule."""
 
 Tags = tuple[tuple[str, str], ...]
 
@@ -64,10 +67,13 @@ class Trail:
         self.lens = flow.outcomes.lens
         self.done: list[Part] = []
         self._place = ""
+        self.broad = False
+        """Whether the packets are so many kinds that rules are asked in groups."""
 
     def entry(self, name: str, where: int) -> list[Part]:
         """The fates of the packets in ``where``, entering as `Flow.entry` says; disjoint, and together all of them."""
         self.done = []
+        self.broad = self.diagrams.is_larger(where, _BROAD)
         with deep():
             group = {Traveller(context=self.flow.socket(int(name == "send"))): where}
             if name == "send":
@@ -235,7 +241,9 @@ class _Chain:
     def _chain(self, name: str, group: Group) -> Iterator[tuple[str, Traveller, RuleRef, int]]:
         """Like `ask`, for a chain; what it does not decide comes last, with `NEXT` or `BACK`."""
         chain = self.side.ruleset[self.table][name]
-        for index, rule in enumerate(chain.rules):
+        if self.trail.broad:
+            group = yield from self._by_groups(name, self.side.tree(self.table, name, self.hook), group)
+        for index, rule in enumerate(() if self.trail.broad else chain.rules):
             if self.shadows and self.side.space.asked(rule).misses(self.shadows):
                 continue
             if not group:
@@ -244,6 +252,27 @@ class _Chain:
         end = RuleRef(self.table, name, 0, chain.line)
         for traveller, where in group.items():
             yield NEXT, traveller, end, where
+
+    def _by_groups(
+        self, name: str, tree: Tree | None, group: Group
+    ) -> Generator[tuple[str, Traveller, RuleRef, int], None, Group]:
+        """Groups of rules asked by all: what meets none of a group's rules passes it as a whole."""
+        if tree is None or not group:
+            return group
+        if tree.number is not None:
+            rule = self.side.ruleset[self.table][name].rules[tree.number]
+            ref = RuleRef(self.table, name, tree.number + 1, rule.line)
+            return (yield from self._asked(name, tree.number, ref, group))
+        following: Group = {}
+        inside: Group = {}
+        for traveller, where in group.items():
+            seen = self.trail.lens.through(tree.part, self._eyes(traveller))
+            met = self.diagrams.both(self._nonzero(seen), where)
+            _add(inside, traveller, met, self.diagrams)
+            _add(following, traveller, self.diagrams.without(where, met), self.diagrams)
+        for child in tree.children:
+            inside = yield from self._by_groups(name, child, inside)
+        return _merged(following, inside, self.diagrams)
 
     def _asked(
         self, name: str, index: int, ref: RuleRef, group: Group
