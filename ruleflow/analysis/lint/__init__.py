@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ruleflow.analysis.findings import Code, Finding, Report, in_order
-from ruleflow.analysis.lint import unreachable
+from ruleflow.analysis.lint import redundant, unreachable
 from ruleflow.analysis.lint.case import Case
 
 FAMILIES: tuple[tuple[tuple[Code, ...], Callable[[Case], Iterator[Finding]]], ...] = (
     (unreachable.CODES, unreachable.check),
+    (redundant.CODES, redundant.check),
 )
 CODES: dict[str, Code] = {code.code: code for codes, _ in FAMILIES for code in codes}
 

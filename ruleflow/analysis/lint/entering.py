@@ -1,7 +1,7 @@
 """The packets that can enter each built-in chain, before any rule is asked."""
 
 from ruleflow.netfilter.encode import IN, OUT, STATE
-from ruleflow.netfilter.flow import INVALID, Flow
+from ruleflow.netfilter.flow import FRAGMENT, INVALID, Flow
 from ruleflow.netfilter.idd import EVERYTHING
 from ruleflow.netfilter.side import Side
 
@@ -24,6 +24,8 @@ def entering(side: Side, table: str, hook: str) -> int:
             found = diagrams.both(found, diagrams.test(level, ((0, 0),)))
         elif hook in some:
             found = diagrams.both(found, diagrams.test(level, ((1, diagrams.tops[level]),)))
+    if side.space.tracks:  # conntrack puts fragments together before any table sees them (nf_defrag_ipv4)
+        found = diagrams.both(found, diagrams.test(FRAGMENT, ((0, 0),)))
     if table == "nat":
         return diagrams.both(Flow(side).first(), found)
     if table == "raw":

@@ -13,6 +13,7 @@ from ruleflow.analysis.chains import callee
 from ruleflow.analysis.lint.reached import Key, Reached, Stretch
 from ruleflow.analysis.lint.tree import Tree, split
 from ruleflow.analysis.lint.unlike import unlike
+from ruleflow.analysis.lint.without import Without
 from ruleflow.netfilter.idd import EVERYTHING, NOTHING
 from ruleflow.netfilter.outcome import BACK, NEXT, Outcome
 from ruleflow.netfilter.side import deep
@@ -21,6 +22,10 @@ from ruleflow.ruleset.ir import Goto, Jump, Opaque, Rule
 
 _CALLS = 256
 """Calls of one chain that are looked at; beyond, its rules count as needed."""
+
+
+_TRIALS = 500
+"""Rules of chains with several ways to them that are tried one by one; beyond, they count as needed."""
 
 
 class _Open(msgspec.Struct, frozen=True):
@@ -44,11 +49,37 @@ class Needed:
         self._needed: set[Key] = set()
         self._visits: dict[str, int] = defaultdict(int)
         self._seen: set[tuple[str, str, int, int]] = set()
+        self._count: dict[str, int] | None = None
+        self._tried = 0
+        dead = ((c.name, n) for c in self.table for n in range(len(c.rules)) if (c.name, n) not in reached.hit)
+        self._without = Without(self.side, self.table, dead)
         with deep():
             for stretch, starts in reached.starts.items():
                 self._look(stretch, starts)
             self._ask_callers()
-        self.useless = sorted(key for key in self._open if key not in self._needed)
+        self.useless = [key for key in sorted(self._open) if key not in self._needed and self._confirmed(key)]
+
+    def _confirmed(self, key: Key) -> bool:
+        """A chain that a packet may enter twice: what comes behind may be the rule itself, so it is really taken out."""
+        if not any(each.verdicts for each in self._open[key].values()) or self._ways(key[0]) < 2:
+            return True
+        self._tried += 1
+        return self._tried <= _TRIALS and self._without.same([key])
+
+    def _ways(self, name: str) -> int:
+        """How many ways lead to a chain from the hook that has most."""
+        if self._count is None:
+            self._count = {}
+            for hook in (chain.name for chain in self.table if chain.policy is not None):
+                ways = defaultdict(int, {hook: 1})
+                for each in self.reached.order(hook):
+                    for index, rule in enumerate(self.table[each].rules):
+                        called = callee(rule)
+                        if called is not None and (each, index) in self.reached.hit:
+                            ways[called] += ways[each]
+                for chain, number in ways.items():
+                    self._count[chain] = max(self._count.get(chain, 0), number)
+        return self._count.get(name, 0)
 
     # -- inside of one chain --------------------------------------------------------------------------------
 
