@@ -56,6 +56,23 @@ def rewrite(state: State, hook: str, what: Rewrite, nexthop: int | None, out: st
     return changes
 
 
+def asked_by_answer(state: State, hook: str, what: Rewrite, nexthop: int | None, out: str | None) -> Connection:
+    """The connection whose first packet was refused, when the reset about it meets a rule that rewrites its source.
+
+    The packet stays as it is, but the connection counts as translated where its source is none that the rule allows.
+    """
+    connection = state.connection
+    assert connection is not None
+    source, port = connection.reply.destination, connection.reply.destination_port
+    side = SIDE[hook] if what.what == "hook" else what.what
+    try:
+        address = _address(state, hook, side, what, nexthop, out)
+    except NoAddressError:
+        return connection
+    stays = source is not None and _in_range(source, port, what, address) and not (what.random or what.fully_random)
+    return connection if stays else msgspec.structs.replace(connection, status=connection.status | SNAT)
+
+
 def _renumbered(made: Connection, state: State, side: str, what: Rewrite) -> Connection:
     """A ping whose identifier is chosen by chance, or taken by another one, counts as translated."""
     if state.protocol not in REQUESTS:

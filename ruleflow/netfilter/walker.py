@@ -54,12 +54,13 @@ class Walker:
         self.entry, self.quoted = entry, quoted
         self.state.chosen = dict(chosen)
         self.attached = attached is not None
-        if attached is not None and attached[0] is None:
+        connection = attached[0] if attached is not None else None
+        if attached is not None:
             self.state.seen_before = attached[1] == conntrack.UNTRACKED
-        elif attached is not None:
-            self.state.set_connection(attached[0], attached[1], attached[2])
+        if attached is not None and connection is not None:
+            self.state.set_connection(connection, attached[1], attached[2])
             # of a first packet that is refused only the destination has been asked for
-            confirmed = attached[0].status & conntrack.CONFIRMED or self.state.is_error()
+            confirmed = connection.status & conntrack.CONFIRMED or self.state.is_error()
             self.state.done = {"source", "destination"} if confirmed else {"destination"}
         self.bridged = bridged
         self.assumed: dict[str, None] = {}
