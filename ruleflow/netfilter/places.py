@@ -126,8 +126,20 @@ def ask(
     walker.assumed.update(dict.fromkeys(way.assumed))
     if way.kind == "unknown" or destination is None or not walker.machine.is_sure(destination):
         way = _unknown_way(walker, way, iif)
+    way = _as_said(walker, way, iif)
     if walker.recorder is not None:
         walker.recorder.add(RouteStep(way.kind, way.sentence, way.interface, way.gateway, again))
+    return way
+
+
+def _as_said(walker: "Walker", way: Decision, iif: str | None) -> Decision:
+    """What the caller says of the interface counts more than an inferred route, and less than a known one."""
+    out = walker.packet.out_interface
+    if iif is None or out is None or way.kind != "unicast" or way.interface in (None, out):
+        return way
+    if walker.machine.inferred:
+        return msgspec.structs.replace(way, interface=out, gateway=None, sentence=f"it is said to leave by {out}")
+    walker.assumed[f"it is said to leave by {out}, but by the routes it leaves by {way.interface}: the routes count"] = None
     return way
 
 
