@@ -16,6 +16,8 @@ from ruleflow.netfilter.world import World
 _MOST = 600
 """Connections tried for the matrix; a larger one is left out."""
 
+_MOST_LINTED = 1000
+
 
 def gathered(subject: Subject, *, fold: bool = True) -> Report:
     """Everything about a rule set that a page can show."""
@@ -24,8 +26,27 @@ def gathered(subject: Subject, *, fold: bool = True) -> Report:
     world, family = subject.world, subject.rules.family
     return Report(
         name=subject.source, told=told, outline=drawn, source=subject.text, classes=_classes(subject),
+        findings=_findings(subject),
         plan=plan(world, family, subject.source) if world else None, matrix=_matrix(world, family) if world else (),
     )  # fmt: skip
+
+
+def _findings(subject: Subject) -> tuple[tuple[str, str, str, int | None], ...]:
+    """What `ruleflow lint` finds, the gravest first; of large rule sets that takes too long for a page."""
+    if sum(1 for _ in subject.rules.rules()) > _MOST_LINTED:
+        return ()
+    from ruleflow.analysis.lint import lint
+    from ruleflow.analysis.lint.case import Case
+
+    host = subject.world.main if subject.world is not None else None
+    found = lint(Case(subject.rules, subject.source, tuple(subject.text.split("\n")), host=host))
+    graver = sorted(
+        found, key=lambda one: _GRAVE.index(one.severity) if one.severity in _GRAVE else len(_GRAVE)
+    )
+    return tuple((one.code, one.severity, one.message, one.primary.line) for one in graver[:200])
+
+
+_GRAVE = ("error", "warning", "info")
 
 
 def _classes(subject: Subject) -> dict[str, Any] | None:

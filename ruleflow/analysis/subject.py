@@ -52,7 +52,12 @@ class Subject(msgspec.Struct, frozen=True):
                 f"this is an IPv{found.family} packet, and these are IPv{self.rules.family} rules",
                 help=f"draw with -{found.family}",
             )
-        return walked(walk(self.machine, found))
+        way = walk(self.machine, found)
+        marks = walked(way)
+        to = way.end.packet.destination
+        owners = self.world.owners(to, found.family) if self.world is not None and to is not None else ()
+        names = [host.name for host, _ in owners if self.world is not None and host is not self.world.main]
+        return msgspec.structs.replace(marks, leave=(*marks.leave, f"to {names[0]}")) if names else marks
 
 
 def of_rulesets(rulesets: Iterable[Ruleset], source: str, family: int | None, text: str = "") -> Subject:

@@ -5,8 +5,11 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from mermaid_reader import real_mermaid
 
 from ruleflow.analysis.ends import ends_of
@@ -15,7 +18,7 @@ from ruleflow.analysis.outlining import outline
 from ruleflow.analysis.selection import Wanted
 from ruleflow.analysis.subject import of_directory
 from ruleflow.errors import RuleflowError
-from ruleflow.ruleset.ir import Ruleset
+from ruleflow.ruleset.ir import Chain, Goto, Jump, Rule, Ruleset, Table
 from ruleflow.ruleset.parse import parse
 from ruleflow.views.box_size import STEP, TEXT, TITLE
 from ruleflow.views.own_layout import layout
@@ -108,7 +111,7 @@ def test_a_walk_is_bold_from_eth0_to_the_container() -> None:
     outlined = outline(subject.rules, walk=walked, ends=subject.ends)
     assert outlined.way == ("arrive", "PREROUTING", "route", "FORWARD", "POSTROUTING", "leave")
     assert outlined.ends.enter == ("This packet arrives by eth0", "tcp 203.0.113.9:40000 → 192.0.2.10:80")
-    assert outlined.ends.leave == ("It leaves by docker0", "tcp 203.0.113.9:40000 → 172.17.0.4:80")
+    assert outlined.ends.leave == ("It leaves by docker0", "tcp 203.0.113.9:40000 → 172.17.0.4:80", "to web")
     assert [
         line.word
         for box in outlined.boxes
@@ -150,6 +153,23 @@ def test_the_same_bytes_across_processes(form: str, samples: Path) -> None:
     }
     assert len(runs) == 1
     assert runs.pop()
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9), st.booleans()), max_size=40))
+@settings(max_examples=60, deadline=None)
+def test_any_calls_are_drawn_circles_too(calls: list[tuple[int, int, bool]]) -> None:
+    names = ["INPUT", *(f"chain{number}" for number in range(1, 10))]
+    rules = {
+        name: [
+            Rule(name, (), (Goto if goto else Jump)(names[to])) for at, to, goto in calls if names[at] == name
+        ]
+        for name in names
+    }
+    chains = tuple(Chain(name, "ACCEPT" if name == "INPUT" else None, tuple(rules[name])) for name in names)
+    for level in ("chains", "rules"):
+        outlined = outline(Ruleset(4, (Table("filter", chains),)), Wanted(level=level))
+        assert overlapping(outlined) == []
+        ET.fromstring(picture(outlined, "svg")[0])
 
 
 @pytest.mark.parametrize(("text", "room"), [("a bb ccc dddd", 20.0), ("x" * 300, 40.0), ("", 10.0)])
