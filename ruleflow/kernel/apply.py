@@ -12,7 +12,7 @@ import msgspec
 from ruleflow.errors import RuleflowError
 from ruleflow.kernel.backend import Backend
 from ruleflow.kernel.journal import Deadline, Journal, JournalError, Pending, Store, new_id
-from ruleflow.kernel.links import LinkRefusedError
+from ruleflow.kernel.links import LinkRefusedError, remove_leftovers
 from ruleflow.kernel.owned import Owned, OwnedTable, both, standing, without
 from ruleflow.kernel.plan import Prepared
 from ruleflow.kernel.stale import forget
@@ -237,6 +237,7 @@ def rollback(store: Store, backend: Backend, *, hook: Hook = quiet, why: str = "
             f"there is nothing of {store.name} to roll back{said}", help="ruleflow destroy takes it away"
         )
     earlier = journal.pending.earlier
+    remove_leftovers()
     present = both(earlier, journal.pending.wanted)
     failed = list(_backward(backend, present, earlier, hook))
     left = _left(backend, present, earlier, back=True)

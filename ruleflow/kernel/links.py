@@ -17,6 +17,8 @@ from ruleflow.kernel.owned import Address, Link, Netns, Owned, Route, Setting
 from ruleflow.kernel.snapshot import NAMED, inside
 
 Result = TypeVar("Result")
+PROBE = "rf-probe"
+"""What the link and the namespaces of probes are called."""
 NODAD = 0x02  # IFA_F_NODAD, <linux/if_addr.h>: a bridge without ports would keep its IPv6 address tentative
 FAMILIES = {4: 2, 6: 10}
 
@@ -149,6 +151,14 @@ def remove_netns(one: Netns) -> None:
     with _told(f"remove {one}"), contextlib.suppress(FileNotFoundError):
         if (NAMED / one.name).exists():
             netns.remove(one.name)
+
+
+def remove_leftovers() -> None:
+    """Take away the namespaces of probes (``rf-probe-PID``) whose process was killed; their cables go with them."""
+    for path in NAMED.glob(f"{PROBE}-*") if NAMED.is_dir() else ():
+        process = path.name.removeprefix(f"{PROBE}-")
+        if process.isdigit() and not Path("/proc", process).exists():
+            remove_netns(Netns(path.name))
 
 
 def make_link(link: Link) -> None:

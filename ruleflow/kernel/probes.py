@@ -26,6 +26,9 @@ HOST, FAR = {4: "198.18.77.1", 6: "2001:2:77::1"}, {4: "198.18.77.2", 6: "2001:2
 LENGTHS = {4: 30, 6: 126}
 MOST = 12
 PATIENCE = 1.5
+FAR_PORT = 80
+Place = tuple[str, str, int, str]
+"""Where something listens: namespace, address, port, protocol."""
 
 
 class ProbeFailedError(RuleflowError):
@@ -85,7 +88,7 @@ def probe(declaration: Declaration) -> tuple[Tried, ...]:
     if not ends:
         return ()
     questions = tuple(dict.fromkeys(_questions(declaration, tuple(ends.values()))))
-    with _outside() as far, _listening(tuple(ends.values())):
+    with _outside() as far, _listening((*_places(tuple(ends.values())), *_far_places(far))):
         world = live_world((*ends, far))
         with ThreadPoolExecutor(8) as threads:
             told = [_foretold(world, one, far) for one in questions]
@@ -94,6 +97,11 @@ def probe(declaration: Declaration) -> tuple[Tried, ...]:
 
 
 def _questions(declaration: Declaration, ends: tuple[Endpoint, ...]) -> Iterator[Probe]:
+    for endpoint in ends[:MOST]:
+        for family in (4, 6):
+            if endpoint.address(family) is not None:
+                yield Probe(endpoint.netns or "", FAR[family], FAR_PORT, "tcp")
+                yield from _to_siblings(endpoint, ends, family)
     tried = 0
     for endpoint in ends:
         network = declaration.network(endpoint.network)
@@ -108,6 +116,15 @@ def _questions(declaration: Declaration, ends: tuple[Endpoint, ...]) -> Iterator
                     yield from _published(
                         port, family, [endpoint.netns or "", *(one.netns or "" for one in ends)]
                     )
+
+
+def _to_siblings(endpoint: Endpoint, ends: tuple[Endpoint, ...], family: int) -> Iterator[Probe]:
+    """From one endpoint straight to others: on the same bridge, and on another."""
+    others = [one for one in ends if one is not endpoint and one.address(family) is not None]
+    for other in others[:3]:
+        for port in other.ports[:1]:
+            if port.protocol in ("tcp", "udp"):
+                yield Probe(endpoint.netns or "", str(other.address(family)), port.target.low, port.protocol)
 
 
 def _published(port: PortMap, family: int, inner: list[str]) -> Iterator[Probe]:
@@ -134,8 +151,9 @@ def _foretold(world: object, one: Probe, far: str) -> str:
 @contextlib.contextmanager
 def _outside() -> Iterator[str]:
     """A namespace that is nobody's neighbour but the host's."""
-    name = f"rf-probe-{os.getpid()}"
-    cable = Link("rf-probe", "veth", netns=name, peer="eth0")
+    links.remove_leftovers()
+    name = f"{links.PROBE}-{os.getpid()}"
+    cable = Link(links.PROBE, "veth", netns=name, peer="eth0")
     links.make_netns(Netns(name))
     try:
         links.make_link(cable)
@@ -149,19 +167,27 @@ def _outside() -> Iterator[str]:
         links.remove_netns(Netns(name))
 
 
-@contextlib.contextmanager
-def _listening(ends: tuple[Endpoint, ...]) -> Iterator[None]:
-    """In each endpoint's namespace something answers on each of its ports with its name and the asker's address.
-
-    A port that the endpoint's own program holds already is left to it.
-    """
-    selector = selectors.DefaultSelector()
+def _places(ends: tuple[Endpoint, ...]) -> Iterator[Place]:
     for endpoint in ends:
-        assert endpoint.netns
         for port in endpoint.ports:
             for family in (4, 6):
                 if endpoint.address(family) is not None and port.protocol in ("tcp", "udp"):
-                    _register(selector, endpoint, port, family)
+                    yield endpoint.netns or "", str(endpoint.address(family)), port.target.low, port.protocol
+
+
+def _far_places(far: str) -> Iterator[Place]:
+    return ((far, address, FAR_PORT, "tcp") for address in FAR.values())
+
+
+@contextlib.contextmanager
+def _listening(places: tuple[Place, ...]) -> Iterator[None]:
+    """At each place something answers with the namespace's name and the asker's address.
+
+    A port that somebody's own program holds already is left to it.
+    """
+    selector = selectors.DefaultSelector()
+    for place in places:
+        _register(selector, *place)
     stop = threading.Event()
     thread = threading.Thread(target=_serve, args=(selector, stop), daemon=True)
     thread.start()
@@ -175,16 +201,16 @@ def _listening(ends: tuple[Endpoint, ...]) -> Iterator[None]:
         selector.close()
 
 
-def _register(selector: selectors.BaseSelector, endpoint: Endpoint, port: PortMap, family: int) -> None:
-    address = str(endpoint.address(family))
-    kind = socket.SOCK_STREAM if port.protocol == "tcp" else socket.SOCK_DGRAM
+def _register(selector: selectors.BaseSelector, netns: str, address: str, port: int, protocol: str) -> None:
+    kind = socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
 
     def listen() -> socket.socket | None:
-        made = socket.socket(socket.AF_INET if family == 4 else socket.AF_INET6, kind)
+        made = socket.socket(family, kind)
         made.setblocking(False)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            made.bind((address, port.target.low))
+            made.bind((address, port))
         except OSError:
             made.close()
             return None
@@ -192,9 +218,9 @@ def _register(selector: selectors.BaseSelector, endpoint: Endpoint, port: PortMa
             made.listen()
         return made
 
-    made = links.within(endpoint.netns or "", listen)
+    made = links.within(netns, listen)
     if made is not None:
-        selector.register(made, selectors.EVENT_READ, endpoint.netns)
+        selector.register(made, selectors.EVENT_READ, netns)
 
 
 def _serve(selector: selectors.BaseSelector, stop: threading.Event) -> None:

@@ -127,7 +127,7 @@ def applied_host(backend: str, state: Path, *, foreign: bool = True) -> Iterator
                 host.shell(f"{program}-{backend}-restore <<'X'\n{rules}X\n")
             yield host
         finally:
-            for each in (host.inner, f"{host.inner}-db"):
+            for each in (host.inner, f"{host.inner}-db", f"{host.inner}-api"):
                 subprocess.run(["ip", "netns", "del", each], check=False, capture_output=True)
 
 

@@ -1,14 +1,18 @@
 """Packets really sent after an apply go as the model foretold; where they do not, everything is undone."""
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
-from applied_host import AppliedHost, applied_host, declared
+from applied_host import AppliedHost, applied_host, declared, in_process
 
 from ruleflow.bridge.declaration import Declaration
-from ruleflow.kernel.apply import ApplyFailedError, apply
+from ruleflow.kernel.apply import ApplyFailedError, apply, rollback
+from ruleflow.kernel.backend import Backend
 from ruleflow.kernel.links import within
 from ruleflow.kernel.probes import Tried, probe, proof
+from ruleflow.kernel.session import enter
 
 pytestmark = pytest.mark.root
 
@@ -83,3 +87,60 @@ def test_every_layout_as_foretold_and_gone_again(
         assert steps == []
         host.destroy()
         assert host.state() == before
+
+
+SIBLINGS = """networks:
+  app: {{bridge: rf-app, icc: {icc}, icc_enforcement: port_isolation, ipam: {{config: [{{subnet: 172.30.0.0/24}}, {{subnet: "fd00:30::/64"}}]}}}}
+  db: {{bridge: rf-db, internal: {internal}, ipam: {{config: [{{subnet: 172.31.0.0/24}}]}}}}
+endpoints:
+  web: {{network: app, netns: {netns}, ports: ["8080:80"]}}
+  api: {{network: app, netns: {netns}-api, ports: ["8081:80", "5353:53/udp"]}}
+  store: {{network: db, netns: {netns}-db, ports: [{store}]}}
+"""
+
+
+@pytest.mark.parametrize(("icc", "internal"), [("true", "false"), ("false", "true")])
+def test_siblings_other_bridges_and_the_way_out(tmp_path: Path, icc: str, internal: str) -> None:
+    with applied_host("nft", tmp_path) as host:
+        host.shell("ip link set lo up")
+        before = host.state()
+        store = '"5432:5432"' if internal == "false" else ""
+        found = tried(host, SIBLINGS.format(netns=host.inner, icc=icc, internal=internal, store=store))
+        assert [one for one in found if not one.agrees] == []
+        sibling = next(one for one in found if one.probe.from_ == host.inner and one.probe.to == "172.30.0.3")
+        assert sibling.happened.startswith("reached") == (icc == "true")
+        out = next(
+            one for one in found if one.probe.from_ == f"{host.inner}-db" and one.probe.to == "198.18.77.2"
+        )
+        assert out.happened.startswith("reached") == (internal == "false")
+        host.destroy()
+        assert host.state() == before
+
+
+def test_what_a_killed_probe_left_is_taken_away(tmp_path: Path) -> None:
+    with applied_host("nft", tmp_path) as host:
+        before = host.state()
+
+        def killed() -> None:
+            enter(host.name)
+            session = host.session()
+            with session.store.locked():
+                declaration = session.declaration(declared(host.inner), "app.yaml")
+                prepared = session.plan(declaration)
+                apply(
+                    session.store, prepared, session.backend(), proof=lambda: die_while_probing(declaration)
+                )
+
+        assert in_process(killed) == -signal.SIGKILL
+        assert "rf-probe" in host.shell("ip -br link")
+        session = host.session()
+        within(host.name, lambda: rollback(session.store, Backend("nft")))
+        assert "rf-probe" not in host.shell("ip -br link")
+        assert host.state() == before
+
+
+def die_while_probing(declaration: Declaration) -> None:
+    signal.setitimer(signal.ITIMER_REAL, 1.0)
+    signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    while True:
+        probe(declaration)
