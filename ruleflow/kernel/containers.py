@@ -75,13 +75,24 @@ def _by_cgroup() -> tuple[Running, ...]:
 
 
 def proxies() -> str:
-    """The command lines of all docker-proxy processes, sorted, one a line."""
+    """The command lines of the docker-proxy processes of this network namespace, sorted, one a line.
+
+    Those of a daemon in a namespace of its own relay nothing that reaches this host.
+    """
+    here = _namespace(Path("/proc/thread-self"))
     lines = [
         _text(path.parent / "cmdline").replace("\0", " ").strip()
         for path in Path("/proc").glob("[0-9]*/comm")
-        if _text(path).strip() == "docker-proxy"
+        if _text(path).strip() == "docker-proxy" and _namespace(path.parent) == here
     ]
     return "".join(f"{line}\n" for line in sorted(lines))
+
+
+def _namespace(process: Path) -> int | None:
+    try:
+        return process.joinpath("ns/net").stat().st_ino
+    except OSError:  # the process ended meanwhile
+        return None
 
 
 def _text(path: Path) -> str:
