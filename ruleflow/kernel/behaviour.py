@@ -1,7 +1,6 @@
 """What a plan opens and closes, and for whom: the rules as they stand against the rules as they would be, all packets compared."""
 
 from ruleflow.analysis.changes import Changes
-from ruleflow.analysis.diff import diff
 from ruleflow.kernel.plan import Prepared
 from ruleflow.kernel.saved import Saved, SavedTable
 from ruleflow.kernel.transition import edit_of
@@ -25,6 +24,8 @@ def behaviour(prepared: Prepared) -> Changes | None:
     size = sum(len(chain.rules) for tables in rules.values() for table in tables.values() for chain in table)
     if size + sum(text.count("\n-A ") for text in edits.values()) > MOST:
         return None
+    from ruleflow.analysis.diff import diff  # a tenth of a second that many rules need not pay
+
     families = sorted({family for family, _ in edits})
     before = [_ruleset(family, rules.get(family, {}), {}) for family in families]
     after = [

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from ruleflow.bridge.declaration import Declaration, PortMap
+from ruleflow.bridge.needs import needs
 from ruleflow.kernel.backend import NFT_FAMILIES, Backend, legacy_chains, other_backend_rules
 from ruleflow.kernel.owned import Owned, OwnedTable, standing
 from ruleflow.kernel.run import installed, run
@@ -156,6 +157,16 @@ def listener_notes(declaration: Declaration) -> Iterator[Note]:
         who = words[6] if len(words) > 6 else "a program"
         text = f"{who} listens on {words[4]} ({words[0]}), which {found[0]} is to be reached at: others will reach {found[0]}"
         yield Note("listener", text, str(found[1]))
+
+
+def need_notes(declaration: Declaration) -> Iterator[Note]:
+    """What rules cannot do here, and what a foreign layout leaves to programs that we do not start."""
+    needed = needs(declaration)
+    for text in needed.unserved:
+        yield Note("unserved", text)
+    if needed.proxies:
+        text = f"{declaration.layout} leaves connections from this host and from containers to {len(needed.proxies)} proxies, which are not started"
+        yield Note("proxy", text)
 
 
 def _clashes(address: str, port: PortMap) -> bool:

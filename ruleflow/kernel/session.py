@@ -22,7 +22,7 @@ from ruleflow.kernel.journal import DEFAULT_STATE, Journal, Store
 from ruleflow.kernel.marked import marked
 from ruleflow.kernel.misprints import refuse_misprints
 from ruleflow.kernel.namespaces import CLONE_NEWNET
-from ruleflow.kernel.notes import listener_notes
+from ruleflow.kernel.notes import listener_notes, need_notes
 from ruleflow.kernel.owned import Owned, both
 from ruleflow.kernel.plan import PlanRefusedError, Prepared, plan_apply, plan_destroy
 from ruleflow.kernel.wanted import wanted
@@ -99,7 +99,7 @@ class Session:
         want = wanted(declaration, backend)
         refuse_misprints(backend, want)
         prepared = plan_apply(journal.name, backend, journal.own, want, namespace=journal.namespace)
-        notes = (*prepared.plan.notes, *listener_notes(declaration))
+        notes = (*prepared.plan.notes, *listener_notes(declaration), *need_notes(declaration))
         return msgspec.structs.replace(
             prepared, plan=msgspec.structs.replace(prepared.plan, notes=notes), given=given_out(declaration)
         )

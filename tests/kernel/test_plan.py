@@ -1,5 +1,6 @@
 """Plans: what is edited in a table, what is refused, what is told; on values, and in namespaces where the kernel decides."""
 
+import socket
 from pathlib import Path
 
 import msgspec
@@ -8,7 +9,7 @@ from applied_host import applied_host, changed, declared
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ruleflow.kernel.backend import Backend, BackendError, find_backend, legacy_chains
+from ruleflow.kernel.backend import Backend, BackendError, RestoreRefusedError, find_backend, legacy_chains
 from ruleflow.kernel.links import within
 from ruleflow.kernel.owned import OwnedChain, OwnedTable, Placed, standing
 from ruleflow.kernel.plan import PlanRefusedError
@@ -193,6 +194,33 @@ def test_a_plan_says_what_it_does_and_what_decides_before(tmp_path: Path) -> Non
             "change",
             "move",
         )
+
+
+@pytest.mark.root
+def test_a_program_that_listens_on_a_port_to_be_published_is_named(tmp_path: Path) -> None:
+    with applied_host("nft", tmp_path) as host:
+        with within(host.name, lambda: socket.create_server(("0.0.0.0", 8080))):
+            plan = within(host.name, lambda: _plan(host.session(), declared(host.inner)))
+        (note,) = [note for note in plan.notes if note.code == "listener"]
+        assert "0.0.0.0:8080 (tcp)" in note.text
+        assert "web" in note.text
+
+
+@pytest.mark.root
+def test_what_a_layout_leaves_to_others_is_told(tmp_path: Path) -> None:
+    with applied_host("nft", tmp_path) as host:
+        plan = within(host.name, lambda: _plan(host.session(), declared(host.inner, ports='"[::1]:8080:80"')))
+        assert any(note.code == "unserved" and "[::1]" in note.text for note in plan.notes)
+        plan = within(host.name, lambda: _plan(host.session(), "layout: docker-29\n" + declared(host.inner)))
+        assert any(note.code == "proxy" for note in plan.notes)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("backend", ["nft", "legacy"])
+def test_a_rule_the_kernel_refuses_is_named(backend: str) -> None:
+    text = "*nat\n:RF-X - [0:0]\n-A RF-X -p tcp -m tcp --dport 80 -j DNAT --to-destination 10.0.0.1\n-A RF-X -j NOWHERE\nCOMMIT\n"
+    with pytest.raises(RestoreRefusedError, match="NOWHERE"):
+        wanted_rules((parse_one(text, family=4),), Backend(backend))
 
 
 @pytest.mark.root
