@@ -44,12 +44,13 @@ def diff(
     """
     one, two = _version(before, "before"), _version(after, "after")
     old, new = _by_family(one, ignored), _by_family(two, ignored)
+    hosts = (one.host, two.host) if one.host is not None and two.host is not None else None
     how = _How((one.name, two.name), limit, intend, told)
     families = tuple(
-        _family(old.get(family, Ruleset(family)), new.get(family, Ruleset(family)), how)
+        _family(old.get(family, Ruleset(family)), new.get(family, Ruleset(family)), how, hosts)
         for family in sorted(old.keys() | new.keys())
     )
-    host = tuple(host_differences(one.host, two.host)) if one.host is not None and two.host is not None else ()
+    host = () if hosts is None else tuple(host_differences(*hosts))
     same = not any(family.classes for family in families)
     return Changes(SCHEMA, __version__, one.name, two.name, same, families, host)
 
@@ -79,12 +80,15 @@ def _by_family(version: Version, ignored: str | None) -> dict[int, Ruleset]:
     return {family: without_owners(one, ignored) for family, one in found.items()}
 
 
-def _family(before: Ruleset, after: Ruleset, how: _How) -> FamilyChanges:
-    comparison = Comparison(before, after)
+def _family(
+    before: Ruleset, after: Ruleset, how: _How, hosts: tuple[Host, Host] | None
+) -> FamilyChanges:
+    comparison = Comparison(before, after, hosts)
     around = Surroundings(after)
-    comparison.space.encoder.elsewhere = around.is_of_type
+    if hosts is None:
+        comparison.space.encoder.elsewhere = around.is_of_type
     edits = RuleDiff(before, after, comparison.sides).edits()
-    if before == after and how.intend is None:
+    if before == after and how.intend is None and (hosts is None or hosts[0].routes == hosts[1].routes):
         return FamilyChanges(before.family, edits=edits)
     classes = ChangeClasses(comparison, how.names[1], limit=how.limit)
     found = classes.all(comparison.differences())

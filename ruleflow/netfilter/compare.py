@@ -12,7 +12,9 @@ from ruleflow.netfilter.alter import UNCHANGED, Alter, Is, Lens, Mapped, New, On
 from ruleflow.netfilter.edits import Edits
 from ruleflow.netfilter.encode import BIT_BASE, FREE_BASE, IN, LEVELS, OUT, bit_of
 from ruleflow.netfilter.flow import ARRIVING, SENDING, Flow
+from ruleflow.netfilter.host import Host
 from ruleflow.netfilter.idd import EVERYTHING, LEAF_LEVEL, NOTHING
+from ruleflow.netfilter.known_host import KnownHost
 from ruleflow.netfilter.outcome import Outcome
 from ruleflow.netfilter.path import HOOKS
 from ruleflow.netfilter.side import Side, deep
@@ -33,13 +35,21 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 class Comparison:
-    """Both sides of a comparison, in one space. ``before`` and ``after`` are of the same family."""
+    """Both sides of a comparison, in one space. ``before`` and ``after`` are of the same family.
 
-    def __init__(self, before: Ruleset, after: Ruleset) -> None:
-        self.space = Space([before, after])
+    ``hosts`` are those the rule sets stand on, if they are known: their addresses and routes then decide.
+    """
+
+    def __init__(self, before: Ruleset, after: Ruleset, hosts: tuple[Host, Host] | None = None) -> None:
+        known = None if hosts is None or any(host.routes is None for host in hosts) else KnownHost(hosts, before.family)
+        self.space = Space([before, after], known.names() if known is not None else ())
         self.diagrams, self.outcomes = self.space.diagrams, self.space.outcomes
         self.flows = tuple(Flow(Side(self.space, ruleset)) for ruleset in (before, after))
         self.lens = Lens(self.space.encoder)
+        if known is not None and hosts is not None:
+            self.space.encoder.types = known.of_type
+            for flow, host in zip(self.flows, hosts, strict=True):
+                flow.know(known, host)
         self.sides = self.flows[0].side, self.flows[1].side
         self.edits = Edits(*self.sides)
 
@@ -86,6 +96,8 @@ class Comparison:
         From the end of the path backwards: those on which a stage differs, and those that the stage hands on
         to where something behind differs.
         """
+        if self.flows[0].ways != self.flows[1].ways or self.flows[0].forwards != self.flows[1].forwards:
+            return EVERYTHING
         behind = Behind(self)
         found = behind.send() if entry == "send" else behind.arrive()
         return self.diagrams.without(found, self.flows[0].lost("in")) if entry == "arrive" else found

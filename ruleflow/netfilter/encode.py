@@ -129,6 +129,8 @@ class Encoder:
         """How a person says a computed condition, by the name of its free variable."""
         self.elsewhere: Callable[[int, tuple[str, ...]], bool | None] | None = None
         """Says of an address whether it is of one of the types, where something is known of this host."""
+        self.types: Callable[[tuple[str, ...]], tuple[tuple[Interval, ...], tuple[Interval, ...]]] | None = None
+        """The addresses that are of some types, and those of which it is not known, where a host is known."""
         self.uses_fragments = self.uses_connections = False
         self._levels: dict[Free, int] = {}
         for name, level in LEVELS.items():
@@ -274,8 +276,22 @@ class Encoder:
         if condition.text and not condition.negated:
             self.words.setdefault(free.text, condition.text)
         if condition.fact == "address_type":
-            return self._address_type(free, dict(condition.arguments))
+            asked = dict(condition.arguments)
+            if self.types is not None and not asked["interface"]:
+                return self._known_type(free, asked)
+            return self._address_type(free, asked)
         return self.variable(free)
+
+    def _known_type(self, free: Free, asked: dict[str, Any]) -> int:
+        """By the host's tables; where they leave it open (or two hosts differ), a free variable."""
+        assert self.types is not None
+        level = SRC if asked["address"] == "source" else DST
+        yes, unknown = self.types(asked["types"])
+        found = self.diagrams.test(level, yes)
+        if unknown:
+            maybe = self.diagrams.both(self.diagrams.test(level, unknown), self.variable(free))
+            found = self.diagrams.either(found, maybe)
+        return found
 
     def _address_type(self, free: Free, asked: dict[str, Any]) -> int:
         """Some addresses show their type, for others it is the host's affair (`address_type.is_of_type`)."""

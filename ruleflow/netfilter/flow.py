@@ -6,7 +6,9 @@ the stage changes. The order of stages is `path.HOOKS`; what each of them does m
 
 from ruleflow.netfilter.alter import UNCHANGED, Alter, Grow, Is, New, Same, Xor, altered
 from ruleflow.netfilter.encode import DST, IN, LEVELS, OUT, PROTO, SOCKET, SRC, STATE
+from ruleflow.netfilter.host import Host
 from ruleflow.netfilter.idd import EVERYTHING, NOTHING, joined, outside
+from ruleflow.netfilter.known_host import KnownHost
 from ruleflow.netfilter.outcome import NEXT, Outcome
 from ruleflow.netfilter.path import HOOKS, Stage
 from ruleflow.netfilter.side import Side, deep
@@ -40,7 +42,18 @@ class Flow:
         self.side, self.diagrams, self.outcomes = side, side.diagrams, side.outcomes
         self.encoder = side.space.encoder
         self._entries: dict[str, int] = {}
+        self.ways: tuple[tuple[int, int], ...] | None = None
+        """By which interface (its level's number) packets leave, and which; None where nobody knows."""
+        self.forwards = True
         self.tracks = side.space.tracks
+
+    def know(self, known: KnownHost, host: Host) -> None:
+        """Let a host's addresses and routes decide which way packets go."""
+        found = known.ways(host)
+        self.forwards = known.forwards(host)
+        if found is not None:
+            test = self.diagrams.test
+            self.ways = tuple((self.encoder.atoms.of(name), test(DST, addresses)) for name, addresses in found)
 
     def entry(self, name: str) -> int:
         """What becomes of packets that ``arrive`` from a wire, or that this host ``send``s."""

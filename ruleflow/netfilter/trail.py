@@ -9,7 +9,7 @@ from collections.abc import Generator, Iterator
 import msgspec
 
 from ruleflow.netfilter.alter import UNCHANGED, Alter, Grow, Is, altered, compose
-from ruleflow.netfilter.encode import IN, OUT, STATE
+from ruleflow.netfilter.encode import DST, IN, OUT, STATE
 from ruleflow.netfilter.flow import ARRIVING, FRAGMENT, INVALID, NEW, SENDING, TTL, Flow
 from ruleflow.netfilter.idd import NOTHING, Diagrams
 from ruleflow.netfilter.outcome import BACK, NEXT, Tree
@@ -74,6 +74,8 @@ class Trail:
         """The fates of the packets in ``where``, entering as `Flow.entry` says; disjoint, and together all of them."""
         self.done = []
         self.broad = self.diagrams.is_larger(where, _BROAD)
+        if self.flow.ways is not None and name in ("arrive", "send"):
+            where = self.diagrams.exists(where, OUT)  # the routes say it
         with deep():
             group = {Traveller(context=self.flow.socket(int(name == "send"))): where}
             if name == "send":
@@ -99,8 +101,24 @@ class Trail:
             home, away = {}, group
         else:
             home, away = self._split(group, self.flow.encoder.local())
+            away = self._by_routes(away)
         self._pass(self._hook("INPUT", home, ARRIVING))
         self._forward(away)
+
+    def _by_routes(self, group: Group) -> Group:
+        """Each packet with the interface its route leaves by; those without a route, or not to be passed on, end."""
+        if self.flow.ways is None:
+            return group
+        routed: Group = {}
+        for number, addresses in self.flow.ways if self.flow.forwards else ():
+            there, group = self._split(group, addresses)
+            for traveller, where in there.items():
+                _add(routed, _shown(traveller, altered({OUT: Is(number)})), where, self.diagrams)
+        for traveller, where in group.items():
+            lost = _tagged(traveller, (("kernel", "no route leads there" if self.flow.forwards else "this host passes nothing on"),))
+            self._place = "FORWARD"
+            self.done.append(self._part(lost, where, "DROP", None))
+        return routed
 
     def _forward(self, group: Group) -> None:
         self._place = "FORWARD"
@@ -116,21 +134,25 @@ class Trail:
         return {_changed(traveller, altered({TTL: Grow(-1)})): where for traveller, where in alive.items()}
 
     def _send(self, group: Group) -> None:
-        group = self._hook("POSTROUTING", self._hook("OUTPUT", group, SENDING), SENDING)
+        group = self._hook("OUTPUT", self._sent(group), SENDING)
+        if self.flow.ways is not None:  # nf_nat_ipv4_local_fn: routed again where the destination was rewritten
+            moved = {traveller: where for traveller, where in group.items() if traveller.alter.get(DST) is not None}
+            rest = {traveller: where for traveller, where in group.items() if traveller not in moved}
+            group = _merged(rest, self._sent(moved), self.diagrams)
+        group = self._hook("POSTROUTING", group, SENDING)
         lo = self.flow.encoder.atoms.range("lo")
-        looped, left = self._parted(group, self.diagrams.test(OUT, (lo,)))
+        looped, left = self._split(group, self.diagrams.test(OUT, (lo,)))
         self._pass(left)
         seen = altered({OUT: Is(0), IN: Is(lo[0])})
         self._pass(self._hook("INPUT", self._hook("PREROUTING", looped, seen, looped=True), seen, looped=True))
 
-    def _parted(self, group: Group, by: int) -> tuple[Group, Group]:
-        """The packets that came in the set ``by``, and the others."""
-        inside: Group = {}
-        outside: Group = {}
-        for traveller, where in group.items():
-            _add(inside, traveller, self.diagrams.both(by, where), self.diagrams)
-            _add(outside, traveller, self.diagrams.without(where, by), self.diagrams)
-        return inside, outside
+    def _sent(self, group: Group) -> Group:
+        """Packets of this host are passed on by its routes whether it forwards or not."""
+        passes, self.flow.forwards = self.flow.forwards, True
+        try:
+            return self._by_routes(group)
+        finally:
+            self.flow.forwards = passes
 
     # -- stages ---------------------------------------------------------------------------------------------
 
