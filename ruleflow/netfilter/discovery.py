@@ -33,7 +33,9 @@ def solicitation(host: Host, interface: str, about: int, sender: int | None) -> 
     answer to it cannot be judged.
     """
     link = host.interface(interface)
-    usable = [one for one in link.addresses if one.family == 6 and "tentative" not in one.flags] if link else []
+    usable = (
+        [one for one in link.addresses if one.family == 6 and "tentative" not in one.flags] if link else []
+    )
     own = {one.address: one.scope for one in usable}
     source = sender if sender in own else next((one for one, scope in own.items() if scope == "link"), None)
     if source is None:

@@ -104,7 +104,9 @@ class Travel:
                 return Journey(host=at, outcome=outcome, legs=tuple(legs), lost=str(onward), quoted=quoted)
             target = to
             (at, interface), to_mac, from_mac = onward
-            packet, bridged = self._arriving(at, interface, outcome.packet, to_mac, from_mac if sent else packet.mac)
+            packet, bridged = self._arriving(
+                at, interface, outcome.packet, to_mac, from_mac if sent else packet.mac
+            )
         return Journey(host=at, outcome=outcome, legs=tuple(legs), lost="it goes in circles", quoted=quoted)
 
     def _remember(self, host: str, outcome: Outcome) -> None:
@@ -128,7 +130,9 @@ class Travel:
     ) -> tuple[End, int | None, int | None] | str:
         """Where the frame comes in next, whom it is for and from; or why it gets nowhere."""
         out = outcome.out_interface or outcome.port or ""
-        unanswered = self._discover((host, out), outcome, target) if sent and outcome.packet.family == 6 else None
+        unanswered = (
+            self._discover((host, out), outcome, target) if sent and outcome.packet.family == 6 else None
+        )
         if unanswered is not None:
             return unanswered
         port = outcome.port or self._port(host, out, target)
@@ -169,10 +173,14 @@ class Travel:
             link = self.world.host(end[0]).interface(end[1])
             if link and any(one.address == address and one.family == family for one in link.addresses):
                 return end
-        answers = (end for end in ends if family == 4 and self.world.host(end[0]).owns(address, 4))  # arp_ignore 0
+        answers = (
+            end for end in ends if family == 4 and self.world.host(end[0]).owns(address, 4)
+        )  # arp_ignore 0
         return next(answers, None) or self._remembered(host, out, address, family, ends)
 
-    def _remembered(self, host: str, out: str, address: int, family: int, ends: tuple[End, ...]) -> End | None:
+    def _remembered(
+        self, host: str, out: str, address: int, family: int, ends: tuple[End, ...]
+    ) -> End | None:
         """Who had an address that nobody has any more: an entry of the neighbour table is used all the same."""
         at = self.world.host(host)
         if not is_known(at, address, out, family):
@@ -219,7 +227,9 @@ class Travel:
 
         return clean, Bridged(to_mac, self.port_behind(host, packet.family))
 
-    def _find_port(self, host: Host, bridge: str, mac: int | None, address: int | None, family: int) -> str | None:
+    def _find_port(
+        self, host: Host, bridge: str, mac: int | None, address: int | None, family: int
+    ) -> str | None:
         for port in host.plugged_into(bridge):
             for name, interface in self._behind(host.name, port.interface):
                 link = self.world.host(name).interface(interface)

@@ -33,7 +33,9 @@ class Machine(NamedTuple):
         to = {"host": (), "outside": ("ip", "netns", "exec", "outside")}.get(place)
         if to is None:
             to = ("nsenter", "-n", "-t", self.processes[place])
-        done = subprocess.run([*self.enter, *to, *command], input=text, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [*self.enter, *to, *command], input=text, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -72,11 +74,15 @@ def test_what_a_snapshot_foretells_happens(machine: Machine, tmp_path: Path) -> 
     targets = list(_targets(world))
     wrong = []
     for host in world.hosts:
-        happened = json.loads(machine.run(host.name, PYTHON, str(HERE / "probe.py"), "ask", text=json.dumps(targets)))
+        happened = json.loads(
+            machine.run(host.name, PYTHON, str(HERE / "probe.py"), "ask", text=json.dumps(targets))
+        )
         for (protocol, to, port), really in zip(targets, happened, strict=True):
             found = connect(world, host.name, to, port, protocol)
             if _as_measured(found) != really:
-                wrong.append(f"{host.name} {protocol} {to}:{port} {really}, foretold {_as_measured(found)}: {found.because}")
+                wrong.append(
+                    f"{host.name} {protocol} {to}:{port} {really}, foretold {_as_measured(found)}: {found.because}"
+                )
     assert len(targets) > 40
     assert wrong == []
 

@@ -54,7 +54,10 @@ def test_without_br_netfilter_the_question_is_not_seen() -> None:
 
 
 def test_an_entry_that_is_there_need_not_be_asked_for() -> None:
-    known = {2: 'neighbours: {"fd00::3": {interface: eth0, mac: "02:00:00:00:00:03"}}', 3: 'neighbours: {"fd00::2": {interface: eth0, mac: "02:00:00:00:00:02"}}'}
+    known = {
+        2: 'neighbours: {"fd00::3": {interface: eth0, mac: "02:00:00:00:00:03"}}',
+        3: 'neighbours: {"fd00::2": {interface: eth0, mac: "02:00:00:00:00:02"}}',
+    }
     hosts = [parse_description(CONTAINER.format(name=f"c{n}", number=n) + known[n]) for n in (2, 3)]
     at = msgspec.structs.replace(world(INTERNAL), hosts=(world(INTERNAL).main, *hosts))
     assert connect(at, "c2", "fd00::3", 80).result == "reached"
@@ -89,7 +92,10 @@ def test_the_host_itself_asks_for_whom_a_bridged_packet_is_sent_on_to() -> None:
 
 def test_who_had_an_address_is_remembered() -> None:
     """An entry of the neighbour table is used also where the address has gone (seen after `ip addr del`)."""
-    asker = parse_description(CONTAINER.format(name="c2", number=2) + 'neighbours: {"fd00::77": {interface: eth0, mac: "02:00:00:00:00:03"}}')
+    asker = parse_description(
+        CONTAINER.format(name="c2", number=2)
+        + 'neighbours: {"fd00::77": {interface: eth0, mac: "02:00:00:00:00:03"}}'
+    )
     at = msgspec.structs.replace(world(""), hosts=(world("").main, asker, container(3)))
     assert connect(at, "c2", "fd00::77", 80).walks[-1].host == "c3"
     assert connect(world(""), "c2", "fd00::77", 80).walks[-1].host == "c2"

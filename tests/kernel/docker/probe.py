@@ -21,7 +21,9 @@ UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno
 
 def serve(name: str, port: int) -> None:
     """Answer for ever."""
-    stream, datagram = (socket.socket(socket.AF_INET6, kind) for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM))
+    stream, datagram = (
+        socket.socket(socket.AF_INET6, kind) for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM)
+    )
     ready = selectors.DefaultSelector()
     for one in (stream, datagram):
         one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
@@ -75,7 +77,9 @@ def ask(protocol: str, address: str, port: int) -> str:
 
 
 def _ping(address: str) -> str:
-    done = subprocess.run(["busybox", "ping", "-c1", "-W2", address], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["busybox", "ping", "-c1", "-W2", address], capture_output=True, text=True, check=False
+    )
     if done.returncode == 0:
         return "reached"
     return "unreachable" if "unreachable" in done.stderr else "timeout"
