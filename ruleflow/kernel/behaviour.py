@@ -1,6 +1,8 @@
 """What a plan opens and closes, and for whom: the rules as they stand against the rules as they would be, all packets compared."""
 
-from ruleflow.analysis.changes import Changes
+import msgspec
+
+from ruleflow.analysis.changes import Changes, FamilyChanges
 from ruleflow.kernel.plan import Prepared
 from ruleflow.kernel.saved import Saved, SavedTable
 from ruleflow.kernel.transition import edit_of
@@ -25,6 +27,7 @@ def behaviour(prepared: Prepared) -> Changes | None:
     if size + sum(text.count("\n-A ") for text in edits.values()) > MOST:
         return None
     from ruleflow.analysis.diff import diff  # a tenth of a second that many rules need not pay
+    from ruleflow.analysis.diff_input import Version
 
     families = sorted({family for family, _ in edits})
     before = [_ruleset(family, rules.get(family, {}), {}) for family in families]
@@ -34,7 +37,15 @@ def behaviour(prepared: Prepared) -> Changes | None:
         )
         for family in families
     ]
-    return diff(before, after)
+    found = diff(Version("now", tuple(before)), Version("then", tuple(after)))
+    return msgspec.structs.replace(found, families=tuple(map(_without_commands, found.families)))
+
+
+def _without_commands(family: FamilyChanges) -> FamilyChanges:
+    """The same without the `walk` commands that would show it: the rules of then are in no file yet."""
+    told = tuple(msgspec.structs.replace(one, walk=None) for one in family.told)
+    classes = tuple(msgspec.structs.replace(one, walk=None) for one in family.classes)
+    return msgspec.structs.replace(family, told=told, classes=classes)
 
 
 def _ruleset(family: int, tables: Saved, edits: dict[str, str]) -> Ruleset:

@@ -1,5 +1,6 @@
 """A plan, a result and a status as lines for people."""
 
+import re
 from collections.abc import Iterator
 from itertools import groupby
 
@@ -22,6 +23,7 @@ def plan_lines(plan: Plan, behaviour: Changes | None = None, paper: Paper | None
     else:
         yield f"{plan.action} {plan.name}{where}, by iptables-{plan.backend}"
         yield from _changes(plan.changes)
+    yield from _published(plan.changes)
     if behaviour is not None and not behaviour.same:
         yield ""
         yield from list(DiffText(behaviour, paper or Paper(None, False)).lines())[
@@ -55,6 +57,33 @@ def _said(change: Change) -> str:
     if change.verb == "move":
         return f"{visible(change.text)}   (another place)"
     return visible(change.text or change.before)
+
+
+def _published(changes: tuple[Change, ...]) -> Iterator[str]:
+    """The ports that are published now or no longer, each in a sentence."""
+    said = [
+        (SIGNS[one.verb], found) for one in changes if (found := _TRANSLATION.search(one.text or one.before))
+    ]
+    if said:
+        yield ""
+        yield "published"
+    for sign, found in said:
+        yield f"  {sign} {_where(found)} leads to {found['to']}"
+
+
+_TRANSLATION = re.compile(
+    r"^-A \S+(?: -d (?P<at>[0-9a-f.:]+)(?:/\d+)?)?(?: .*)? -p (?P<protocol>\S+) .*--dport (?P<port>\S+) .*-j DNAT --to-destination (?P<to>\S+)$"
+)
+
+
+def _where(found: re.Match[str]) -> str:
+    port = f"{found['protocol']} {found['port'].replace(':', '-')}"
+    if found["at"] is None:
+        return f"{port} on every address of this host, for everybody,"
+    loopback = found["at"].startswith("127.")
+    return (
+        f"{port} on {found['at']}, for {'this host alone' if loopback else 'whoever reaches that address'},"
+    )
 
 
 def _notes(plan: Plan) -> Iterator[str]:

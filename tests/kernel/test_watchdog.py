@@ -185,3 +185,26 @@ def test_one_apply_at_a_time_on_the_command_line(tmp_path: Path) -> None:
         assert codes in ([0, 2], [0, 0])  # [0, 0]: the first was done before the second looked
         assert codes == [0, 0] or any("another ruleflow" in text for text in said)
         assert call(host, "status", file).returncode == 0
+
+
+@pytest.mark.parametrize("name", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("delay", [0.0, 0.15])
+def test_who_applies_is_asked_to_stop(tmp_path: Path, name: signal.Signals, delay: float) -> None:
+    with host_and_file("nft", tmp_path) as (host, file):
+        before = host.state()
+        running = subprocess.Popen(
+            command(host, "apply", file, "--yes"),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        wait_for_pending(host)
+        time.sleep(delay)
+        running.send_signal(name)
+        said = running.communicate()[1]
+        if running.returncode == 4:
+            assert "interrupted; everything was undone" in said
+            assert host.state() == before
+        else:  # it was done already
+            assert running.returncode in (0, 130)
+            assert call(host, "status", file).returncode == 0
