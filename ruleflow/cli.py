@@ -310,7 +310,8 @@ def _write_json(values: list[Any]) -> None:
 def connect(directory: str, **how: Any) -> None:
     """Say whether one place of the host in DIRECTORY can talk to another, there and back, and whom it sees."""
     from ruleflow.netfilter.connect import connect as try_it
-    from ruleflow.netfilter.connect import connect_all, everybody
+    from ruleflow.netfilter.connect import connect_all
+    from ruleflow.netfilter.endpoints import everybody
     from ruleflow.netfilter.walk_input import end_of
     from ruleflow.views import connect_text, walk_json
     from ruleflow.views.text import Paper

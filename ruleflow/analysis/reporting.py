@@ -10,7 +10,8 @@ from ruleflow.analysis.report import Report
 from ruleflow.analysis.selection import Wanted
 from ruleflow.analysis.subject import Subject
 from ruleflow.errors import RuleflowError
-from ruleflow.netfilter.connect import Connection, connect_all, everybody
+from ruleflow.netfilter.connect import Connection, connect_all
+from ruleflow.netfilter.endpoints import everybody
 from ruleflow.netfilter.world import World
 
 _MOST = 600

@@ -10,10 +10,11 @@ import msgspec
 from ruleflow.errors import ReadError
 from ruleflow.netfilter import remedy
 from ruleflow.netfilter.conntrack import RELATED
+from ruleflow.netfilter.endpoints import check_family, destination_of, source_of
 from ruleflow.netfilter.host import Host, Relay
 from ruleflow.netfilter.journey import Journey, Leg, Travel
 from ruleflow.netfilter.messages import RESULTS, icmp_message
-from ruleflow.netfilter.numbers import address_text, read_address
+from ruleflow.netfilter.numbers import address_text
 from ruleflow.netfilter.packet import Packet
 from ruleflow.netfilter.remedy import Fix
 from ruleflow.netfilter.routing import route
@@ -63,11 +64,12 @@ def connect(world: World, from_: str, to: str, port: int | None = None, protocol
         raise ReadError(f"a connection by {protocol!r} cannot be tried", help="write tcp, udp or icmp")
     if protocol in ("tcp", "udp") and port is None:
         raise ReadError(f"{protocol} needs a port", help="write it like 192.0.2.10:80")
-    destination, family = _destination(world, to)
+    destination, family = destination_of(world, to)
+    check_family(from_, family)
 
     def attempt(there: World) -> Attempt:
         talk = _Talk(there, protocol, FIRST_PORT)
-        host, source = _source(there, from_)
+        host, source = source_of(there, from_)
         return talk.run(host, source, destination, family, port), tuple(talk.legs)
 
     found, legs = attempt(world)
@@ -106,50 +108,6 @@ def connect_all(
             yield connect(world, host.name, to, port, protocol)
 
 
-def everybody(world: World, port: int = 80, protocols: tuple[str, ...] = ("tcp",)) -> tuple[tuple[str, int | None, str], ...]:
-    """The targets that ``--all`` tries: each host's addresses, and each port published or listened on there."""
-    found: dict[tuple[str, int | None, str], None] = {}
-    for host in world.hosts:
-        for _, own in ((link, one) for family in (4, 6) for link, one in host.addresses(family)):
-            if own.scope != "global":
-                continue
-            text = address_text(own.address, own.family)
-            ports = {one.port for one in host.listeners or () if one.family in (0, own.family)} or {port}
-            found.update({(text, each, name): None for name in protocols for each in sorted(ports)})
-    return tuple(found)
-
-
-def _source(world: World, name: str) -> tuple[Host, int | None]:
-    """The host called ``name``, or that has the address ``name``: then it is the source."""
-    for host in world.hosts:
-        if host.name == name:
-            return host, None
-    try:
-        address, family = read_address(name)
-    except ReadError:
-        return world.host(name), None
-    owners = world.owners(address, family)
-    if not owners:
-        raise ReadError(f"nobody here has the address {name}", help="the places are " + ", ".join(h.name for h in world.hosts))
-    return owners[0][0], address
-
-
-def _destination(world: World, to: str) -> tuple[int, int]:
-    """An address as written, or the first address of a place by name."""
-    try:
-        return read_address(to.strip("[]"))
-    except ReadError:
-        pass
-    host = world.host(to)
-    shared = (
-        (own.address, own.family) for family in (4, 6) for _, own in host.addresses(family) if own.scope == "global"
-    )
-    found = next(shared, None)
-    if found is None:
-        raise ReadError(f"{to} has no address", help="give the address itself")
-    return found
-
-
 class _Talk:
     """One attempt: packets there and back, the connections they leave behind in ``travel``."""
 
@@ -157,10 +115,13 @@ class _Talk:
         self.world, self.protocol, self.own_port = world, "icmp" if protocol == "ping" else protocol, port
         self.travel = travel or Travel(world)
         self.legs: list[Leg] = []
+        self.entering: str | None = None
 
     def run(self, host: Host, source: int | None, to: int, family: int, port: int | None) -> Connection:
         """The whole attempt from ``host``."""
         first = self._first(source, to, family, port)
+        if source is not None and not host.owns(source, family):
+            self._be_stranger(host, source, family)
         if source is None:
             if family == 6 and next(host.addresses(6), None) is None:
                 return self._unsent(f"{host.name} has no IPv6 address", "EADDRNOTAVAIL", Fix(f"an IPv6 address at {host.name}"))
@@ -176,6 +137,12 @@ class _Talk:
         if relay is not None:
             return self._relayed(host, first, there, relay)
         return self._answered(host, first, there)
+
+    def _be_stranger(self, host: Host, source: int, family: int) -> None:
+        """A stranger is behind the interface by which the host would answer him."""
+        way = route(host, source, family=family)
+        self.entering = way.interface or "eth0"
+        self.travel.stranger = source
 
     def _unsent(self, because: str, error: str, needed: Fix | None = None) -> Connection:
         """The program's own call fails. A ping that may not be sent for another reason just hears nothing."""
@@ -196,7 +163,8 @@ class _Talk:
         )  # fmt: skip
 
     def _send(self, host: str, packet: Packet, quoted: Packet | None = None) -> Journey:
-        found = self.travel.send(host, packet, quoted=quoted)
+        stranger = self.entering if packet.source == self.travel.stranger else None
+        found = self.travel.send(host, packet, quoted=quoted, entering=stranger)
         self.legs += found.legs
         return found
 
@@ -205,12 +173,13 @@ class _Talk:
     def _stopped(self, host: Host, there: Journey) -> Connection:
         outcome = there.outcome
         if there.lost is not None:
-            return self._told("no-answer", f"{there.host}: {there.lost}", fix=remedy.for_journey(there))
+            result = "unknown" if there.lost.endswith("is not known") else "no-answer"
+            return self._told(result, f"{there.host}: {there.lost}", fix=remedy.for_journey(there))
         if there.legs[-1].walk.verdict == "UNKNOWN":
             forks = "; ".join(choice.text for choice in there.legs[-1].walk.forks)
             return self._told("unknown", f"at {there.host} it depends on: {forks}")
         because = f"at {there.host}: {outcome.sentence}"
-        if outcome.error and there.host == host.name and len(there.legs) == 1 and outcome.answer is None:
+        if outcome.error and there.host == host.name and len(there.legs) == 1 and outcome.answer is None and self.entering is None:
             return self._not_sent(because, outcome.error)
         if outcome.answer is not None:
             return self._refused_on_the_way(there, because)

@@ -39,11 +39,13 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
     legs: tuple[Leg, ...]
     lost: str | None = None
     quoted: Packet | None = None
+    beyond: bool = False
+    """Whether it left for the stranger that the travel is about."""
 
     @property
     def arrived(self) -> bool:
-        """Whether it was delivered to a host."""
-        return self.lost is None and self.outcome.verdict == "ACCEPT" and self.outcome.local
+        """Whether it was delivered to a host, or is on its way to the stranger it is for."""
+        return self.lost is None and self.outcome.verdict == "ACCEPT" and (self.outcome.local or self.beyond)
 
     @property
     def stopped(self) -> bool:
@@ -54,8 +56,9 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
 class Travel:
     """Carries packets through a world and remembers the connections each host has seen."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
+    def __init__(self, world: World, stranger: int | None = None) -> None:
+        """``stranger`` is an address somewhere beyond the machine's own host, of which no more is known."""
+        self.world, self.stranger = world, stranger
         self.connections: dict[str, tuple[Connection, ...]] = {}
         self.asked: dict[tuple[End, int], str | None] = {}
 
@@ -77,13 +80,15 @@ class Travel:
 
     def send(
         self, host: str, packet: Packet, *, quoted: Packet | None = None,
-        attached: tuple[Connection | None, int, int] | None = None, end: End | None = None,
+        attached: tuple[Connection | None, int, int] | None = None, end: End | None = None, entering: str | None = None,
     ) -> Journey:  # fmt: skip
         """Follow a packet that ``host`` sends; ``quoted`` is what it is about, if it is an ICMP error.
 
-        ``end`` is whom a packet to many is followed to, where its destination does not say it.
+        ``end`` is whom a packet to many is followed to, where its destination does not say it. ``entering``: the
+        packet is a stranger's, and comes in at ``host`` by this interface.
         """
         legs: list[Leg] = []
+        packet = packet.with_(in_interface=entering) if entering is not None else packet
         at, bridged, target = host, None, end
         for _ in range(HOPS):
             around = Around(
@@ -97,6 +102,8 @@ class Travel:
             quoted = _inside(quoted, outcome)
             if found.verdict != "ACCEPT" or outcome.local:
                 return Journey(host=at, outcome=outcome, legs=tuple(legs), quoted=quoted)
+            if self.stranger is not None and at == self.world.main.name and outcome.packet.destination == self.stranger:
+                return Journey(host=at, outcome=outcome, legs=tuple(legs), quoted=quoted, beyond=True)
             sent = not _passed_on(packet, outcome)
             to = self._target(at, outcome, end) if sent or target is None else target
             onward = to if isinstance(to, str) else self._onward(at, outcome, to, sent=sent)
@@ -123,7 +130,12 @@ class Travel:
             return "whom it is sent to is not known"
         family = outcome.packet.family
         found = end or self._owner(host, leaves_by, outcome.to, family)
-        return found or f"nobody answers for {address_text(outcome.to, family)} on {leaves_by}"
+        if found is not None:
+            return found
+        who = address_text(outcome.to, family)
+        if not self.world.host(host).plugged_into(leaves_by) and self.world.across(host, leaves_by) is None:
+            return f"it leaves by {leaves_by} for {who}, and what is there is not known"
+        return f"nobody answers for {who} on {leaves_by}"
 
     def _onward(
         self, host: str, outcome: Outcome, target: End, *, sent: bool

@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from ruleflow.errors import ReadError
-from ruleflow.netfilter.connect import Connection, connect, connect_all, everybody
+from ruleflow.netfilter.connect import Connection, connect, connect_all
+from ruleflow.netfilter.endpoints import everybody
 from ruleflow.netfilter.host import Host, RulesText, Sysctls
 from ruleflow.netfilter.world import World, read_world
 from ruleflow.views.connect_text import answer_line
@@ -194,3 +195,21 @@ def test_what_would_make_it_a_yes_where_no_rule_is_at_fault() -> None:
     world = with_setting("net.ipv4.conf.docker0.forwarding", "0")
     assert connect(world, "test", "198.51.100.7", 80).remedy == "net.ipv4.ip_forward = 1 at host"
     assert connect(WORLD, "outside", "192.0.2.10", 81).remedy == "a program at host that listens on tcp port 81"
+
+
+def test_a_stranger_comes_in_at_the_machines_own_host() -> None:
+    """An address that nobody here has: it is beyond the interface by which it would be answered."""
+    assert short(connect(WORLD, "203.0.113.9", "192.0.2.10", 80)) == ("reached", "web", "203.0.113.9")
+    assert short(connect(WORLD, "203.0.113.9", "192.0.2.10", 81)) == ("refused", "host", None)
+    assert connect(WORLD, "203.0.113.9", "172.17.0.3", 80).result == "no-answer"
+    with pytest.raises(ReadError, match="cannot talk to each other"):
+        connect(WORLD, "203.0.113.9", "2001:db8::10", 80)
+
+
+def test_what_is_beyond_the_machine_is_not_guessed() -> None:
+    alone = msgspec.structs.replace(WORLD, hosts=tuple(host for host in WORLD.hosts if host.name != "outside"), links=tuple(
+        link for link in WORLD.links if "outside" not in (link.a[0], link.b[0])
+    ))  # fmt: skip
+    found = connect(alone, "test", "198.51.100.7", 80)
+    assert found.result == "unknown"
+    assert found.because == "host: it leaves by eth0 for 192.0.2.1, and what is there is not known"
