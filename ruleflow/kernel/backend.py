@@ -48,6 +48,8 @@ class Backend(msgspec.Struct, frozen=True):
 
         :raises ProcessError: where the program is missing or fails.
         """
+        if family == 6 and not Path("/proc/thread-self/net/if_inet6").exists():
+            return ""  # this kernel speaks no IPv6
         command = f"{PROGRAMS[family]}-{self.kind}-save"
         if self.kind == "nft":
             return run_checked((command, *(("-t", table) if table else ())))

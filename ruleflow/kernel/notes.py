@@ -34,6 +34,11 @@ def foreign_notes(sight: Sight, present: Owned, target: Owned, backend: Backend)
     if count:
         text = f"the other iptables backend holds {count} rules: both filter every packet"
         yield Note("other-backend", text)
+    if backend.kind == "nft" and not installed("nft"):
+        yield Note(
+            "nft-missing",
+            "nft is not installed: rules that nft itself made here cannot be told from those of iptables",
+        )
     yield from (note for note in _native_chains() if target.tables)
     yield from _checked_by_python_iptables(sight) if backend.kind == "legacy" else ()
     yield from _kept(sight, present, target)

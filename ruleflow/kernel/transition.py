@@ -13,7 +13,7 @@ from ruleflow.kernel import links
 from ruleflow.kernel.backend import NFT_FAMILIES, PROGRAMS, Backend
 from ruleflow.kernel.links import LinkRefusedError, Seen
 from ruleflow.kernel.owned import Address, Link, Netns, Owned, OwnedTable, Route, Setting, standing
-from ruleflow.kernel.run import run, run_checked
+from ruleflow.kernel.run import installed, run, run_checked
 from ruleflow.kernel.saved import Saved, SavedTable
 from ruleflow.kernel.table_edit import Change, TableEdit, table_edit
 
@@ -198,7 +198,9 @@ def _unmake(family: int, table: str, chain: str) -> None:
     """Remove an empty base chain (the kernel refuses where rules are in it), or a table without chains."""
     if chain:
         run((f"{PROGRAMS[family]}-nft", "-w", "5", "-t", table, "-X", chain))
-    elif "chain " not in run(("nft", "list", "table", NFT_FAMILIES[family], table)).output:
+    elif (
+        installed("nft") and "chain " not in run(("nft", "list", "table", NFT_FAMILIES[family], table)).output
+    ):
         run_checked(("nft", "delete", "table", NFT_FAMILIES[family], table))
 
 

@@ -1,6 +1,7 @@
 """Putting a declaration on a host and taking it away: nothing foreign changes, and at each moment there is a way back."""
 
 import os
+import random
 import signal
 import subprocess
 import time
@@ -11,10 +12,11 @@ import pytest
 from applied_host import AppliedHost, applied_host, changed, declared, in_process
 from namespaces import namespaces, shell
 
-from ruleflow.kernel.apply import ApplyFailedError, Hook, RollbackFailedError, apply, rollback
+from ruleflow.kernel.apply import ApplyFailedError, Hook, RollbackFailedError, apply, rollback, write_rules
 from ruleflow.kernel.backend import Backend
 from ruleflow.kernel.journal import BusyError, JournalError
 from ruleflow.kernel.links import within
+from ruleflow.kernel.owned import Owned, OwnedTable, Placed, standing
 from ruleflow.kernel.plan import PlanRefusedError
 from ruleflow.kernel.session import enter
 from ruleflow.kernel.status import status
@@ -35,15 +37,21 @@ def test_apply_apply_destroy(tmp_path: Path, backend: str, foreign: bool) -> Non
     with applied_host(backend, tmp_path, foreign=foreign) as host:
         before = host.state()
         host.apply(declared(host.inner))
-        applied, journal = host.state(), host.session().store.path.stat()
+        applied, journal = host.state(), written(host)
         assert "--dport 8080" in applied
         steps: list[str] = []
         host.apply(declared(host.inner), steps.append)
         assert steps == []
         assert host.state() == applied
-        assert host.session().store.path.stat() == journal
+        assert written(host) == journal
         host.destroy()
         assert host.state() == before
+
+
+def written(host: AppliedHost) -> tuple[int, int]:
+    """Which file the journal is, and when it was written."""
+    found = host.session().store.path.stat()
+    return found.st_ino, found.st_mtime_ns
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -382,3 +390,28 @@ def wait_for_entry(pid: int, guest: str) -> None:
             return
         time.sleep(0.02)
     raise AssertionError("it did not enter")
+
+
+RULES = tuple(f"-A FORWARD -s 192.0.2.{number}/32 -j DROP" for number in range(1, 9))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_any_edit_in_the_kernel_reaches_what_is_wanted_and_goes_back(tmp_path: Path, backend: str) -> None:
+    chance = random.Random(5)  # the same lists each time
+    everything = OwnedTable(4, "filter", (), tuple(Placed("FORWARD", rule) for rule in RULES[:5]))
+    kernel = Backend(backend)
+    with applied_host(backend, tmp_path, foreign=False) as host:
+        for _ in range(12):
+            live = chance.sample(RULES, chance.randint(0, 8))
+            wanted = [rule for rule in chance.sample(RULES, chance.randint(0, 8)) if rule in RULES[:5]]
+            host.shell(
+                f"{{ echo '*filter'; echo '{chr(10).join(live)}'; echo COMMIT; }} | iptables-{backend}-restore -w 5"
+            )
+            target = OwnedTable(4, "filter", (), tuple(Placed("FORWARD", rule) for rule in wanted))
+            earlier = within(host.name, lambda: standing(kernel.table(4, "filter"), everything))
+            within(host.name, lambda: write_rules(kernel, Owned((everything,)), target))  # noqa: B023 - called at once
+            now = within(host.name, lambda: kernel.table(4, "filter")["FORWARD"].rules)
+            assert [rule for rule in now if rule in RULES[:5]] == wanted
+            assert [rule for rule in now if rule in RULES[5:]] == [rule for rule in live if rule in RULES[5:]]
+            within(host.name, lambda: write_rules(kernel, Owned((everything,)), earlier, exact=True))  # noqa: B023
+            assert list(within(host.name, lambda: kernel.table(4, "filter")["FORWARD"].rules)) == live

@@ -189,7 +189,10 @@ def test_a_plan_says_what_it_does_and_what_decides_before(tmp_path: Path) -> Non
         assert "IPv4 nat RF-PUBLISH\n  - -A RF-PUBLISH -p tcp -m tcp --dport 8080 " in text
         assert "inet mine fw (hook forward, policy drop)" in text
         assert "  - tcp 8080 on every address of this host, for everybody, leads to 172.30.0.2:80" in text
-        assert "  + tcp 8080-8083 on every address of this host, for everybody, leads to 172.30.0.2:80-83/8080" in text
+        assert (
+            "  + tcp 8080-8083 on every address of this host, for everybody, leads to 172.30.0.2:80-83/8080"
+            in text
+        )
         assert "  - tcp 8081 on 127.0.0.1, for this host alone, leads to 172.30.0.2:80" in text
         assert msgspec.json.decode(msgspec.json.encode(plan))["changes"][0]["verb"] in (
             "add",
