@@ -3,18 +3,28 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ruleflow.analysis.findings import Code, Finding, Report, in_order
-from ruleflow.analysis.lint import redundant, unreachable
+from ruleflow.analysis.lint import correctness, exposure, hygiene, interplay, performance, reading, redundant, unreachable
 from ruleflow.analysis.lint.case import Case
 
-FAMILIES: tuple[tuple[tuple[Code, ...], Callable[[Case], Iterator[Finding]]], ...] = (
+_Check = Callable[[Case], Iterator[Finding]]
+FAMILIES: tuple[tuple[tuple[Code, ...], _Check], ...] = (
+    (reading.CODES, reading.check),
+    (correctness.CODES, correctness.check),
     (unreachable.CODES, unreachable.check),
     (redundant.CODES, redundant.check),
+    (exposure.CODES, exposure.check),
+    (interplay.CODES, interplay.check),
+    (performance.CODES, performance.check),
+    (hygiene.CODES, hygiene.check),
 )
 CODES: dict[str, Code] = {code.code: code for codes, _ in FAMILIES for code in codes}
 
 
 def lint(case: Case) -> tuple[Finding, ...]:
-    """All findings about one rule set, by line."""
+    """All findings about one rule set, by line. Where chains run in a circle, only that and what the reader noticed."""
+    circles = tuple(correctness.check_loops(case))
+    if circles:
+        return in_order((*reading.check(case), *circles))
     return in_order(finding for _, check in FAMILIES for finding in check(case))
 
 

@@ -7,6 +7,7 @@ from ruleflow.analysis.findings import Code, Finding, Mark
 from ruleflow.analysis.lint.case import Case
 from ruleflow.analysis.lint.cover import Taker, takers
 from ruleflow.errors import visible
+from ruleflow.netfilter.encode import STATE
 from ruleflow.netfilter.idd import NOTHING
 from ruleflow.ruleset.ir import Rule, RuleRef, Table
 
@@ -53,8 +54,13 @@ def _rules(case: Case, table: Table) -> Iterator[Finding]:
         if chain.name not in entered:
             continue
         for index, rule in enumerate(chain.rules):
-            if (chain.name, index) not in reached.hit:
+            if (chain.name, index) not in reached.hit and not _said_elsewhere(case, table, rule):
                 yield _never(case, table, rule, case.ref(table.name, chain.name, index))
+
+
+def _said_elsewhere(case: Case, table: Table, rule: Rule) -> bool:
+    """Rules that ask for a connection where there is none yet: RF104 says it better."""
+    return table.name == "raw" and any(level == STATE for level, _ in case.side.space.asked(rule).tests)
 
 
 def _never(case: Case, table: Table, rule: Rule, ref: RuleRef) -> Finding:
