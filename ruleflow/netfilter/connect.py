@@ -55,8 +55,12 @@ Attempt = tuple[Connection, tuple[Leg, ...]]
 """The answer, and the walks of all packets."""
 
 
-def connect(world: World, from_: str, to: str, port: int | None = None, protocol: str = "tcp") -> Connection:
+def connect(
+    world: World, from_: str, to: str, port: int | None = None, protocol: str = "tcp", *, remedies: bool = True
+) -> Connection:
     """Try to connect from a place (a host's name or an address) to an address (or a host's name).
+
+    ``remedies``: where the answer is no, look for what would make it a yes (the connection is tried again for it).
 
     Raises `ReadError` for a place that is not known, or a protocol other than tcp, udp and icmp.
     """
@@ -74,7 +78,7 @@ def connect(world: World, from_: str, to: str, port: int | None = None, protocol
 
     found, legs = attempt(world)
     asked = None if protocol in ("icmp", "ping") else port
-    needed = None if found.is_reached else _needed(world, found, attempt)
+    needed = _needed(world, found, attempt) if remedies and not found.is_reached else None
     return msgspec.structs.replace(found, from_=from_, to=to, port=asked, walks=legs, remedy=needed, fix=None)
 
 
@@ -100,12 +104,12 @@ _CHANGES = 4
 def connect_all(
     world: World, targets: tuple[tuple[str, int | None, str], ...], from_: str | None = None
 ) -> Iterator[Connection]:
-    """Everybody (or only ``from_``) to each target (address, port, protocol): the matrix."""
+    """Everybody (or only ``from_``) to each target (address, port, protocol): the matrix, without remedies."""
     for host in world.hosts:
         if from_ not in (None, host.name):
             continue
         for to, port, protocol in targets:
-            yield connect(world, host.name, to, port, protocol)
+            yield connect(world, host.name, to, port, protocol, remedies=False)
 
 
 class _Talk:
