@@ -112,7 +112,7 @@ class ChangeClasses:
         """The packets that go another way and so are not spoken of: where no destination is rewritten."""
         if moved or one.way not in ("in", "through"):
             return NOTHING
-        home = self.encoder.local()
+        home = self.encoder.home()
         return home if one.way == "through" else self.diagrams.complement(home)
 
     def _passing(self, where: int) -> set[int]:

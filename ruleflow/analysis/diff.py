@@ -97,7 +97,7 @@ def _family(
     if how.told and found and "nat" in {edit.table for edit in edits}:
         from ruleflow.analysis.published import published
 
-        ports = published((before, after), edits, classes, found, told)
+        ports = published((before, after), edits, classes, found)
     return FamilyChanges(
         before.family, found, told, edits, ports, _undecided(comparison, classes.where, classes),
         _intent(how, classes, found), tuple(around.assumed),

@@ -9,10 +9,11 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from ruleflow.analysis.change_classes import ChangeClasses
-from ruleflow.analysis.changes import Class, Edit, Published, Told
+from ruleflow.analysis.changes import Class, Edit, Published
+from ruleflow.analysis.cover import wide
 from ruleflow.analysis.idioms import recognise
 from ruleflow.analysis.idioms.shape import Shape, Shapes
-from ruleflow.netfilter.encode import DST, IN, SRC
+from ruleflow.netfilter.encode import DPORT, DST, IN, SRC, STATE
 from ruleflow.netfilter.idd import NOTHING
 from ruleflow.ruleset.ir import RuleRef, Ruleset
 from ruleflow.ruleset.protocols import protocol_name
@@ -45,7 +46,7 @@ class PortMap(msgspec.Struct, frozen=True):
 
 
 def published(
-    sides: tuple[Ruleset, Ruleset], edits: Sequence[Edit], classes: ChangeClasses, found: tuple[Class, ...], told: tuple[Told, ...]
+    sides: tuple[Ruleset, Ruleset], edits: Sequence[Edit], classes: ChangeClasses, found: tuple[Class, ...]
 ) -> tuple[Published, ...]:
     """The published ports that make up all edits, one after the other; () where an edit is about something else."""
     kinds = {edit.kind for edit in edits}
@@ -61,7 +62,7 @@ def published(
     if not maps or {one.ref for group in groups.values() for one in group} != {one.ref for one in new}:
         return ()
     reasons = _reasons(rules)
-    reader = _Reader(classes, found, told)
+    reader = _Reader(classes, found)
     said = []
     for ref, group in groups.items():
         port = msgspec.structs.replace(maps[ref], bridge=next((out for one in group if isinstance(out := one.get("out"), str)), None))
@@ -111,8 +112,8 @@ def _reasons(rules: Ruleset) -> dict[RuleRef, str]:
 class _Reader:
     """Reads from the computed classes what a published port opens."""
 
-    def __init__(self, classes: ChangeClasses, found: tuple[Class, ...], told: tuple[Told, ...]) -> None:
-        self.classes, self.found, self.told = classes, found, told
+    def __init__(self, classes: ChangeClasses, found: tuple[Class, ...]) -> None:
+        self.classes, self.found = classes, found
         self.diagrams = classes.diagrams
 
     def _sent(self, port: PortMap, way: str) -> int:
@@ -134,9 +135,10 @@ class _Reader:
                 yield f"{_port_of(port)} to {who}{self._but(where, way)}: sent on to {address}:{port.to_port}"
         if self._touches(self._behind(port), SRC, port.to):
             yield f"the same to the container itself: {address} reaches its own published port"
-        for one in self.told:
-            if one.kind in ("opens", "closes") and one.way == "through" and any(f"to {address}" in words for words in one.words):
-                yield f"{address} directly, to whoever has a way there: {one.words[0]}"
+        direct = self._direct(port)
+        if direct != NOTHING:
+            words = self.classes.words(wide(self.diagrams, direct, direct, 1))
+            yield f"{address} directly, to whoever has a way there: {words[0]}"
 
     def closed(self, port: PortMap) -> Iterator[str]:
         """What one might think is open, and is not."""
@@ -146,8 +148,7 @@ class _Reader:
         loopback = 127 << 24 | 1 if port.family == 4 else 1
         if port.on is None and not self._touches(self._sent(port, "out"), DST, loopback):
             yield f"{address_text(loopback, port.family)}:{port.port.low} of this host: such packets are not rewritten; only a proxy could take them"
-        direct = any(one.kind == "opens" and one.way == "through" and any(f"to {address}" in words for words in one.words) for one in self.told)
-        if not direct:
+        if self._direct(port) == NOTHING:
             yield f"{address}:{port.to_port} directly, past the published port"
         yield "other ports and other containers"
 
@@ -157,6 +158,15 @@ class _Reader:
         if port.bridge is None:
             return where
         return self.diagrams.restrict(where, IN, self.classes.encoder.atoms.of(port.bridge))
+
+    def _direct(self, port: PortMap) -> int:
+        """New connections to the container's own address and port that pass now, or passed before."""
+        where = NOTHING
+        for number, one in enumerate(self.found):
+            if one.kind in ("opens", "closes") and one.way == "through":
+                where = self.diagrams.either(where, self.classes.where[number])
+        tests = ((DST, ((port.to, port.to),)), (DPORT, ((port.to_port, port.to_port),)), (STATE, ((1, 1),)))
+        return self.diagrams.both(self.diagrams.cube(tests), where)
 
     def _touches(self, where: int, level: int, value: int) -> bool:
         return where != NOTHING and self.diagrams.restrict(where, level, value) != NOTHING

@@ -325,6 +325,20 @@ class Encoder:
         arguments = (("address", "destination"), ("types", ("LOCAL",)), ("interface", ""))
         return self.derived(Derived("address_type", arguments, text="to an address of this host"), None)
 
+    def home(self) -> int:
+        """The packets that routing gives to this host: to its addresses, and what it knows of broadcasts."""
+        if self.types is None:
+            return self.local()
+        yes, unknown = self.types(("LOCAL", "BROADCAST", "ANYCAST"))
+        found = self.diagrams.test(DST, yes)
+        top = self.diagrams.tops[DST]
+        groups = (0xE0000000, 0xEFFFFFFF) if self.family == 4 else (0xFF << 120, top)
+        for text, addresses in (("to an address of this host", unknown), ("this host has joined the multicast group", (groups,))):
+            if addresses:
+                maybe = self.diagrams.both(self.diagrams.test(DST, addresses), self.variable(Free(text, reads=frozenset({DST}))))
+                found = self.diagrams.either(found, maybe)
+        return found
+
     def _in(self, condition: In) -> int:
         level = LEVELS[condition.field.name]
         intervals = self._simple(condition, level)

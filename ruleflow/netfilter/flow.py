@@ -45,15 +45,42 @@ class Flow:
         self.ways: tuple[tuple[int, int], ...] | None = None
         """By which interface (its level's number) packets leave, and which; None where nobody knows."""
         self.forwards = True
+        self.disbelieved = self.disbelieved_again = self.never_sent = self.never_leaves = NOTHING
         self.tracks = side.space.tracks
 
     def know(self, known: KnownHost, host: Host) -> None:
         """Let a host's addresses and routes decide which way packets go."""
         found = known.ways(host)
+        if self.side.space.family == 4 and self.encoder.types is not None:
+            own = joined((*self.encoder.types(("LOCAL",))[0], (0, 0), (0x7F000000, 0x7FFFFFFF)))
+            loopback = self.diagrams.test(SRC, ((0x7F000000, 0x7FFFFFFF),))
+            closed = joined((self.encoder.atoms.of(name),) * 2 for name in known.wired_loopback(host))
+            self.never_sent = self.diagrams.test(SRC, outside(own, self.diagrams.tops[SRC]))
+            self.never_leaves = self.diagrams.both(self.diagrams.test(OUT, closed), loopback)
+        self.disbelieved = self._disbelieved(known, host, again=False)
+        self.disbelieved_again = self._disbelieved(known, host, again=True)
         self.forwards = known.forwards(host)
         if found is not None:
             test = self.diagrams.test
             self.ways = tuple((self.encoder.atoms.of(name), test(DST, addresses)) for name, addresses in found)
+
+    def _disbelieved(self, known: KnownHost, host: Host, *, again: bool) -> int:
+        """ip_route_input_slow: packets whose source is not believed, or whose addresses never arrive over a wire."""
+        if self.side.space.family == 6:
+            return NOTHING
+        test, atom = self.diagrams.test, self.encoder.atoms.of
+        wire = test(IN, outside((self.encoder.atoms.range("lo"),), self.diagrams.tops[IN]))
+        top = self.diagrams.tops[SRC]
+        never = test(SRC, ((0xE0000000, 0xEFFFFFFF), (top, top)))
+        found = self.diagrams.either(test(SRC, ((0, 0),)), test(DST, ((0, 0),)))
+        neither = self.diagrams.either(test(DST, ((top, top),)), self.diagrams.cube(((SRC, ((0, 0),)), (DST, ((0, 0),)))))
+        closed = joined((atom(name),) * 2 for name in known.wired_loopback(host))
+        for level in (SRC, DST):
+            found = self.diagrams.either(found, self.diagrams.cube(((IN, closed), (level, ((0x7F000000, 0x7FFFFFFF),)))))
+        found = self.diagrams.either(never, self.diagrams.without(found, neither))
+        for name, sources in known.disbelieved(host, again=again):
+            found = self.diagrams.either(found, self.diagrams.cube(((IN, ((atom(name),) * 2,)), (SRC, sources))))
+        return self.diagrams.both(wire, found)
 
     def entry(self, name: str) -> int:
         """What becomes of packets that ``arrive`` from a wire, or that this host ``send``s."""
@@ -93,13 +120,13 @@ class Flow:
             if "ttl" not in self.side.space.used:
                 passing = self.diagrams.either(passing, self.diagrams.test(TTL, ((0, 1),)))
             if name == "arrive":
-                passing = self.diagrams.without(passing, self.encoder.local())
+                passing = self.diagrams.without(passing, self.encoder.home())
             found = self.diagrams.either(found, passing)
         return found
 
     def routed(self) -> int:
         """Behind PREROUTING: for this host, or passed on."""
-        return self.diagrams.choose(self.encoder.local(), self._input(), self._forward())
+        return self.diagrams.choose(self.encoder.home(), self._input(), self._forward())
 
     def _input(self) -> int:
         return self.hook("INPUT", self.end(), ARRIVING)

@@ -1,8 +1,8 @@
 """What a host's addresses and routes say of all addresses at once: where an answer changes, and what it is between.
 
 Nothing changes between the ends of two routes' prefixes, so one address of each stretch is asked, by the same
-functions that answer for one packet. Reverse paths, policy routing and bridged frames are not part of it: sources are
-taken as believed, and where there are policy rules the outgoing interface stays open.
+functions that answer for one packet. Bridged frames are not part of it, and where there are policy rules the outgoing
+interface stays open.
 """
 
 from collections.abc import Iterator
@@ -13,6 +13,7 @@ from ruleflow.netfilter.fib import lookup
 from ruleflow.netfilter.host import Host
 from ruleflow.netfilter.idd import Interval, joined
 from ruleflow.netfilter.read_host import default_rules
+from ruleflow.netfilter.reverse_path import Arrival, validate_source
 
 _SPECIAL = {
     4: (0, 1, 127 << 24, 128 << 24, 224 << 24, 240 << 24, (1 << 32) - 1),
@@ -68,7 +69,7 @@ class KnownHost:
             route = lookup(host, Question(family=self.family, destination=start))
             if route.error or route.route is None:
                 continue
-            local = route.route.kind in ("local", "broadcast", "anycast")
+            local = route.route.kind in ("local", "anycast")
             names = ["lo"] if local else [hop.interface for hop in route.hops or route.route.nexthops if hop.interface]
             for name in names[:1]:
                 found.setdefault(name, []).append((start, end))
@@ -82,6 +83,21 @@ class KnownHost:
     def forwards(self, host: Host) -> bool:
         """Whether a host passes packets on, as far as known."""
         return host.forwards(self.family) is not False
+
+    def disbelieved(self, host: Host, *, again: bool) -> Iterator[tuple[str, tuple[Interval, ...]]]:
+        """For each interface the IPv4 sources that are not believed there; ``again``: of what leaves by it again."""
+        for link in host.interfaces:
+            if self.family == 4 and link.name != "lo":
+                out = link.name if again else None
+                bad = [
+                    part for part in self._stretches()
+                    if validate_source(host, Arrival(source=part[0], destination=0, iif=link.name, out=out)).fault
+                ]  # fmt: skip
+                yield link.name, joined(bad)
+
+    def wired_loopback(self, host: Host) -> Iterator[str]:
+        """The interfaces on which addresses of 127/8 do not arrive (route_localnet is off)."""
+        yield from (link.name for link in host.interfaces if link.name != "lo" and not host.route_localnet(link.name))
 
     def names(self) -> Iterator[str]:
         """The names of all interfaces."""

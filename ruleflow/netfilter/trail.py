@@ -100,10 +100,21 @@ class Trail:
         elif name == "through":
             home, away = {}, group
         else:
-            home, away = self._split(group, self.flow.encoder.local())
+            group = self._believed(group, self.flow.disbelieved)
+            home, away = self._split(group, self.flow.encoder.home())
             away = self._by_routes(away)
         self._pass(self._hook("INPUT", home, ARRIVING))
         self._forward(away)
+
+    def _believed(self, group: Group, martian: int, why: str = "such an address does not arrive there") -> Group:
+        """The packets that are not dropped as they are routed: whose source may arrive there."""
+        if martian == NOTHING:
+            return group
+        lost, believed = self._split(group, martian)
+        for traveller, where in lost.items():
+            told = _tagged(traveller, (("kernel", why),))
+            self.done.append(self._part(told, where, "DROP", None))
+        return believed
 
     def _by_routes(self, group: Group) -> Group:
         """Each packet with the interface its route leaves by; those without a route, or not to be passed on, end."""
@@ -112,6 +123,9 @@ class Trail:
         routed: Group = {}
         for number, addresses in self.flow.ways if self.flow.forwards else ():
             there, group = self._split(group, addresses)
+            if self.flow.disbelieved_again != NOTHING:
+                back, on = self._split(there, self.diagrams.test(IN, ((number, number),)))
+                there = _merged(self._believed(back, self.flow.disbelieved_again), on, self.diagrams)
             for traveller, where in there.items():
                 _add(routed, _shown(traveller, altered({OUT: Is(number)})), where, self.diagrams)
         for traveller, where in group.items():
@@ -134,7 +148,9 @@ class Trail:
         return {_changed(traveller, altered({TTL: Grow(-1)})): where for traveller, where in alive.items()}
 
     def _send(self, group: Group) -> None:
-        group = self._hook("OUTPUT", self._sent(group), SENDING)
+        group = self._believed(group, self.flow.never_sent, "no address of this host")
+        group = self._believed(self._sent(group), self.flow.never_leaves, "127/8 does not leave by it")
+        group = self._hook("OUTPUT", group, SENDING)
         if self.flow.ways is not None:  # nf_nat_ipv4_local_fn: routed again where the destination was rewritten
             moved = {traveller: where for traveller, where in group.items() if traveller.alter.get(DST) is not None}
             rest = {traveller: where for traveller, where in group.items() if traveller not in moved}
