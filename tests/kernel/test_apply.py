@@ -415,3 +415,25 @@ def test_any_edit_in_the_kernel_reaches_what_is_wanted_and_goes_back(tmp_path: P
             assert [rule for rule in now if rule in RULES[5:]] == [rule for rule in live if rule in RULES[5:]]
             within(host.name, lambda: write_rules(kernel, Owned((everything,)), earlier, exact=True))  # noqa: B023
             assert list(within(host.name, lambda: kernel.table(4, "filter")["FORWARD"].rules)) == live
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_after_a_flush_by_others_it_is_put_back(tmp_path: Path, backend: str) -> None:
+    with applied_host(backend, tmp_path, foreign=False) as host:
+        before = host.state()
+        host.apply(declared(host.inner))
+        applied = host.state()
+        if backend == "nft":
+            host.shell("nft flush ruleset")
+        else:
+            host.shell(
+                "for t in raw filter nat; do for p in iptables ip6tables; do $p-legacy -t $t -F; $p-legacy -t $t -X; done; done"
+            )
+        subprocess.run(["ip", "netns", "del", host.inner], check=True)
+        found = within(host.name, lambda: status(host.session().journal(), Backend(backend)))
+        assert found.state == "drifted"
+        assert {one.code for one in found.drift} == {"missing"}
+        host.apply(declared(host.inner))
+        assert host.state() == applied
+        host.destroy()
+        assert host.state() == before

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from applied_host import AppliedHost, applied_host, declared
 
-from ruleflow.kernel.journal import Journal
+from ruleflow.kernel.journal import Deadline, Journal
+from ruleflow.kernel.watchdog import roll_back_expired
 
 pytestmark = pytest.mark.root
 RULEFLOW = (sys.executable, "-m", "ruleflow")
@@ -208,3 +209,13 @@ def test_who_applies_is_asked_to_stop(tmp_path: Path, name: signal.Signals, dela
         else:  # it was done already
             assert running.returncode in (0, 130)
             assert call(host, "status", file).returncode == 0
+
+
+def test_after_a_reboot_a_namespace_and_its_rules_are_gone(tmp_path: Path) -> None:
+    with host_and_file("nft", tmp_path) as (host, _):
+        deadline = Deadline("another boot", 10.0**9, 0.0)
+        host.apply(declared(host.inner), deadline=deadline)
+        assert list(roll_back_expired(host.directory)) == [f"app@{host.name}"]
+        journal = host.session().journal()
+        assert (journal.pending, journal.outcome) == (None, "the namespace is gone")
+        assert list(roll_back_expired(host.directory)) == []
