@@ -22,7 +22,14 @@ from ruleflow.netfilter.routing import Decision
 from ruleflow.netfilter.state import STATE_WORDS, State
 from ruleflow.netfilter.steps import Change, NatStep, NoteStep, Outcome, TrackStep
 from ruleflow.netfilter.tracking import first_state_of, look_up
-from ruleflow.netfilter.translate import SIDE, NoAddressError, asked_by_answer, make_unique, rewrite, untranslate
+from ruleflow.netfilter.translate import (
+    SIDE,
+    NoAddressError,
+    asked_by_answer,
+    make_unique,
+    rewrite,
+    untranslate,
+)
 from ruleflow.ruleset.effect import Change as Effect
 from ruleflow.ruleset.effect import Rewrite, Stop
 from ruleflow.ruleset.ir import RuleRef
