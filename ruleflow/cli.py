@@ -84,6 +84,7 @@ def read_dump(
 
 
 def read_bytes(name: str | None) -> tuple[str, bytes]:
+    """What a file, ``-``, ``sample:NAME`` or a rule as one types it holds, and what to call it."""
     if name is None or name == "-":
         if sys.stdin.isatty():
             click.echo(click.get_current_context().get_help())
@@ -631,7 +632,7 @@ def report(dump: str | None, output: str | None, no_fold: bool, **how: Any) -> N
 
 
 @cli.command()
-@click.argument("name", type=click.Choice(["walk", "connect", "explain", "generate", "declaration"]))
+@click.argument("name", type=click.Choice(["walk", "connect", "explain", "generate", "plan", "status", "result", "declaration"]))
 def schema(name: str) -> None:
     """Print the JSON Schema of what a command prints with --format json, or of a declaration."""
     import msgspec
@@ -639,9 +640,10 @@ def schema(name: str) -> None:
     from ruleflow.analysis.explanation import Explanation
     from ruleflow.bridge.schema import declaration_schema
     from ruleflow.views.generated import Generated
+    from ruleflow.views.plan_json import SCHEMAS as PLANS
     from ruleflow.views.walk_json import SCHEMAS
 
-    values = SCHEMAS | {"explain": Explanation, "generate": Generated}
+    values = SCHEMAS | PLANS | {"explain": Explanation, "generate": Generated}
     found = declaration_schema() if name == "declaration" else (
         msgspec.json.schema(values[name])
     )

@@ -153,12 +153,13 @@ def rollback(declaration: str | None, expired: bool, **how: Any) -> None:
 def status(declaration: str, **how: Any) -> None:
     """Say whether what stands is what was applied: missing, changed, out of order, decided before by others. Exit 1: drift."""
     from ruleflow.kernel.status import status as compare
+    from ruleflow.views.plan_json import status_value
     from ruleflow.views.plan_text import status_lines
 
     session = _session(declaration, how)
     found = compare(session.journal(), session.backend())
     if how["form"] == "json":
-        _write_json(found)
+        _write_json(status_value(found))
     else:
         _write_lines(status_lines(found))
     sys.exit(FINE if found.fine else FOUND)
@@ -208,12 +209,13 @@ def _show_plan(prepared: "Prepared", form: str) -> None:
     """The plan, and what it opens and closes."""
     from ruleflow.cli import paper_for
     from ruleflow.kernel.behaviour import behaviour
+    from ruleflow.views.plan_json import plan_value
     from ruleflow.views.plan_text import plan_lines
     from ruleflow.views.text import Paper
 
     told = None if prepared.plan.empty else behaviour(prepared)
     if form == "json":
-        _write_json(prepared.plan, behaviour=told)
+        _write_json(plan_value(prepared.plan, told))
     else:
         _write_lines(plan_lines(prepared.plan, told, Paper(*paper_for("auto"))))
 
@@ -252,6 +254,7 @@ def _carry_out(
 ) -> None:
     from ruleflow.kernel.apply import apply as carry_out
     from ruleflow.kernel.watchdog import arm
+    from ruleflow.views.plan_json import plan_value
 
     backend = session.backend(prepared.plan.backend)
 
@@ -262,7 +265,7 @@ def _carry_out(
     with _codes(), _steady():
         carry_out(session.store, prepared, backend, deadline=deadline, hook=hook, proof=proof)
     if form == "json":
-        _write_json(prepared.plan, outcome="done")
+        _write_json(plan_value(prepared.plan, outcome="done"))
     elif not prepared.plan.empty:
         click.echo(f"{prepared.plan.name}: {'applied' if prepared.plan.action == 'apply' else 'taken away'}")
     if deadline is not None and not prepared.plan.empty:
@@ -308,9 +311,10 @@ def _proof(declaration: Any) -> Any:
 
 def _tell(outcome: str, session: "Session", form: str) -> None:
     from ruleflow.cli import write
+    from ruleflow.views.plan_json import Result
 
     if form == "json":
-        write(f'{{"schema": "ruleflow.result/1", "name": "{session.store.name}", "outcome": "{outcome}"}}\n')
+        _write_json(Result(session.store.name, outcome))
     else:
         write(f"{session.store.name}: {outcome}\n")
 
@@ -321,12 +325,8 @@ def _write_lines(lines: Any) -> None:
     write("".join(f"{line}\n" for line in lines))
 
 
-def _write_json(value: Any, **more: Any) -> None:
-    import msgspec
-
-    from ruleflow import __version__
+def _write_json(value: Any) -> None:
     from ruleflow.cli import write
+    from ruleflow.views.plan_json import as_json
 
-    fields = msgspec.to_builtins(value)
-    ordered = {"schema": fields.pop("schema"), "ruleflow": __version__, **fields, **msgspec.to_builtins(more)}
-    write(msgspec.json.format(msgspec.json.encode(ordered), indent=2).decode() + "\n")
+    write(as_json(value))
