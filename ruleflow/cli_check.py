@@ -1,6 +1,8 @@
 """The commands that judge a rule set: lint, rule. Added to `ruleflow.cli`."""
 
 import sys
+from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -9,6 +11,7 @@ from ruleflow.errors import RuleflowError
 
 if TYPE_CHECKING:
     from ruleflow.analysis.findings import Report
+    from ruleflow.analysis.lint.case import Case
 
 FINE, FOUND = 0, 1
 
@@ -26,6 +29,11 @@ FINE, FOUND = 0, 1
 )  # fmt: skip
 @click.option("--json", "form", flag_value="json", hidden=True)
 @click.option("--fail-on", type=click.Choice(["error", "warning", "info"]), default="warning", help="Exit 1 from this severity on.")
+@click.option("--baseline", type=click.Path(exists=True, dir_okay=False), help="Leave out what this file says was there before.")
+@click.option("--write-baseline", type=click.Path(dir_okay=False), help="Write what is found as such a file.")
+@click.option("--config", type=click.Path(), help="Ignores (default: ruleflow.yaml beside the dump).")
+@click.option("--fix", "fixing", is_flag=True, help="Show which lines can go without changing any packet's way.")
+@click.option("--write", is_flag=True, help="With --fix: change the file.")
 @click.option("--exit-zero", is_flag=True, help="Exit 0 whatever is found.")
 @click.option("--color", type=click.Choice(["auto", "always", "never"]), default="auto", help="Colours.")
 def lint(dump: str | None, form: str, **how: Any) -> None:
@@ -35,25 +43,64 @@ def lint(dump: str | None, form: str, **how: Any) -> None:
     assumption, or a hint. `ruleflow rule CODE` explains a finding.
     """
     from ruleflow import cli
+    from ruleflow.analysis.lint import reported, silence
 
-    reports = _linted(dump, how)
+    cases = _cases(dump, how["family"])
+    reports = reported(cases, select=how["select"], ignore=how["ignore"])
+    known = silence.read_baseline(Path(how["baseline"])) if how["baseline"] else Counter()
+    reports = silence.silenced(reports, silence.read_ignores(_config(dump, how["config"])), known)
+    if how["write_baseline"]:
+        Path(how["write_baseline"]).write_text(silence.baseline(reports), "utf-8")
+        sys.exit(FINE)
+    if how["fixing"]:
+        _fix(dump, cases, reports, write=how["write"])
+        return
     colour = cli.paper_for(how["color"])[1]
     cli.write(_shown(reports, form, everything=how["everything"], colour=colour))
     sys.exit(FINE if how["exit_zero"] or form == "sarif" or not _fails(reports, how["fail_on"]) else FOUND)
 
 
-def _linted(dump: str | None, how: dict[str, Any]) -> "tuple[Report, ...]":
+def _cases(dump: str | None, family: int | None) -> "list[Case]":
     from ruleflow import cli
-    from ruleflow.analysis.lint import gather, reported
+    from ruleflow.analysis.lint import gather
 
     directory = cli.directory_of(dump)
     if directory is not None:
-        cases = list(gather.of_directory(directory, str(dump), how["family"]))
+        cases = list(gather.of_directory(directory, str(dump), family))
     else:
-        cases = list(gather.of_document(cli.read_dump(dump, family=how["family"], lenient=True, quiet=True), how["family"]))
+        cases = list(gather.of_document(cli.read_dump(dump, family=family, lenient=True, quiet=True), family))
     if not cases:
         raise RuleflowError(f"there are no rules in {dump or 'the input'}", help="give a file that iptables-save wrote")
-    return reported(cases, select=how["select"], ignore=how["ignore"])
+    return cases
+
+
+def _config(dump: str | None, given: str | None) -> Path:
+    if given is not None:
+        return Path(given)
+    path = Path(dump or ".")
+    return (path if path.is_dir() else path.parent) / "ruleflow.yaml"
+
+
+def _fix(dump: str | None, cases: "list[Case]", reports: "tuple[Report, ...]", *, write: bool) -> None:
+    """Show the edits as a diff, and make them where asked for."""
+    import difflib
+
+    from ruleflow import cli
+    from ruleflow.analysis.lint.fix import fix
+
+    if len({case.source for case in cases}) != 1 or cases[0].document is None:
+        raise RuleflowError("--fix works on one file", help="give one of the host's files")
+    text = cases[0].document.text
+    fixed = fix(cases, (one for report in reports for one in report.findings), text)
+    name = cases[0].source
+    shown = difflib.unified_diff(text.splitlines(keepends=True), fixed.text.splitlines(keepends=True), name, name)
+    cli.write("".join(shown))
+    also = f"; {len(fixed.kept)} more are needed once these are gone" if fixed.kept else ""
+    click.echo(f"{len(fixed.taken)} lines can go: no packet fares differently (proved){also}", err=True)
+    if write and fixed.taken:
+        if dump is None or not Path(dump).is_file():
+            raise RuleflowError("there is no file to write to", help="give a file, or leave out --write")
+        Path(dump).write_bytes(fixed.text.encode("utf-8", "surrogateescape"))
 
 
 def _fails(reports: "tuple[Report, ...]", least: str) -> bool:
@@ -66,12 +113,20 @@ def _fails(reports: "tuple[Report, ...]", least: str) -> bool:
 def _shown(reports: "tuple[Report, ...]", form: str, *, everything: bool, colour: bool) -> str:
     import json
 
-    from ruleflow.views import findings_json, findings_text
+    from ruleflow.analysis.lint import CODES
+    from ruleflow.views import findings_ci, findings_json, findings_text
+    from ruleflow.views.sarif import sarif
 
     if form == "json":
         return json.dumps(findings_json.value(reports), indent=2) + "\n"
     if form == "jsonl":
         return findings_json.lines(reports)
+    if form == "sarif":
+        return sarif(reports, CODES)
+    if form in ("gitlab", "junit"):
+        return findings_ci.gitlab(reports) if form == "gitlab" else findings_ci.junit(reports)
+    if form == "github":
+        return "".join(f"{line}\n" for line in findings_ci.github(reports))
     lines = [
         line
         for report in reports

@@ -115,7 +115,7 @@ def code_lines(code: Code) -> Iterator[str]:
             yield from (f"  {line}" for line in text.split("\n"))
     yield ""
     yield "How to silence it"
-    yield f"  one rule      -m comment --comment \"ruleflow:ignore={code.code}\""
+    yield f'  one rule      -m comment --comment "ruleflow:ignore={code.code}"'
     yield f"  by pattern    in ruleflow.yaml beside the dump:  ignore: [{{code: {code.code}, chain: INPUT, rule: 'text in the rule'}}]"
     yield "  what is old   ruleflow lint DUMP --write-baseline FILE, then --baseline FILE"
     yield f"  everywhere    --ignore {code.code}"

@@ -84,7 +84,7 @@ def _unseen(case: Case, table: Table) -> Iterator[Finding]:
                 continue
             ref = case.ref(table.name, chain.name, index)
             asks_state = any(level == STATE for level, _ in case.side.space.asked(rule).tests)
-            if asks_state and table.name == "nat" and _misses(case, table, index, chain.name):
+            if asks_state and table.name == "nat" and misses_nat(case, index, chain.name):
                 yield case.finding(NEVER_NEW, ref, NEVER_NEW.name, "never asked by such a packet", removable=True,
                                    notes=("proof: exact; nat sees the first packet of a connection only",), help="leave the state out")  # fmt: skip
             elif asks_state and table.name == "raw":
@@ -97,8 +97,9 @@ def _unseen(case: Case, table: Table) -> Iterator[Finding]:
                 )  # fmt: skip
 
 
-def _misses(case: Case, table: Table, index: int, chain: str) -> bool:
-    reached, diagrams = case.reached(table.name), case.side.diagrams
+def misses_nat(case: Case, index: int, chain: str) -> bool:
+    """Whether a rule of nat asks for nothing that begins a connection."""
+    reached, diagrams = case.reached("nat"), case.side.diagrams
     first = diagrams.either(cube(case, state=NEW), cube(case, state=3))
     return not diagrams.meets(reached.tree(chain).asks[index], first)
 

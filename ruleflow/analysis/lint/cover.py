@@ -29,17 +29,32 @@ def takers(case: Case, table: Table, ref: RuleRef) -> list[Taker]:
     indexes = _covering(reached, tree, where, ref.index - 1)
     rules = table[ref.chain].rules
     if indexes is None:
-        return [
-            Taker(site, calls=ref.chain, misses=True)
-            for site in calls(table).callers.get(ref.chain, [])
-            if (site.chain, site.index - 1) in reached.hit
-        ]
+        return _at_callers(case, table, ref, where)
+    return _takers(case, table, ref.chain, indexes)
+
+
+def _takers(case: Case, table: Table, chain: str, indexes: list[int]) -> list[Taker]:
     found = []
     for index in indexes:
-        target = rules[index].target
+        target = table[chain].rules[index].target
         called = target.chain if isinstance(target, Jump | Goto) else ""
-        found.append(Taker(case.ref(table.name, ref.chain, index), len(indexes) == 1, called))
+        found.append(Taker(case.ref(table.name, chain, index), len(indexes) == 1, called))
     return found
+
+
+def _at_callers(case: Case, table: Table, ref: RuleRef, where: int) -> list[Taker]:
+    """For each rule that calls the chain: what takes the packets before it, or that it sends others only."""
+    reached = case.reached(table.name)
+    found: dict[RuleRef, Taker] = {}
+    for site in calls(table).callers.get(ref.chain, []):
+        if (site.chain, site.index - 1) not in reached.hit:
+            continue
+        tree = reached.tree(site.chain)
+        wanted = reached.diagrams.both(where, tree.asks[site.index - 1])
+        indexes = _covering(reached, tree, wanted, site.index - 1) if wanted != NOTHING else None
+        for taker in _takers(case, table, site.chain, indexes) if indexes else [Taker(site, calls=ref.chain, misses=True)]:
+            found[taker.ref] = taker
+    return list(found.values())
 
 
 def _covering(reached: Reached, tree: Tree, where: int, end: int) -> list[int] | None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ruleflow.analysis.lint.case import Case
+from ruleflow.analysis.lint.native import native_rules
 from ruleflow.netfilter.world import read_world
 from ruleflow.ruleset.document import Document
 from ruleflow.ruleset.ir import Ruleset
@@ -34,7 +35,11 @@ def of_directory(directory: Path, name: str, family: int | None = None) -> Itera
                 continue
             others = tuple(one for other, one in everything if other == backend and one is not rules)
             beside = tuple(one for other, one in everything if other != backend and one.family == rules.family)
-            yield Case(rules, source, lines, document, others, host, legacy=beside)
+            yield Case(rules, source, lines, document, others, host, _native(directory, backend, rules.family), beside)
+
+
+def _native(directory: Path, backend: str, family: int) -> tuple[tuple[str, str], ...]:
+    return native_rules(directory, family) if backend == "nft" else ()
 
 
 def _file(directory: Path, name: str, family: int, backend: str) -> str:

@@ -145,4 +145,3 @@ def _but_address(rule: Rule) -> object:
     return side, rest, tuple(match for match in rule.matches if match is not head and match.name != "comment"), rule.target
 
 
-_ = EXACT, FREE_BASE, LEVELS

@@ -46,7 +46,7 @@ def _finding(case: Case, table: Table, name: str, index: int) -> Finding:
         return case.finding(
             IDLE_CALL, case.ref(table.name, name, index), IDLE_CALL.name,
             f"{visible(called)} is empty" if empty else f"{visible(called)} changes nothing for its packets",
-            notes=(note,), strength=strength, removable=True,
+            notes=(note,), strength=strength,
             help="take it out, unless a program or somebody will put rules there",
         )  # fmt: skip
     return case.finding(

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from ruleflow.analysis.chains import calls
 from ruleflow.analysis.findings import Code, Finding, Mark
 from ruleflow.analysis.lint.case import Case
+from ruleflow.analysis.lint.correctness import misses_nat
 from ruleflow.analysis.lint.cover import Taker, takers
 from ruleflow.errors import visible
 from ruleflow.netfilter.encode import STATE
@@ -54,13 +55,15 @@ def _rules(case: Case, table: Table) -> Iterator[Finding]:
         if chain.name not in entered:
             continue
         for index, rule in enumerate(chain.rules):
-            if (chain.name, index) not in reached.hit and not _said_elsewhere(case, table, rule):
+            if (chain.name, index) not in reached.hit and not _said_elsewhere(case, table, rule, index):
                 yield _never(case, table, rule, case.ref(table.name, chain.name, index))
 
 
-def _said_elsewhere(case: Case, table: Table, rule: Rule) -> bool:
-    """Rules that ask for a connection where there is none yet: RF104 says it better."""
-    return table.name == "raw" and any(level == STATE for level, _ in case.side.space.asked(rule).tests)
+def _said_elsewhere(case: Case, table: Table, rule: Rule, index: int) -> bool:
+    """Rules that ask for a connection as their table never sees it: RF103 and RF104 say it better."""
+    if all(level != STATE for level, _ in case.side.space.asked(rule).tests):
+        return False
+    return table.name == "raw" or (table.name == "nat" and misses_nat(case, index, rule.chain))
 
 
 def _never(case: Case, table: Table, rule: Rule, ref: RuleRef) -> Finding:
@@ -94,8 +97,9 @@ def _label(taker: Taker, where: int, case: Case) -> str:
 
 
 def _by(case: Case, found: list[Taker]) -> str:
-    lines = [case.named(taker.ref) for taker in found]
-    if found[0].misses:
+    lines = [case.named(taker.ref) for taker in found if not taker.misses]
+    if not lines:
+        lines = [case.named(taker.ref) for taker in found]
         return f"what {_and(lines)} {'send' if len(lines) > 1 else 'sends'} to its chain is of another kind"
     if len(lines) == 1:
         return f"{lines[0]} alone covers it"
@@ -118,7 +122,7 @@ def _would(rule: Rule) -> str:
 
 
 def _advice(case: Case, rule: Rule, ref: RuleRef, found: list[Taker]) -> str:
-    if not found or found[0].misses:
+    if not found or any(taker.misses for taker in found):
         return "take it out, or let its packets come to the chain"
     first = min((taker.ref for taker in found), key=lambda one: one.index)
     same = first.chain == ref.chain and case.rules.rule(first).target == rule.target
