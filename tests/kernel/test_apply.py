@@ -322,7 +322,8 @@ def test_a_setting_that_was_right_already_is_not_ours(tmp_path: Path) -> None:
 def test_udp_conversations_of_a_changed_port_are_forgotten(tmp_path: Path) -> None:
     with applied_host("nft", tmp_path) as host:
         host.shell("ip link set lo up")
-        within(host.name, lambda: (send(5353), send(5454)))
+        for port in (5353, 5454):
+            within(host.name, lambda: send(port))  # noqa: B023 - called at once
         assert sorted(conversations(host)) == [5353, 5454]
         host.apply(declared(host.inner, ports='"5353:53/udp"'))
         assert conversations(host) == [5454]
