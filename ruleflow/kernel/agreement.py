@@ -104,10 +104,10 @@ def _rewriting_differs(outcome: Outcome, place: Seen) -> Iterator[str]:
 def refusal_differs(told: Walk, seen: Observation, *, path: bool) -> tuple[str, ...]:
     """Whether the router's refusal, walked in ``told``, arrived, and by the rules the kernel says; in words where not.
 
-    A refusal that is refused itself is left out: the kernel's steps of both stand together.
+    A refusal that is refused itself is left out (the kernel's steps of both stand together), and one that the router tells itself.
     """
     end = told.end
-    if end.answer is not None or len(told.outcomes) > 1:
+    if end.answer is not None or end.local or len(told.outcomes) > 1:
         return ()
     came, wanted = ("came" if one else "was lost" for one in (seen.answers, end.verdict == "ACCEPT"))
     if came != wanted:

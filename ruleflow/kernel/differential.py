@@ -98,7 +98,6 @@ class Trial:
                 self._disagree(pair)
             else:
                 talk.saw(kind, pair.seen)
-                talk.is_over |= not pair.is_known
                 for other in self.talks:
                     if other is not talk and talk.is_mistakable_for(other):
                         talk.is_over = other.is_over = True

@@ -10,6 +10,7 @@ from ruleflow.kernel.features import RuleFeatures
 from ruleflow.kernel.lab import Lab, Shot
 from ruleflow.kernel.observe import Observation
 from ruleflow.kernel.trace import TraceEvent
+from ruleflow.kernel.wire import Header
 from ruleflow.netfilter.conntrack import Connection, remembered
 from ruleflow.netfilter.host import Host
 from ruleflow.netfilter.machine import Machine
@@ -29,7 +30,6 @@ class Pair(msgspec.Struct, frozen=True):
     seen: Observation
     walk: Walk
     differs: tuple[str, ...]
-    is_known: bool = True
 
 
 class Pairing:
@@ -46,8 +46,13 @@ class Pairing:
 
     def begin(self) -> None:
         """Forget all connections on both sides."""
+        self.forget()
+        self.sent = []
+
+    def forget(self) -> None:
+        """Empty both tables of connections."""
         self.lab.forget_connections()
-        self.connections, self.sent = (), []
+        self.connections = ()
 
     def one(self, shot: Shot) -> Pair:
         """Send and walk one packet."""
@@ -70,11 +75,9 @@ class Pairing:
             wrong = () if said.outcome.ranges else refusal_differs(told, seen, path=self.lab.trace)
             if wrong:
                 return Pair(seen, told, wrong)
-        return Pair(seen, found, (), is_known=self._is_known(said.outcome, seen))
-
-    def _is_known(self, outcome: Outcome, seen: Observation) -> bool:
-        """Whether nothing of the connection is left to guess: the kernel chose from a range, and the packet was not seen after."""
-        return not outcome.ranges or outcome.direction == 1 or seen.after is not None
+        if said.outcome.ranges and said.outcome.direction == 0 and seen.after is None:
+            self.forget()  # the kernel chose from a range, and nobody saw what
+        return Pair(seen, found, ())
 
     def _refused(self, found: Walk, outcome: Outcome, packet: Packet, quoted: Packet | None) -> Walk:
         """Walk the router's own refusal: rules of OUTPUT that it meets may change the mark of the connection."""
@@ -116,14 +119,23 @@ def as_sent(packet: Packet, seen: Observation) -> Packet:
 
 
 def chosen(seen: Observation) -> tuple[tuple[str, int], ...]:
-    """The addresses and ports that the packet had at last, where it was seen."""
-    last = next((step.packet for step in reversed(seen.steps) if step.packet is not None and _is_behind_nat(step)), None)
-    header = seen.after or last
-    facts = [(name, getattr(header, name, None)) for name in ("source", "destination", "source_port", "destination_port")]
-    return tuple((name, value) for name, value in facts if value is not None)
+    """The addresses and ports that the packet had at last, as far as it was seen."""
+    if seen.after is not None:
+        return _facts(seen.after, ("source", "destination", "source_port", "destination_port"))
+    for step in reversed(seen.steps):
+        if step.packet is not None and step.packet.in_interface == "lo":
+            return _facts(step.packet, ("source", "destination", "source_port", "destination_port"))
+        if step.packet is not None and _has_destination(step):
+            return _facts(step.packet, ("destination", "destination_port"))
+    return ()
 
 
-def _is_behind_nat(step: TraceEvent) -> bool:
+def _facts(of: Header | Packet, names: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
+    return tuple((name, value) for name in names if (value := getattr(of, name)) is not None)
+
+
+def _has_destination(step: TraceEvent) -> bool:
+    """Whether nat has been asked for the destination by then."""
     return step.chain in ("INPUT", "FORWARD", "POSTROUTING") or (step.chain == "OUTPUT" and step.table in ("filter", "security"))
 
 
