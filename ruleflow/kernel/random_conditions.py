@@ -186,11 +186,13 @@ def direction(draft: Draft) -> None:
 def status(draft: Draft) -> None:
     """What the kernel has noted of the connection."""
     words = draft.random.choice(("SEEN_REPLY", "CONFIRMED", "NONE", "EXPECTED", "SEEN_REPLY,CONFIRMED", "ASSURED"))
+    if words == "ASSURED" and not draft.settle(TCP):  # of udp it hangs on the clock: two seconds (nf_conntrack_udp_packet)
+        words = "CONFIRMED"
     draft.add("conntrack", f"{draft.no()}--ctstatus {words}")
 
 
 def mark(draft: Draft) -> None:
-    """mark or connmark."""
+    """Mark or connmark."""
     name = draft.random.choice(("mark", "connmark"))
     value = draft.random.choice((0, 0, 1, 2, 0x10, 0x11))
     mask = draft.random.choice(("", f"/{value | 1:#x}", f"/{value | 0x10:#x}"))
@@ -198,7 +200,7 @@ def mark(draft: Draft) -> None:
 
 
 def ttl(draft: Draft) -> None:
-    """ttl or hl."""
+    """Ttl or hl."""
     name = "ttl" if draft.place.family == 4 else "hl"
     known = draft.packet.ttl if draft.is_right() and draft.packet.ttl else 64
     how = draft.random.choice(("eq", "eq", "lt", "gt"))
@@ -208,7 +210,7 @@ def ttl(draft: Draft) -> None:
 
 
 def dscp(draft: Draft) -> None:
-    """dscp or tos."""
+    """Dscp or tos."""
     value = (draft.packet.tos or 0) if draft.is_right() else 0xB8
     if draft.random.random() < 0.5:
         draft.add("dscp", f"{draft.no()}--dscp {value >> 2:#04x}")
