@@ -11,7 +11,21 @@ from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
 from ruleflow.netfilter.alter import Alter, Bits, Grow, Is, Mapped, New, OneOf, Plus, Same, Xor
-from ruleflow.netfilter.encode import DPORT, DST, FREE_BASE, IN, LEVELS, OUT, PROTO, SPORT, SRC, STATE, Free
+from ruleflow.netfilter.encode import (
+    BIT_BASE,
+    DPORT,
+    DST,
+    FREE_BASE,
+    IN,
+    LEVELS,
+    OUT,
+    PROTO,
+    SPORT,
+    SRC,
+    STATE,
+    Free,
+    bit_of,
+)
 from ruleflow.netfilter.fib import uses_default_rules
 from ruleflow.netfilter.flow import Flow
 from ruleflow.netfilter.host import Interface
@@ -23,6 +37,8 @@ from ruleflow.netfilter.point import Point
 from ruleflow.netfilter.routing import arrival_fault
 from ruleflow.netfilter.side import Side
 from ruleflow.netfilter.space import Space
+from ruleflow.netfilter.state import DEFAULTS
+from ruleflow.ruleset import fields
 from ruleflow.ruleset.condition import Derived, Undecided
 
 MOST_NODES = 60_000
@@ -74,11 +90,16 @@ class _Classes:
             "family": self.family, "levels": {"out": OUT, "dst": DST, "proto": PROTO, "dport": DPORT, "in": IN, "src": SRC, "sport": SPORT, "state": STATE, **self._changeable()},
             "large": [level for level in sorted(used | {SRC, DST}) if self.diagrams.tops.get(level, 0) > 2**53],
             "roots": starts, "nodes": self.nodes, "free": free, "names": self._atoms(), "interfaces": self.names,
-            "defaults": self._defaults(used), "bounds": [str(bound) for bound in bounds],
+            "defaults": self._defaults(used), "unknown": self._unknowns(used), "bounds": [str(bound) for bound in bounds],
             "sure": [int(self.machine.is_sure(bound)) for bound in bounds], "routes": self._routes(bounds),
             "addressless": [link.name for link in self.machine.host.interfaces if not _has_address(link, self.family)],
             "policy": not uses_default_rules(self.machine.host),
         }  # fmt: skip
+
+    def _unknowns(self, used: Iterable[int]) -> dict[int, str]:
+        """The levels that nobody says anything of, and their fields' words."""
+        words = {level: _unknown(level) for level in sorted(used) if level < FREE_BASE}
+        return {level: said for level, said in words.items() if said}
 
     def _changeable(self) -> dict[str, int]:
         return {"tos": LEVELS["tos"]}
@@ -220,6 +241,20 @@ _SPECIAL = {
 """Networks that the kernel itself treats differently: zero, loopback, multicast, broadcast, mapped, link-local."""
 _ORDINARY = {4: 0xCB007109, 6: 0x20010DB8 << 96 | 9}
 """A source like any other (RFC 5737, RFC 3849)."""
+
+
+_BY_LEVEL = {level: name for name, level in LEVELS.items()}
+_GIVEN = frozenset({
+    "source", "destination", "protocol", "source_port", "destination_port", "icmp_type", "icmp_code", "state", "in_interface",
+    "out_interface", "socket_exists", "physdev_in", "physdev_out", "helper", *DEFAULTS,
+})  # fmt: skip
+"""What the form is told, and what a walk takes for a fact where nobody says it."""
+
+
+def _unknown(level: int) -> str:
+    """The words of a level's field, where a walk goes both ways because nobody said it; else nothing."""
+    name = bit_of(level)[0] if level >= BIT_BASE else _BY_LEVEL[level]
+    return "" if name in _GIVEN else fields.BY_NAME[name].words
 
 
 def _has_address(link: Interface, family: int) -> bool:

@@ -84,13 +84,14 @@ function after(data, changes, point) {
 }
 
 function changed(data, point, level, kind, one, two) {
+  if ("+bgm".includes(kind) && point.get(level) === null) return null;
   switch (kind) {
     case "=": return data.read(level, one);
     case "+": return point.get(level) + (typeof point.get(level) === "bigint" ? BigInt(one) : one);
     case "b": return (point.get(level) & ~one) ^ two;
     case "g": return Math.min(Math.max(point.get(level) + one, 0), 255);
     case "s": return point.get(one);
-    case "x": return one.every((each) => each < 1048576) ? (one.reduce((sum, each) => sum + point.get(each), 0) + two) & 1 : null;
+    case "x": return one.every((each) => each < 1048576 && point.get(each) !== null) ? (one.reduce((sum, each) => sum + point.get(each), 0) + two) & 1 : null;
     case "m": {
       const sum = BigInt(one) + (BigInt(point.get(level)) % BigInt(two));
       return data.read(level, sum);
@@ -107,8 +108,8 @@ function* ways(data, root, point, told) {
     return;
   }
   const [level, ends, kids] = node;
-  if (level === data.levels.out && point.get(level) === null) {
-    yield* somewhere(data, kids, ends, point, told);
+  if (point.get(level) === null) {
+    yield* somewhere(data, node, point, told);
     return;
   }
   if (level < 1048576) {
@@ -129,14 +130,17 @@ function* ways(data, root, point, told) {
   }
 }
 
-// Nobody knows by which interface it leaves: each answer once.
-function* somewhere(data, kids, ends, point, told) {
-  const known = told.get("out");
+// Nobody knows a field's number: every interval that makes a difference once, and the same number all along.
+function* somewhere(data, node, point, told) {
+  const [level, ends, kids] = node;
+  const key = "level " + level;
+  const known = told.get(key);
   for (let number = 0; number < kids.length; number++) {
-    const names = data.names.slice(number ? ends[number - 1] + 1 : 0, ends[number] + 1).map(([words]) => words);
-    if (known !== undefined && !(known.answer >= (number ? ends[number - 1] + 1 : 0) && known.answer <= ends[number])) continue;
-    const more = known ? told : new Map(told).set("out", { answer: ends[number], text: "it leaves by " + names.slice(0, 3).join(", "), known: false });
-    yield* ways(data, kids[number], point, more);
+    let [low, high] = [number ? ends[number - 1] : -1, ends[number]].map((end, at) => (at ? end : typeof end === "bigint" ? end + 1n : end + 1));
+    if (known !== undefined) [low, high] = [low > known.low ? low : known.low, high < known.high ? high : known.high];
+    if (low > high) continue;
+    const text = level === data.levels.out ? "it leaves by " + data.names.slice(low, low + 3).map(([words]) => words).join(", ") : data.unknown[level] + " " + (low === high ? low : low + " to " + high);
+    yield* ways(data, kids[number], point, new Map(told).set(key, { answer: 1, low, high, text, known: false }));
   }
 }
 
@@ -191,6 +195,7 @@ function packetPoint(data, input) {
   if (input.state !== null) point.set(levels.state, input.state);
   point.set(levels.in, atom(data, input.in));
   point.set(levels.out, 0);
+  for (const level of Object.keys(data.unknown)) point.set(Number(level), null);
   return point;
 }
 
@@ -233,6 +238,7 @@ function* arrived(data, input, doubts) {
       doubts.add("the new destination is one of several");
       continue;
     }
+    if (decision(data, input.in, to, input.src)[0] === "unknown") doubts.add("whether a program here has joined the multicast group");
     for (const way of routes(data, input, to, told)) {
       if (way.kind === "stop" || way.kind === "fault") {
         yield stopped("routing: " + way.word, way.told);
