@@ -58,18 +58,25 @@ class TableBuilder:
         return at
 
     def declare(self, words: list[str], line: int) -> None:
-        """``:NAME POLICY [packets:bytes]``; a chain declared again is emptied, as a restore does."""
+        """``:NAME POLICY [packets:bytes]``; a chain declared again is emptied, as a restore does.
+
+        What stands for the counters may be anything: a restore without ``-c`` does not look at it.
+        """
         if len(words) == 2 and words[1].startswith("["):
             words = [words[0], "-", words[1]]
         name, policy = words[0], words[1] if len(words) > 1 else "-"
         counters = _COUNTERS.fullmatch(words[2]) if len(words) > 2 else None
-        if len(words) > 2 and counters is None:
-            raise Refused(f"{words[2]!r} are no counters", "write them as [packets:bytes]")
         known = self.chains.get(name)
         rules: list[Rule] = known.rules if known is not None and name in self.builtin else []
         count = Counters(int(counters[1]), int(counters[2])) if counters else ZERO
-        self.chains[name] = _Chain(name, None if policy == "-" and name not in self.builtin else _policy(policy), count, line, rules, self._taken())
+        self.chains[name] = _Chain(name, self._policy_of(name, policy), count, line, rules, self._taken())
         self.rules[name] = rules
+
+    def _policy_of(self, name: str, policy: str) -> str | None:
+        """The policy of a chain line; a chain that no hook calls has none, whatever is written (iptables-nft)."""
+        if self.builtin and name not in self.builtin:
+            return None
+        return _policy(policy) if name in self.builtin or policy != "-" else None
 
     def append(self, rule: Rule) -> None:
         """``-A``: a rule at the end of its chain."""

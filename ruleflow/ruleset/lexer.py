@@ -29,8 +29,15 @@ _JUMP = frozenset({"-j", "--jump"})
 _GOTO = frozenset({"-g", "--goto"})
 _COUNTERS = frozenset({"-c", "--set-counters"})
 _QUIET = frozenset({"-v", "--verbose", "-n", "--numeric", "-x", "--exact", "--line-numbers", "-w", "--wait"})
-_GENERAL = ("--match", "--jump", "--goto", "--set-counters", "--verbose", "--numeric", "--exact", "--wait")
-_FAMILIES = frozenset({"-4", "--ipv4", "-6", "--ipv6"})
+_GENERAL = (
+    "--match", "--jump", "--goto", "--set-counters", "--verbose", "--numeric", "--exact", "--wait", "--wait-interval",
+    "--modprobe", "--table", "--list", "--list-rules", "--line-numbers", "--version", "--help", "--ipv4", "--ipv6",
+)  # fmt: skip
+_SPENT = frozenset({"-W", "--wait-interval", "-M", "--modprobe"})
+"""Options for the tool itself, with a value, that say nothing of the rule."""
+_SWITCHES = ("-v", "-n", "-x", "-f", "-4", "-6")
+"""Short options without a value, so that others may stand behind the same dash (``-vA``)."""
+_FAMILIES = {"-4": 4, "--ipv4": 4, "-6": 6, "--ipv6": 6}
 _STARTERS = _MATCH | _JUMP | _GOTO
 
 
@@ -61,6 +68,10 @@ class Misplaced(Unreadable):
         super().__init__(message, help)
         self.index = index
         self.unknown = unknown
+
+
+class OtherFamily(Misplaced):
+    """The line says ``-4`` or ``-6`` and means the other family: each restore passes the other's lines over."""
 
 
 class Lexer:
@@ -110,14 +121,17 @@ class Lexer:
     def _bring_command_forward(self) -> None:
         """``-4 -A INPUT …`` and ``-s ADDRESS -A INPUT …``: getopt takes options in any order."""
         first = self._word()
-        if first is None or first in COMMANDS:
+        if first is None or first in COMMANDS or not first.startswith(("-", "!")):
             return
-        found = next((i for i in range(self.at, len(self.words)) if self.words[i] in COMMANDS), None)
-        if found is None or not first.startswith(("-", "!")):
+        found = next((i for i in range(self.at, len(self.words)) if _command(self.words[i]) is not None), None)
+        if found is None:
             return
         self.exact = False
+        spelled = _command(self.words[found]) or ()
+        places = [self.places[found]] * len(spelled)
+        self.words[found : found + 1], self.places[found : found + 1] = spelled, places
         order = [found, found + 1, *[i for i in range(self.at, len(self.words)) if i not in (found, found + 1)]]
-        order = [i for i in order if i < len(self.words) and self.words[i] not in _FAMILIES]
+        order = [i for i in order if i < len(self.words)]
         self.words[self.at :] = [self.words[i] for i in order]
         self.places[self.at :] = [self.places[i] for i in order]
 
@@ -143,15 +157,27 @@ class Lexer:
             self._emit("QUIET")
             if word in ("-w", "--wait") and (self._word() or "").isdigit():
                 self._emit("VALUE")
+        elif word in _FAMILIES or word in _SPENT:
+            self._aside(word)
         else:
             self._extension_option(word)
+
+    def _aside(self, word: str) -> None:
+        """Pass over what is said to the tool and not of the rule. Raises `OtherFamily`."""
+        self.exact = False
+        family = _FAMILIES.get(word)
+        if family not in (None, self.registry.family):
+            raise OtherFamily(f"{word} makes this a line of IPv{family}", self.at)
+        count = 1 if family else 2
+        del self.words[self.at : self.at + count], self.places[self.at : self.at + count]
 
     def _extension_option(self, word: str) -> None:
         for number in range(len(self.groups) - 1, 0, -1):
             group = self.groups[number]
             if group.cls is not None and word in group.cls.options():
                 return self._option(group.cls.options()[word], number)
-        if self._load_for_protocol(word) or self._respell(word):
+        # what is loaded is asked first: beside -m multiport, --dport is an abbreviation of --dports
+        if self._respell(word, loaded=True) or self._load_for_protocol(word) or self._respell(word):
             return None
         self._unknown(word)
         return None
@@ -162,7 +188,7 @@ class Lexer:
         negated, self.negated_at = self.negated_at is not None, None
         owned = [index - 1, index] if negated else [index]
         self._emit("OPTION", number, row)
-        if row.type.words and self._word() == "!" and not negated:
+        if row.type.words and self._word() == "!" and not negated and row.negatable:
             negated = True
             owned.append(self.at)
             self._emit("BANG", number, row)
@@ -239,12 +265,12 @@ class Lexer:
 
     # -- spellings, and what is not known -------------------------------------------------------------
 
-    def _respell(self, word: str) -> bool:
+    def _respell(self, word: str, *, loaded: bool = False) -> bool:
         """Write ``--a=b``, ``-sADDRESS`` and abbreviations as getopt_long takes them, and try again."""
         flag, equals, value = word.partition("=")
         if not word.startswith("--"):
             return self._attached(word)
-        known = self._spellings()
+        known = self._spellings(loaded=loaded)
         found = [flag] if flag in known and equals else sorted(k for k in known if k.startswith(flag))
         rows = {id(known[name]) if known[name] is not None else name for name in found}
         if len(rows) != 1 or len(flag) < 3:
@@ -253,7 +279,10 @@ class Lexer:
         return True
 
     def _attached(self, word: str) -> bool:
-        if len(word) < 3 or word[:2] not in ("-s", "-d", "-i", "-o", "-p", "-j", "-g", "-m"):
+        if len(word) > 2 and word[:2] in _SWITCHES:
+            self._replace([word[:2], f"-{word[2:]}"])
+            return True
+        if len(word) < 3 or word[:2] not in ("-s", "-d", "-i", "-o", "-p", "-j", "-g", "-m", "-w", "-W", "-M", "-c"):
             return False
         self._replace([word[:2], word[2:].removeprefix("=")])
         return True
@@ -265,10 +294,12 @@ class Lexer:
         self.places[self.at : self.at + 1] = [place] * len(words)
         self._clause()
 
-    def _spellings(self) -> dict[str, Option | None]:
-        known: dict[str, Option | None] = dict.fromkeys(_GENERAL)
+    def _spellings(self, *, loaded: bool) -> dict[str, Option | None]:
+        """The long options of every rule and of the extensions ``loaded``, or also of the protocol's match."""
+        known: dict[str, Option | None] = dict.fromkeys((*_GENERAL, *(flag for flag in COMMANDS if flag.startswith("--"))))
         classes = [group.cls for group in self.groups]
-        classes.append(self.registry.for_protocol(self.protocol))
+        if not loaded:
+            classes.append(self.registry.for_protocol(self.protocol))
         for cls in classes:
             if cls is not None:
                 known |= {flag: row for flag, row in cls.options().items() if flag.startswith("--")}
@@ -337,6 +368,21 @@ class Lexer:
     def _emit(self, kind: str, group: int = 0, row: Option | None = None) -> None:
         self.tokens.append(Token(kind, self.words[self.at], self.at, group, row))
         self.at += 1
+
+
+def _command(word: str) -> tuple[str, ...] | None:
+    """A command word as getopt_long takes it: ``-AINPUT``, ``--app``, ``--append=INPUT``, ``-vA``; None for others."""
+    if word in COMMANDS:
+        return (word,)
+    flag, equals, value = word.partition("=")
+    if word.startswith("--"):
+        found = {COMMANDS[name] for name in COMMANDS if name.startswith(flag)} if len(flag) > 4 else set()
+        full = flag if flag in COMMANDS else next((name for name in COMMANDS if name.startswith(flag)), flag)
+        return (full, *([value] if equals else [])) if len(found) == 1 else None
+    short = f"-{word[1:].lstrip('vnx')}" if word[:2] in _SWITCHES else word
+    if short[:2] in COMMANDS and word[:1] == "-":
+        return (short[:2], *([short[2:]] if len(short) > 2 else []))
+    return None
 
 
 def _count(number: int) -> str:

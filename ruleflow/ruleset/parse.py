@@ -14,7 +14,7 @@ from ruleflow.errors import ReadError, Where
 from ruleflow.ruleset.assemble import Refused, TableBuilder
 from ruleflow.ruleset.document import Document, Notice
 from ruleflow.ruleset.ir import Ruleset, Table
-from ruleflow.ruleset.lexer import Misplaced
+from ruleflow.ruleset.lexer import Misplaced, OtherFamily
 from ruleflow.ruleset.shape import Line, Reader, reader
 from ruleflow.ruleset.words import UnclosedQuoteError, locate
 
@@ -185,6 +185,8 @@ class _Parser:
                 self._apply(read, number, line)
         except UnclosedQuoteError as error:
             self._long_string(number, line, error.column)
+        except OtherFamily:
+            return
         except Misplaced as error:
             self._misplaced(error, number, line)
         except Refused as error:

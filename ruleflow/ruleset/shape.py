@@ -17,7 +17,7 @@ from ruleflow.ruleset import words as quoting
 from ruleflow.ruleset.compiled import Express, Given, Memo, Piece, express
 from ruleflow.ruleset.extension import Target
 from ruleflow.ruleset.ir import Counters, Goto, Jump, Opaque, Rule
-from ruleflow.ruleset.lexer import COMMANDS, Group, Lexer, Misplaced, Token
+from ruleflow.ruleset.lexer import COMMANDS, Group, Lexer, Misplaced, OtherFamily, Token
 from ruleflow.ruleset.matches.header import Header
 from ruleflow.ruleset.registry import Registry, registry
 from ruleflow.ruleset.values import CommaList, Unreadable
@@ -156,6 +156,8 @@ class Reader:
         lexer = Lexer(words, self.registry, self.registry.matches[""])
         try:
             tokens = lexer.run()
+        except OtherFamily:
+            raise
         except Misplaced as error:
             place = min(error.index, len(lexer.places) - 1)
             raise Misplaced(

@@ -369,11 +369,17 @@ def address_text(address: int, family: int) -> str:
 def address_number(text: str, family: int) -> int:
     """The number of an address in words. Raises `Unreadable`."""
     try:
+        if text.lower() in _LOCAL_NAMES[family]:
+            text = _LOCAL_NAMES[family][text.lower()]
         if family == 4:
             return _dotted(text)
         return int.from_bytes(socket.inet_pton(socket.AF_INET6, text), "big")
     except (OSError, ValueError):
         raise _no_address(text, family) from None
+
+
+_LOCAL_NAMES = {4: {"localhost": "127.0.0.1"}, 6: dict.fromkeys(("localhost", "ip6-localhost", "ip6-loopback"), "::1")}
+"""The names that mean the same on every machine (RFC 6761, and Debian's /etc/hosts); no others are looked up."""
 
 
 def _no_address(text: str, family: int) -> Unreadable:
@@ -386,15 +392,21 @@ def _no_address(text: str, family: int) -> Unreadable:
 
 
 def _dotted(text: str) -> int:
-    """An IPv4 address; parts left out are zero, as in ``10/8`` (xtables_numeric_to_ipaddr, ipparse_hostnetwork)."""
+    """An IPv4 address; parts left out are zero, as in ``10/8``, and a leading 0 means octal (xtables_numeric_to_ipaddr).
+
+    What is none of this, such as one number for all, the tool gives to getaddrinfo, and so to inet_aton.
+    """
     parts = text.split(".")
     if not 1 <= len(parts) <= 4:
         raise ValueError(text)
     value = 0
-    for part in parts:
-        if not (part.isascii() and part.isdigit()) or int(part) > 255:
-            raise ValueError(text)
-        value = value << 8 | int(part)
+    try:
+        for part in parts:
+            value = value << 8 | number(part, 0, 255)
+    except Unreadable:
+        if not text.isascii() or " " in text:
+            raise
+        return int.from_bytes(socket.inet_aton(text), "big")
     return value << 8 * (4 - len(parts))
 
 
@@ -413,7 +425,7 @@ def _prefix(word: str, family: int) -> Prefix:
 
 
 def _mask(text: str, family: int) -> int:
-    if text.isascii() and text.isdigit():
+    if text.isascii() and text.removeprefix("+").isdigit():
         return mask_of(number(text, 0, _WIDTH[family]), family)
     try:
         return address_number(text, family)
@@ -487,6 +499,16 @@ def port_number(text: str, protocol: str | None = None) -> int:
         raise Unreadable(f"I do not know the service {text!r}", "write the port's number") from None
 
 
+def resolved_port(text: str) -> int:
+    """A port as getaddrinfo reads it: decimal, of which 16 bits count, or a service of any protocol. Raises `Unreadable`."""
+    decimal = text.strip().removeprefix("+")
+    if decimal.isascii() and decimal.isdigit():
+        return int(decimal) & 0xFFFF
+    if decimal[:2].lower() == "0x":
+        raise Unreadable(f"{text!r} is no port", "write it in decimal")
+    return port_number(text)
+
+
 @functools.lru_cache(maxsize=1024)
 def service_name(port: int) -> str | None:
     """The well-known service of a port, for sentences; a short list, the same on every machine."""
@@ -508,7 +530,7 @@ _SERVICES = {
 
 
 class Ports(NumberRange):
-    """A port or a range of ports, by number or service name of ``protocol``."""
+    """A port or a range of ports, by number or service name of ``protocol``; without one, as getaddrinfo reads them."""
 
     def __init__(self, protocol: str | None = None, *, separator: str = ":", ordered: bool = False) -> None:
         super().__init__(0, 65535, separator=separator, ordered=ordered)
@@ -521,7 +543,7 @@ class Ports(NumberRange):
         return super().read_word(word, family)
 
     def end(self, text: str) -> int:
-        return port_number(text, self.protocol)
+        return port_number(text, self.protocol) if self.protocol else resolved_port(text)
 
     def say(self, value: Range) -> str:
         if value.low != value.high:

@@ -19,3 +19,7 @@
 -p icmp -m multiport --dports 80 ; ; FAIL
 ! -p tcp -m multiport --dports 80 ; ; FAIL
 -m multiport --dports 80 ; ; FAIL
+# beside it --dport is short for --dports, not an option of the protocol's match
+-p tcp -m multiport --dport 25,465 -j ACCEPT ; -p tcp -m multiport --dports 25,465 -j ACCEPT ; OK
+-p udp -m multiport --source-port 7 ; -p udp -m multiport --sports 7 ; OK
+-p tcp -m tcp -m multiport --dport 25,465 ; ; FAIL

@@ -32,6 +32,11 @@ def canonical(text: str) -> str:
         SMALL.replace(":FORWARD ACCEPT [0:0]\n", ""),
         SMALL.replace("-A INPUT", "-A INPUT -j DROP\n-F INPUT\n-A INPUT"),
         SMALL.replace("-A INPUT", "-N X\n-X X\n-A INPUT"),
+        SMALL.replace("-A INPUT", "-AINPUT"),
+        SMALL.replace("-A INPUT", "--app=INPUT"),
+        SMALL.replace("-A INPUT", "-vA INPUT -w5 --modprobe=/sbin/modprobe"),
+        SMALL.replace("-j ACCEPT", "-j ACCEPT -4\n-A INPUT -6 -j DROP"),
+        SMALL.replace("FORWARD ACCEPT [0:0]", "FORWARD ACCEPT 0:0"),
     ],
 )
 def test_spellings_of_the_same_rules(text: str) -> None:

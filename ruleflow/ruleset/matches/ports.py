@@ -160,14 +160,14 @@ class Udp(Transport, frozen=True, gc=False):
     source_port: Annotated[
         Maybe[Range],
         option(
-            "--sport", "--source-port", type=Ports("udp"), field=SOURCE_PORT, hidden=ALL_PORTS,
+            "--sport", "--source-port", type=Ports(), field=SOURCE_PORT, hidden=ALL_PORTS,
             says="from {}", says_not="not from {}",
         ),
     ] = None  # fmt: skip
     destination_port: Annotated[
         Maybe[Range],
         option(
-            "--dport", "--destination-port", type=Ports("udp"), field=DESTINATION_PORT, hidden=ALL_PORTS,
+            "--dport", "--destination-port", type=Ports(), field=DESTINATION_PORT, hidden=ALL_PORTS,
             says="to {}", says_not="not to {}",
         ),
     ] = None  # fmt: skip
@@ -203,11 +203,11 @@ class Dccp(Transport, frozen=True, gc=False):
 
     source_port: Annotated[
         Maybe[Range],
-        option("--sport", "--source-port", type=Ports("dccp"), field=SOURCE_PORT, says="from {}", says_not="not from {}"),
+        option("--sport", "--source-port", type=Ports(), field=SOURCE_PORT, says="from {}", says_not="not from {}"),
     ] = None
     destination_port: Annotated[
         Maybe[Range],
-        option("--dport", "--destination-port", type=Ports("dccp"), field=DESTINATION_PORT, says="to {}", says_not="not to {}"),
+        option("--dport", "--destination-port", type=Ports(), field=DESTINATION_PORT, says="to {}", says_not="not to {}"),
     ] = None
     types: Annotated[
         Maybe[int],

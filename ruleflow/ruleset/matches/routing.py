@@ -20,7 +20,7 @@ from ruleflow.ruleset.values import (
     ProtocolNumber,
     Unreadable,
     ValueType,
-    port_number,
+    resolved_port,
 )
 
 # -- rpfilter ---------------------------------------------------------------------------------------------
@@ -235,7 +235,7 @@ class PortNumber(ValueType[int]):
     """One port, by number or service."""
 
     def read_word(self, word: str, family: int) -> int:  # noqa: ARG002
-        return port_number(word)
+        return resolved_port(word)
 
 
 class NumberedProtocol(ProtocolNumber):

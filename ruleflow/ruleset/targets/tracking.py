@@ -13,11 +13,10 @@ from ruleflow.ruleset.values import (
     BitNames,
     MaskedValue,
     Number,
-    Unreadable,
     ValueType,
     address_text,
     number,
-    port_number,
+    resolved_port,
     service_name,
 )
 
@@ -234,10 +233,7 @@ class Port(ValueType[int]):
     """One port, by decimal number (getaddrinfo reads it) or service name."""
 
     def read_word(self, word: str, family: int) -> int:  # noqa: ARG002
-        decimal = word.strip().removeprefix("+")
-        if decimal[:2].lower() == "0x":
-            raise Unreadable(f"{word!r} is no port", "write it in decimal")
-        return port_number(decimal.lstrip("0") or "0" if decimal.isdigit() else word)
+        return resolved_port(word)
 
     def say(self, value: int) -> str:
         name = service_name(value)
