@@ -28,7 +28,7 @@ from ruleflow.netfilter.encode import (
 )
 from ruleflow.netfilter.fib import uses_default_rules
 from ruleflow.netfilter.flow import Flow
-from ruleflow.netfilter.host import Interface
+from ruleflow.netfilter.host import Address
 from ruleflow.netfilter.idd import LEAF_LEVEL
 from ruleflow.netfilter.machine import Machine
 from ruleflow.netfilter.outcome import Outcome
@@ -36,6 +36,7 @@ from ruleflow.netfilter.packet import Packet
 from ruleflow.netfilter.point import Point
 from ruleflow.netfilter.routing import arrival_fault
 from ruleflow.netfilter.side import Side
+from ruleflow.netfilter.source_address import masquerade
 from ruleflow.netfilter.space import Space
 from ruleflow.netfilter.state import DEFAULTS
 from ruleflow.ruleset import fields
@@ -92,7 +93,7 @@ class _Classes:
             "roots": starts, "nodes": self.nodes, "free": free, "names": self._atoms(), "interfaces": self.names,
             "defaults": self._defaults(used), "unknown": self._unknowns(used), "bounds": [str(bound) for bound in bounds],
             "sure": [int(self.machine.is_sure(bound)) for bound in bounds], "routes": self._routes(bounds),
-            "addressless": [link.name for link in self.machine.host.interfaces if not _has_address(link, self.family)],
+            "addressless": self._addressless(bounds),
             "policy": not uses_default_rules(self.machine.host),
         }  # fmt: skip
 
@@ -213,6 +214,26 @@ class _Classes:
             return "local", ""
         return "out", way.interface or ""
 
+    def _addressless(self, bounds: list[int]) -> Data:
+        """The interfaces that may have no address to give: to what leaves by them, to what arrives by them."""
+        host = self.machine.host
+        if not any(link.addresses for link in host.interfaces if link.name != "lo"):
+            return {"out": [], "in": []}  # then a walk takes it that there is one
+        links = host.interfaces
+        none = (
+            link.name
+            for link in links
+            if any(masquerade(host, link.name, 0, to, self.family) is None for to in bounds)
+        )
+        return {
+            "out": list(none),
+            "in": [
+                link.name
+                for link in links
+                if not any(_can_be_given(one, self.family) for one in link.addresses)
+            ],
+        }
+
     def _defaults(self, used: Iterable[int]) -> Data:
         """What a packet has that the form does not ask for, by protocol: arriving, and sent by this host."""
         levels = [level for level in sorted(used) if level < FREE_BASE]
@@ -257,9 +278,13 @@ def _unknown(level: int) -> str:
     return "" if name in _GIVEN else fields.BY_NAME[name].words
 
 
-def _has_address(link: Interface, family: int) -> bool:
-    """Whether there is surely an address to masquerade with."""
-    return any(one.family == family and one.scope == "global" for one in link.addresses)
+def _can_be_given(address: Address, family: int) -> bool:
+    """Whether REDIRECT may send packets to it (nf_nat_redirect.c), for IPv6 those to global addresses."""
+    return (
+        address.family == family
+        and address.scope == "global"
+        and not {"secondary", "tentative"} & set(address.flags)
+    )
 
 
 def _plain(number: int) -> int | str:

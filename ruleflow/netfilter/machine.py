@@ -166,6 +166,8 @@ class Machine:
         """Whether a source is believed wherever the packet goes: rp_filter is off, and it is nothing special."""
         if source is None or source in self._own or not 0x01000000 <= source < 0xE0000000 or source >> 24 == 127:
             return False
+        if any(low <= source <= high for low, high in self._no_sources):
+            return False
         believed = self._believing.get(iif)
         if believed is None:
             believed = self._believing[iif] = not self.host.rp_filter(iif)
@@ -174,6 +176,15 @@ class Machine:
     @functools.cached_property
     def _own(self) -> frozenset[int]:
         return frozenset(own.address for _, own in self.host.addresses(self.family))
+
+    @functools.cached_property
+    def _no_sources(self) -> tuple[tuple[int, int], ...]:
+        """Networks whose routes are not unicast (broadcasts, refusals, more local ones): nobody there is believed."""
+        return tuple(
+            (one.destination, one.destination | (1 << (32 - one.length)) - 1)
+            for one in self.host.routes or ()
+            if one.family == 4 and one.kind != "unicast" and one.destination >> 24 != 127
+        )
 
 
 def _sets_connection(rule: Rule) -> bool:

@@ -280,8 +280,8 @@ function* sent(data, input, doubts) {
 // MASQUERADE and REDIRECT take an address of an interface, and drop the packet where it has none.
 function translated(data, leaf, into, out, doubts) {
   for (const [level, kind] of leaf[2]) {
-    const name = level === data.levels.src ? out : level === data.levels.dst ? into : null;
-    if (kind === "?" && name && data.addressless.includes(name)) doubts.add("whether " + name + " has an address to give");
+    const [name, none] = level === data.levels.src ? [out, "out"] : level === data.levels.dst ? [into, "in"] : [null, null];
+    if (kind === "?" && name && data.addressless[none].includes(name)) doubts.add("whether " + name + " has an address to give");
   }
 }
 
