@@ -29,12 +29,16 @@ class Container(msgspec.Struct, frozen=True):
 
 
 class World(msgspec.Struct, frozen=True):
-    """The hosts of one machine; the first is the machine's own namespace, called ``host``."""
+    """The hosts of one machine; the first is the machine's own namespace, called ``host``.
+
+    ``aliases`` are other names of hosts: of containers that share the network of the host or of each other.
+    """
 
     hosts: tuple[Host, ...]
     links: tuple[Link, ...] = ()
     containers: tuple[Container, ...] = ()
     unknown: tuple[str, ...] = ()
+    aliases: tuple[tuple[str, str], ...] = ()
 
     @property
     def main(self) -> Host:
@@ -42,10 +46,11 @@ class World(msgspec.Struct, frozen=True):
         return self.hosts[0]
 
     def host(self, name: str) -> Host:
-        """The host called ``name``.
+        """The host called ``name``, or of which that is an alias.
 
         :raises ReadError: where there is none.
         """
+        name = dict(self.aliases).get(name, name)
         for host in self.hosts:
             if host.name == name:
                 return host
@@ -119,9 +124,28 @@ def read_world(directory: Path) -> World:
             help="make one with: ruleflow snapshot DIR",
         )
     spaces = sorted(path for path in (directory / "ns").glob("*") if path.is_dir())
-    hosts = (read_host(directory, "host"), *(read_host(path, path.name) for path in spaces))
+    containers = _containers(directory)
+    guests = {one.name for one in containers if not any(address for _, address in one.networks)}
+    read = (read_host(directory, "host"), *(read_host(path, path.name) for path in spaces))
+    aliases = _aliases(sorted(read, key=lambda host: host.name in guests))
+    hosts = tuple(host for host in read if host.name not in dict(aliases))
     links, unknown = join(hosts)
-    return World(hosts, links, _containers(directory), unknown)
+    return World(hosts, links, containers, unknown, aliases)
+
+
+def _aliases(hosts: list[Host]) -> tuple[tuple[str, str], ...]:
+    """Names of one namespace after its first, which the others then mean (``docker run --network host``, ``container:web``).
+
+    Two are one where their interfaces have the same numbers, names and link-layer addresses.
+    """
+    first: dict[object, Host] = {}
+    found = []
+    for host in hosts:
+        wires = tuple((link.index, link.name, link.mac) for link in host.interfaces if link.mac)
+        same = first.setdefault(wires or host.name, host)
+        if same is not host:
+            found.append((host.name, same.name))
+    return tuple(found)
 
 
 def _containers(directory: Path) -> tuple[Container, ...]:

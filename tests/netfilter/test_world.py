@@ -1,6 +1,7 @@
 """Worlds: the directories of real Docker read and joined; joins that need every clue; clear errors."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -213,3 +214,17 @@ def test_hosts_are_values() -> None:
     one = Host(name="a", interfaces=(end(2, "veth0", 2),))
     assert one == msgspec.structs.replace(one)
     assert hash(one) == hash(msgspec.structs.replace(one))
+
+
+def test_a_container_in_the_network_of_another_is_another_name(samples: Path, tmp_path: Path) -> None:
+    """`docker run --network host` and `--network container:web`: one namespace with two names."""
+    shutil.copytree(samples / "docker-host", tmp_path / "host")
+    shutil.copytree(samples / "docker-host", tmp_path / "host" / "ns" / "hosted", ignore=shutil.ignore_patterns("ns"))
+    shutil.copytree(samples / "docker-host" / "ns" / "web", tmp_path / "host" / "ns" / "friend")
+    with (tmp_path / "host" / "containers.txt").open("a") as file:
+        file.write("hosted host \nfriend \n")
+    world = read_world(tmp_path / "host")
+    alone = read_world(samples / "docker-host")
+    assert world.links == alone.links
+    assert [host.name for host in world.hosts] == [host.name for host in alone.hosts]
+    assert (world.host("hosted").name, world.host("friend").name) == ("host", "web")
