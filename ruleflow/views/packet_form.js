@@ -139,6 +139,7 @@ function* somewhere(data, node, point, told) {
     let [low, high] = [number ? ends[number - 1] : -1, ends[number]].map((end, at) => (at ? end : typeof end === "bigint" ? end + 1n : end + 1));
     if (known !== undefined) [low, high] = [low > known.low ? low : known.low, high < known.high ? high : known.high];
     if (low > high) continue;
+    if (level === data.levels.out && low === high && low === atom(data, "lo")) continue; // what leaves by lo is for this host
     const text = level === data.levels.out ? "it leaves by " + data.names.slice(low, low + 3).map(([words]) => words).join(", ") : data.unknown[level] + " " + (low === high ? low : low + " to " + high);
     yield* ways(data, kids[number], point, new Map(told).set(key, { answer: 1, low, high, text, known: false }));
   }
