@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from ruleflow.kernel.agreement import traced, walked
 from ruleflow.kernel.lab import Shot
 from ruleflow.kernel.observe import Observation
-from ruleflow.kernel.random_packets import SPEC
 from ruleflow.kernel.pairing import Pair, Sent
+from ruleflow.kernel.random_packets import SPEC
 
 if TYPE_CHECKING:
     from ruleflow.kernel.differential import Task
