@@ -116,7 +116,7 @@ class Actions:
                 }
             case SetBits(field=field, clear=clear, xor=xor):
                 return self._small(LEVELS[field.name], clear, xor)
-            case CopyBits(to=to, from_=source, to_mask=to_mask, from_mask=from_mask):
+            case CopyBits(to=to, to_mask=to_mask, from_mask=from_mask):
                 touched = [n for n in range(to.bits or 0) if (to_mask | from_mask) >> n & 1]
                 return {encoder.bit(to, n): self._copied(change, n) for n in touched}
             case Adjust(field=field, by=by):
@@ -172,7 +172,7 @@ class Actions:
         status = encoder.bit(CT_STATUS, STATUSES["DNAT" if side == "destination" else "SNAT"].bit_length() - 1)
         shown: dict[int, New] = {status: Xor((), flip=True)}
         for level, new in changes.items():
-            shown[LEVELS[f"{there}_port" if level in (DPORT, SPORT) else there]] = _at_last(new, level)
+            shown[LEVELS[f"{there}_port" if level in (DPORT, SPORT) else there]] = _at_last(new)
         yield self.diagrams.without(where, unmoved), changes | shown
 
     def _unmoved(self, level: int, new: New) -> int:
@@ -251,6 +251,6 @@ class Actions:
                 yield inside, {level: Is(low) if size == 1 else Plus(low - first)}
 
 
-def _at_last(new: New, level: int) -> New:
+def _at_last(new: New) -> New:
     """The rewritten value seen from another level: only a constant can be."""
     return OneOf("the address that NAT makes", 0, (1 << 16) - 1) if isinstance(new, Plus | Mapped) else new

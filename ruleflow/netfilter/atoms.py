@@ -62,7 +62,7 @@ class Atoms:
             made = (name or "eth") + tail
             if len(made) <= 15 and self.of(made) == number:
                 return made
-        return next(f"if{n}" for n in range(10**6) if self.of(f"if{n}") == number) if not name else name
+        return name or next(made for n in range(10**6) if self.of(made := f"if{n}") == number)
 
     def words(self, number: int) -> str:
         """The class in words."""

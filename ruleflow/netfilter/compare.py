@@ -220,7 +220,7 @@ class Behind:
 
     def _into(self, stage: int, behind: int) -> int:
         """The packets that a stage hands on into the set ``behind``."""
-        if behind == NOTHING or stage == NOTHING:
+        if NOTHING in (behind, stage):
             return behind
         outcomes = self.comparison.outcomes
         targets: dict[int, int] = {}

@@ -135,7 +135,7 @@ class Outcomes:
         def walk(a: int) -> bool:
             found = known.get(a)
             if found is None:
-                found = self.value(a).goes_on if level[a] == LEAF_LEVEL else any([walk(kid) for kid in kids[a]])
+                found = self.value(a).goes_on if level[a] == LEAF_LEVEL else any(walk(kid) for kid in kids[a])
                 known[a] = found
             return found
 

@@ -18,7 +18,7 @@ from ruleflow.netfilter.side import deep, missing
 from ruleflow.ruleset.effect import Rewrite
 from ruleflow.ruleset.ir import Goto, Jump, RuleRef
 
-_BROAD = 60
+_BROAD = 500
 """Size of a set's diagram beyond which it is followed by groups of rules, not rule by rule."""
 
 Tags = tuple[tuple[str, str], ...]
