@@ -1,0 +1,168 @@
+"""Who may talk to whom at a port: the smallest partition of all addresses that a chain cannot tell apart, and the relation.
+
+As fffuu prints it (Diekmann et al., "Verified iptables Firewall Analysis"): what is not known of a packet, its
+interfaces, MAC address or an undecided match, may be as is best (``may``) or as is worst (``must``) for it.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from ruleflow.analysis.lint.entering import entering
+from ruleflow.netfilter.encode import DPORT, DST, IN, LEVELS, PROTO, SPORT, SRC, STATE
+from ruleflow.netfilter.idd import EVERYTHING, NOTHING, Diagrams, Interval, joined
+from ruleflow.netfilter.side import Side, deep
+
+_SYN = 2
+_SOURCE_PORT = 10000
+_LOOPBACK = {4: ((0x7F000000, 0x7FFFFFFF),), 6: ((1, 1),)}
+
+
+class Matrix(msgspec.Struct, frozen=True):
+    """``classes`` are disjoint and together all addresses; ``edges`` are pairs of their numbers: from, to."""
+
+    family: int
+    chain: str
+    protocol: str
+    port: int
+    classes: tuple[tuple[Interval, ...], ...]
+    edges: frozenset[tuple[int, int]]
+    last: int = -1
+    """The last port for which the matrix is the same (with all ports asked for)."""
+
+    def of(self, address: int) -> int:
+        """The number of an address's class."""
+        return next(n for n, parts in enumerate(self.classes) if any(low <= address <= high for low, high in parts))
+
+    def allows(self, source: int, destination: int) -> bool:
+        """Whether a packet may go."""
+        return (self.of(source), self.of(destination)) in self.edges
+
+
+class Matrices:
+    """The matrices of one chain of the filter table."""
+
+    def __init__(self, side: Side, chain: str = "FORWARD", *, unknown: str = "may", protocol: str = "tcp") -> None:
+        self.side, self.diagrams, self.chain = side, side.diagrams, chain
+        self.unknown, self.protocol = unknown, protocol
+
+    def port(self, port: int) -> Matrix:
+        """The matrix of one port."""
+        with deep():
+            found = self._relation(self._accepted(((port, port),)))
+        return self._matrix(port, port, self.diagrams.restrict(found, DPORT, port))
+
+    def all_ports(self) -> tuple[Matrix, ...]:
+        """One matrix for each range of ports that fare alike."""
+        with deep():
+            found = self._ports_first(self._accepted(((0, 65535),)))
+        return tuple(self._matrix(low, high, relation) for low, high, relation in found)
+
+    # -- what is accepted -----------------------------------------------------------------------------------
+
+    def _accepted(self, ports: Sequence[Interval]) -> int:
+        """The new connections' packets to the ports that the chain accepts."""
+        side, diagrams = self.side, self.diagrams
+        number = {"tcp": 6, "udp": 17}[self.protocol]
+        tests: dict[int, Sequence[Interval]] = {
+            STATE: ((1, 1),), PROTO: ((number, number),), SPORT: ((_SOURCE_PORT, _SOURCE_PORT),), LEVELS["fragment"]: ((0, 0),),
+        }  # fmt: skip
+        if number == 6:
+            tests[LEVELS["tcp_flags"]] = ((_SYN, _SYN),)
+        if tuple(ports) != ((0, 65535),):
+            tests[DPORT] = ports
+        where = diagrams.both(diagrams.cube(tests.items()), self._from_lo(entering(side, "filter", self.chain)))
+        found = side.hook("filter", self.chain, where)
+        accepted = diagrams.map_leaves(found, self._is_accepted, "accepted")
+        if self.unknown == "must":
+            refused = self._project(diagrams.without(where, accepted))
+            return diagrams.without(self._project(where), refused)
+        return self._project(diagrams.both(where, accepted))
+
+    def _is_accepted(self, leaf: int) -> int:
+        return EVERYTHING if leaf != NOTHING and self.side.outcomes.value(leaf).then == "ACCEPT" else NOTHING
+
+    def _from_lo(self, where: int) -> int:
+        """What comes by lo comes from this host's loopback addresses."""
+        diagrams, lo = self.diagrams, self.side.space.encoder.atoms.range("lo")
+        home = diagrams.test(SRC, _LOOPBACK[self.side.space.family])
+        return diagrams.both(where, diagrams.either(home, diagrams.complement(diagrams.test(IN, (lo,)))))
+
+    def _project(self, where: int) -> int:
+        """Addresses and ports alone: the rest is as some packet has it."""
+        for level in sorted(self.diagrams.support(where) - {SRC, DST, DPORT}):
+            where = self.diagrams.exists(where, level)
+        return where
+
+    def _relation(self, accepted: int) -> int:
+        return accepted
+
+    def _ports_first(self, accepted: int) -> list[tuple[int, int, int]]:
+        """Ranges of ports, each with its relation of addresses."""
+        cuts = sorted({0, *(cut for cut in _cuts(self.diagrams, accepted, DPORT))})
+        out: list[tuple[int, int, int]] = []
+        for low, following in zip(cuts, [*cuts[1:], 65536], strict=True):
+            relation = self.diagrams.restrict(accepted, DPORT, low)
+            if out and out[-1][2] == relation:
+                out[-1] = out[-1][0], following - 1, relation
+            else:
+                out.append((low, following - 1, relation))
+        return out
+
+    # -- classes --------------------------------------------------------------------------------------------
+
+    def _matrix(self, low: int, high: int, relation: int) -> Matrix:
+        diagrams, top = self.diagrams, self.diagrams.tops[DST]
+        columns = _parts(diagrams, relation, DST, top)
+        senders = {kid: _where(diagrams, kid, top) for _, kid in columns}
+        cuts = sorted({part[0] for part, _ in columns} | {cut for parts in senders.values() for a, b in parts for cut in (a, b + 1) if cut <= top})
+        kinds = list(senders)
+        by_kind: dict[tuple[int, tuple[bool, ...]], list[Interval]] = {}
+        ends = [*(cut - 1 for cut in cuts[1:]), top]
+        pointers = dict.fromkeys(kinds, 0)
+        at = 0
+        for start, end in zip(cuts, ends, strict=True):
+            while columns[at][0][1] < start:
+                at += 1
+            row = tuple(_inside(senders[kid], start, pointers, kid) for kid in kinds)
+            by_kind.setdefault((columns[at][1], row), []).append((start, end))
+        keys = sorted(by_kind, key=lambda key: by_kind[key][0])
+        index = {kid: n for n, kid in enumerate(kinds)}
+        edges = frozenset(
+            (n, m) for n, (_, row) in enumerate(keys) for m, (kid, _) in enumerate(keys) if row[index[kid]]
+        )
+        classes = tuple(joined(by_kind[key]) for key in keys)
+        return Matrix(self.side.space.family, self.chain, self.protocol, low, classes, edges, high)
+
+
+def _inside(parts: Sequence[Interval], value: int, pointers: dict[int, int], key: int) -> bool:
+    """Whether a value is in rising intervals; values come rising, so the search goes on where it was."""
+    at = pointers[key]
+    while at < len(parts) and parts[at][1] < value:
+        at += 1
+    pointers[key] = at
+    return at < len(parts) and parts[at][0] <= value
+
+
+def _parts(diagrams: Diagrams, a: int, level: int, top: int) -> list[tuple[Interval, int]]:
+    return list(diagrams.parts(a)) if diagrams.level[a] == level else [((0, top), a)]
+
+
+def _where(diagrams: Diagrams, a: int, top: int) -> tuple[Interval, ...]:
+    """The intervals of a set over the source alone."""
+    return joined(part for part, kid in _parts(diagrams, a, SRC, top) if kid != NOTHING)
+
+
+def _cuts(diagrams: Diagrams, a: int, level: int) -> Iterable[int]:
+    """Where anything changes at a level."""
+    seen, stack = {a}, [a]
+    while stack:
+        node = stack.pop()
+        if diagrams.level[node] == level:
+            yield from (end + 1 for end in diagrams.ends[node][:-1])
+        for kid in diagrams.kids[node]:
+            if kid not in seen:
+                seen.add(kid)
+                stack.append(kid)
+
+
