@@ -5,7 +5,9 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from ruleflow.ruleset.advice import close
 from ruleflow.ruleset.ir import BUILTIN_CHAINS, ZERO, Chain, Counters, Goto, Jump, Rule, Table
+from ruleflow.ruleset.registry import registry
 from ruleflow.ruleset.shape import Line
 
 _COUNTERS = re.compile(r"\[(\d+):(\d+)\]")
@@ -168,11 +170,13 @@ class TableBuilder:
 
     # -- the table ------------------------------------------------------------------------------------
 
-    def warnings(self) -> Iterator[tuple[str, str, int]]:
-        """What a restore would refuse in the whole table: code, message and line."""
+    def warnings(self) -> Iterator[tuple[str, str, int, str | None]]:
+        """What a restore would refuse in the whole table: code, message, line and help."""
+        if not self.builtin:
+            yield "RF008", f"iptables has no table {self.name}; a restore would refuse it", self.line, close(self.name, BUILTIN_CHAINS)
         for chain in self.chains.values():
             if not chain.declared:
-                yield "RF008", f"the chain {chain.name} is not declared; a restore would refuse its rules", chain.line or self.line
+                yield "RF008", f"the chain {chain.name} is not declared; a restore would refuse its rules", chain.line or self.line, close(chain.name, self._declared())
         known = {*self.chains, *self.builtin}
         missing: dict[str, int] = {}
         for chain in self.chains.values():
@@ -180,7 +184,10 @@ class TableBuilder:
                 if type(rule.target) in (Jump, Goto) and rule.target.chain not in known:  # type: ignore[union-attr]
                     missing.setdefault(rule.target.chain, rule.line or self.line)  # type: ignore[union-attr]
         for name, line in missing.items():
-            yield "RF008", f"there is no chain and no target {name}; a restore would refuse the rule", line
+            yield "RF008", f"there is no chain and no target {name}; a restore would refuse the rule", line, close(name, (*registry(self.family).targets, *self._declared()))
+
+    def _declared(self) -> list[str]:
+        return [*self.builtin, *(chain.name for chain in self.chains.values() if chain.declared)]
 
     def finish(self) -> Table:
         """The table; its chains in the order that iptables-save prints them."""

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from ruleflow.ruleset.advice import suggestion, unexpected
 from ruleflow.ruleset.extension import Extension, Match, Option
 from ruleflow.ruleset.protocols import NUMBERS, protocol_name
 from ruleflow.ruleset.registry import Registry
@@ -97,6 +98,7 @@ class Lexer:
     def run(self) -> list[Token]:
         """All tokens of the line. Raises `Misplaced`."""
         if self.words and self.words[0].startswith("["):
+            self._part_counters()
             self._emit("COUNTERS")
         self._bring_command_forward()
         kind = COMMANDS.get(self._word() or "")
@@ -117,6 +119,13 @@ class Lexer:
         if self.negated_at is not None:
             raise Misplaced("! stands before nothing", self.negated_at)
         return self.tokens
+
+    def _part_counters(self) -> None:
+        """``[0:0]-A``: the blank behind the counters may be missing."""
+        counters, bracket, rest = self.words[0].partition("]")
+        if rest:
+            self.exact = False
+            self.words[:1], self.places[:1] = [counters + bracket, rest], [0, 0]
 
     def _bring_command_forward(self) -> None:
         """``-4 -A INPUT …`` and ``-s ADDRESS -A INPUT …``: getopt takes options in any order."""
@@ -273,7 +282,7 @@ class Lexer:
         known = self._spellings(loaded=loaded)
         found = [flag] if flag in known and equals else sorted(k for k in known if k.startswith(flag))
         rows = {id(known[name]) if known[name] is not None else name for name in found}
-        if len(rows) != 1 or len(flag) < 3:
+        if len(rows) != 1 or len(flag) < 3 or found == [word]:
             return False
         self._replace([found[0], *([value] if equals else [])])
         return True
@@ -284,6 +293,8 @@ class Lexer:
             return True
         if len(word) < 3 or word[:2] not in ("-s", "-d", "-i", "-o", "-p", "-j", "-g", "-m", "-w", "-W", "-M", "-c"):
             return False
+        if f"-{word}" in self.registry.flags:
+            raise Misplaced(f"I do not know the option {word}", self.at, f"did you mean -{word}, with two dashes?", word)
         self._replace([word[:2], word[2:].removeprefix("=")])
         return True
 
@@ -308,12 +319,21 @@ class Lexer:
     def _unknown(self, word: str) -> None:
         self.exact = False
         if not word.startswith("-"):
-            raise Misplaced(f"I do not expect {word!r} here", self.at, "an option begins with a dash")
+            self._swallowed()
+            raise Misplaced(f"I do not expect {word!r} here", self.at, unexpected(word, self.words[: self.at], self.registry))
         last = len(self.groups) - 1
         if last == 0 and not self._has_unknown_owner():
             raise Misplaced(f"I do not know the option {word}", self.at, self._suggestion(word), unknown=word)
         start = min(self.groups[last].words, default=self.at) if last else self.at
         self._opaque(start, f"I do not know the option {word}", self.groups[last].name, at=self.at)
+
+    def _swallowed(self) -> None:
+        """Say where a value is missing: ``--dport -j ACCEPT`` takes ``-j`` for the port. Raises `Misplaced`."""
+        for token in reversed(self.tokens):
+            if token.index == self.at - 1 and token.kind in ("VALUE", "NAME") and token.text.startswith("-") and token.index:
+                owner = token.row.flag if token.row is not None else self.words[token.index - 1]
+                help_ = f"write the value of {owner} behind it"
+                raise Misplaced(f"{owner} has taken {token.text!r} for its value", token.index - 1, help_)
 
     def _has_unknown_owner(self) -> bool:
         return any(group.cls is None for group in self.groups)
@@ -339,13 +359,7 @@ class Lexer:
             self._emit("OPAQUE", number)
 
     def _suggestion(self, word: str) -> str | None:
-        import difflib
-
-        close = difflib.get_close_matches(word, self.registry.flags, 1, 0.75)
-        owners = [cls.name for cls in self.registry.matches.values() if word in cls.options()]
-        if owners:
-            return f"write -m {owners[0]} before it"
-        return f"did you mean {close[0]}?" if close else None
+        return suggestion(word, self.protocol, self.words, self.registry)
 
     # -- small ----------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import msgspec
 
 from ruleflow.errors import ReadError, Where
+from ruleflow.ruleset.advice import close
 from ruleflow.ruleset.assemble import Refused, TableBuilder
 from ruleflow.ruleset.document import Document, Notice
 from ruleflow.ruleset.ir import Ruleset, Table
@@ -26,8 +27,38 @@ _IPV6 = re.compile(
     r"| -p (?:! )?(?:ipv6-icmp|icmpv6)\b| -m (?:icmp6|hl|frag|hbh|mh|rt|eui64|ipv6header|srh)\b"
     r"| --reject-with (?:icmp6-|adm-prohibited|no-route|addr-unreach)| -j (?:HL|SNPT|DNPT)\b|ip6tables"
 )
-_LISTING = re.compile(r"^Chain \S+ \((?:policy \S+|\d+ references)", re.MULTILINE)
-_NFT = re.compile(r"^table (?:ip|ip6|inet|arp|bridge|netdev) \S+ \{", re.MULTILINE)
+_OTHER_FORMS = tuple(
+    (re.compile(pattern, re.MULTILINE), message, help_)
+    for pattern, message, help_ in (
+        (
+            r"^Chain \S+ \((?:policy \S+|\d+ references)",
+            "this is a listing of iptables -L: it lacks interfaces and other tables", "run iptables-save and give me that",
+        ),
+        (
+            r'^table (?:ip|ip6|inet|arp|bridge|netdev) \S+ \{|^(?:add|insert|create) (?:table|chain|rule) |\A\s*\{"nftables"',
+            "this is a listing of nft: it is another language", "run iptables-save (or iptables-nft-save) and give me that",
+        ),
+        (
+            r"^create \S+ (?:hash|bitmap|list):|^Type: (?:hash|bitmap|list):",
+            "this lists the members of ip sets, not rules", "run iptables-save and give me that",
+        ),
+        (r"^Bridge (?:table|chain): ", "this is a listing of ebtables: bridge rules are another language", "run iptables-save and give me that"),
+        (
+            r"^Status: (?:active|inactive)|^To +Action +From", "this is what ufw status says: it leaves out most of the rules",
+            "run iptables-save (as root) and give me that",
+        ),
+        (
+            r"Permission denied|you must be root|Operation not permitted",
+            "iptables has printed an error here, not its rules", "run it as root: sudo iptables-save",
+        ),
+        (
+            r"command not found|: not found$",
+            "the shell has printed an error here: it did not find iptables-save", "on Debian: apt install iptables, and run it as root",
+        ),
+        (r"\0", "this is a binary file, not text", "give me the output of iptables-save"),
+    )
+)  # fmt: skip
+"""What people give instead of rules, how it is recognised, and what to do."""
 _COMMAND = re.compile(r"^\s*(?:[$#>%]\s+)?(?:sudo\s+)?(?:\S*/)?(ip6?tables)(?:-nft|-legacy)?\s+(?=.*-)")
 _BARE = re.compile(r"^\s*(?:\[\d+:\d+\]\s+)?-(?:[AIRDNPFXE]|-(?:append|insert|new|policy|flush))\b")
 
@@ -310,8 +341,8 @@ class _Parser:
             message = f"the table {self.table.name} has no COMMIT; a restore would refuse it"
             place = min(number, len(self.lines))
             self._warn("RF004", message, self._where(place, None, None), "write COMMIT below its rules")
-        for code, warning, line in self.table.warnings():
-            self._warn(code, warning, self._where(line, 1, self.lines[line - 1] if line else ""), None)
+        for code, warning, line, help_ in self.table.warnings():
+            self._warn(code, warning, self._where(line, 1, self.lines[line - 1] if line else ""), help_)
         self.tables.append(self.table.finish())
         self.table = None
 
@@ -338,20 +369,15 @@ class _Parser:
     # -- what is wrong ----------------------------------------------------------------------------------
 
     def _refuse_other_forms(self) -> None:
-        listing, native = _LISTING.search(self.text), _NFT.search(self.text)
-        if not listing and not native:
-            if self.text.strip() and not any(_COMMAND.match(line) or _BARE.match(line) for line in self.lines):
-                self._no_rules()
-            return
-        found = listing or native
-        assert found is not None
-        number = self.text.count("\n", 0, found.start()) + 1
-        line = self.lines[number - 1].removesuffix("\r")
-        if listing:
-            message, help_ = "this is a listing of iptables -L: it lacks interfaces and other tables", "run iptables-save and give me that"
-        else:
-            message, help_ = "this is a listing of nft: it is another language", "run iptables-save (or iptables-nft-save) and give me that"
-        raise ReadError(message, where=Where(self.source, number, 1, len(line), line), help=help_, code="RF006")
+        commands = any(_COMMAND.match(line) or _BARE.match(line) for line in self.lines)
+        for pattern, message, help_ in _OTHER_FORMS[:2] if commands else _OTHER_FORMS:
+            found = pattern.search(self.text)
+            if found is not None:
+                number = self.text.count("\n", 0, found.start()) + 1
+                line = self.lines[number - 1].removesuffix("\r")
+                raise ReadError(message, where=Where(self.source, number, 1, len(line), line), help=help_, code="RF006")
+        if self.text.strip() and not commands:
+            self._no_rules()
 
     def _no_rules(self) -> None:
         number = next(index for index, line in enumerate(self.lines, 1) if line.strip())
@@ -375,7 +401,9 @@ class _Parser:
             where = Where(self.source, number, column, width, line)
             if self.strict:
                 raise ReadError(message, where=where, help="leave out --strict to keep it word for word", code="RF002")
-            self._warn("RF002", f"{message}: kept word for word", where, None)
+            known = self.reader.registry
+            help_ = close(line[column - 1 : column - 1 + width], (*known.matches, *known.flags))
+            self._warn("RF002", f"{message}: kept word for word", where, help_)
 
     def _fault(self, code: str, message: str, number: int, column: int, width: int, line: str, help_: str | None) -> None:
         where = Where(self.source, number, column, width, line)

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from ruleflow.ruleset import words as quoting
+from ruleflow.ruleset.advice import template
 from ruleflow.ruleset.compiled import Express, Given, Memo, Piece, express
 from ruleflow.ruleset.extension import Target
 from ruleflow.ruleset.ir import Counters, Goto, Jump, Opaque, Rule
@@ -239,7 +240,8 @@ class Reader:
             return part.memo[tuple([words[i] for i in part.owned])]
         except Unreadable as error:
             place = _wrong_word(part, tuple([words[i] for i in part.owned]), self.family)
-            raise Misplaced(error.message, part.owned[place], error.help) from None
+            help_ = template(words[part.owned[place]]) or error.help
+            raise Misplaced(error.message, part.owned[place], help_) from None
 
     def _make(self, part: Part, words: tuple[str, ...]) -> Any:
         """The value of a part from its own words. Raises `Unreadable`."""
@@ -296,7 +298,10 @@ _EMPTY = Header()
 def _kinds(extensions: Registry) -> dict[str, str]:
     """Every word that can be structure, to itself: what is not here can only be a value or a name."""
     header = extensions.matches[""].options()
-    fixed = "! -m --match -j --jump -g --goto -c --set-counters -v -n -x -w --wait --verbose --numeric --exact --line-numbers"
+    fixed = (
+        "! -m --match -j --jump -g --goto -c --set-counters -v -n -x -w --wait --verbose --numeric --exact --line-numbers "
+        "-4 --ipv4 -6 --ipv6 -W --wait-interval -M --modprobe"
+    )
     every = {
         *COMMANDS, *fixed.split(), *header, *extensions.matches, *extensions.targets, *extensions.flags,
         *extensions.protocol_words,

@@ -426,7 +426,10 @@ def _prefix(word: str, family: int) -> Prefix:
 
 def _mask(text: str, family: int) -> int:
     if text.isascii() and text.removeprefix("+").isdigit():
-        return mask_of(number(text, 0, _WIDTH[family]), family)
+        length = number(text)
+        if length > _WIDTH[family]:
+            raise Unreadable(f"an IPv{family} prefix is at most {_WIDTH[family]} bits long, not {text}")
+        return mask_of(length, family)
     try:
         return address_number(text, family)
     except Unreadable:
@@ -529,6 +532,14 @@ _SERVICES = {
 }  # fmt: skip
 
 
+def _port_help(text: str) -> str | None:
+    """What to write instead of several ports in one word."""
+    if "," in text:
+        return f"several ports need -m multiport --dports {text}"
+    low, dash, high = text.partition("-")
+    return f"write a range as {low}:{high}" if dash and low.isdigit() and high.isdigit() else None
+
+
 class Ports(NumberRange):
     """A port or a range of ports, by number or service name of ``protocol``; without one, as getaddrinfo reads them."""
 
@@ -543,7 +554,10 @@ class Ports(NumberRange):
         return super().read_word(word, family)
 
     def end(self, text: str) -> int:
-        return port_number(text, self.protocol) if self.protocol else resolved_port(text)
+        try:
+            return port_number(text, self.protocol) if self.protocol else resolved_port(text)
+        except Unreadable as error:
+            raise Unreadable(error.message, _port_help(text) or error.help) from None
 
     def say(self, value: Range) -> str:
         if value.low != value.high:

@@ -118,6 +118,60 @@ def test_error_shows_the_place() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("-p tcp --dprt 22", "did you mean --dport?"),
+        ("-p tcp -dport 22", "with two dashes"),
+        ("-p tcp \N{EM DASH}dport 22", "write --dport"),
+        ("-p tcp --dport -j", "write the value of --dport"),
+        ("-p tcp --tcp-flags SYN -j", "write the value of --tcp-flags"),
+        ("-p tcp --dport 22,80 -j", "-m multiport --dports 22,80"),
+        ("-p udp --dport 22-80 -j", "22:80"),
+        ("-p tcp --dport $PORT -j", "variable"),
+        ("-p icmp --dport 22", "it needs -p tcp or -p udp, not icmp"),
+        ("--dport 22", "write -p tcp or -p udp before it"),
+        ("-p tcpp --dport 22", "did you mean tcp?"),
+        ("-m state NEW", "write --state NEW"),
+        ("--to-destination 10.0.0.1", "write -j DNAT before it"),
+        ("-m comment --comment two words", "in quotes"),
+        ("-i lo # loopback", "a comment is a line of its own"),
+        ("-i lo \\", "on one line"),
+        ("-i lo ACCEPT", "write -j ACCEPT"),
+        ("-s 10.0.0.0/40 -j", "at most 32 bits"),
+    ],
+)
+def test_errors_say_what_to_write(words: str, says: str) -> None:
+    with pytest.raises(ReadError) as caught:
+        parse(SMALL.replace("-i lo -j ACCEPT", words if words.endswith("\\") else f"{words} ACCEPT"), family=4)
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("create bad hash:ip family inet\nadd bad 10.0.0.1\n", "ip sets"),
+        ("add table ip filter\n", "nft"),
+        ("iptables-save v1.8.9: Permission denied (you must be root)\n", "sudo iptables-save"),
+        ("bash: iptables-save: command not found\n", "did not find"),
+        ("Status: active\n\nTo   Action  From\n", "ufw"),
+        ("\x7fELF\0\0", "binary"),
+    ],
+)
+def test_what_is_given_instead_of_rules_is_recognised(text: str, says: str) -> None:
+    with pytest.raises(ReadError, match=says):
+        parse(text)
+
+
+def test_a_name_that_is_nearly_right_is_guessed() -> None:
+    document = parse(SMALL.replace("*filter", "*fliter").replace("-j ACCEPT", "-j ACEPT").replace("-i lo", "-m contrack --x 1"))
+    assert [notice.help for notice in document.warnings] == [
+        "did you mean conntrack?",
+        "did you mean filter?",
+        "did you mean ACCEPT?",
+    ]
+
+
 def test_lenient_reads_the_rest() -> None:
     document = parse(SMALL.replace("COMMIT", "-A INPUT nonsense\nwhatever\nCOMMIT"), lenient=True)
     assert str(document) == SMALL
