@@ -74,11 +74,11 @@ def _accepting(journey: Journey, outcome: Outcome, table: str, chain: str, befor
     of_known = any(
         isinstance(step, TrackStep) and step.state in ("ESTABLISHED", "RELATED") for step in journey.legs[-1].walk.steps
     )
-    asks = ["-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED"] if of_known else _ends(packet)
+    asks = "-m conntrack --ctstate RELATED,ESTABLISHED" if of_known else _ends(packet)
     tool = "iptables" if packet.family == 4 else "ip6tables"
-    place = [] if table == "filter" else ["-t", table]
-    text = " ".join([tool, *place, "-I", chain, *asks, "-j", "ACCEPT"])
-    rule = " ".join(["-A", chain, *asks, "-j", "ACCEPT"])
+    place = "" if table == "filter" else f" -t {table}"
+    text = f"{tool}{place} -I {chain} {asks} -j ACCEPT"
+    rule = f"-A {chain} {asks} -j ACCEPT"
     return Fix(f"at {journey.host}{before}: {text}", journey.host, packet.family, table, chain, rule)
 
 
@@ -105,13 +105,16 @@ def _with_rule(host: Host, fix: Fix) -> Host:
     return host
 
 
-def _ends(packet: Packet) -> list[str]:
-    words: list[str] = []
-    for flag, address in (("-s", packet.source), ("-d", packet.destination)):
-        words += [] if address is None else [flag, address_text(address, packet.family)]
+def _ends(packet: Packet) -> str:
+    """What a rule would ask of just this packet."""
     name = PROTOCOL_NAMES.get(packet.protocol or 0)
-    words += [] if name is None else ["-p", name]
-    return [*words, "--dport", str(packet.destination_port)] if packet.destination_port is not None else words
+    asks = [
+        f"-s {address_text(packet.source, packet.family)}" if packet.source is not None else "",
+        f"-d {address_text(packet.destination, packet.family)}" if packet.destination is not None else "",
+        f"-p {name}" if name is not None else "",
+        f"--dport {packet.destination_port}" if packet.destination_port is not None else "",
+    ]
+    return " ".join(filter(None, asks))
 
 
 def _routing(journey: Journey, outcome: Outcome) -> str | None:

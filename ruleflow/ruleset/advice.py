@@ -5,10 +5,11 @@ from collections.abc import Iterable, Sequence
 
 from ruleflow.ruleset.protocols import NUMBERS
 from ruleflow.ruleset.registry import Registry
+from ruleflow.ruleset.values import Text
 
 _DASHES = ("\N{EN DASH}", "\N{EM DASH}", "\N{MINUS SIGN}", "\N{NON-BREAKING HYPHEN}", "\N{HYPHEN}")
 _VERDICTS = ("ACCEPT", "DROP", "REJECT", "RETURN", "LOG", "MASQUERADE")
-_TEXTS = ("--comment", "--log-prefix", "--nflog-prefix", "--ulog-prefix", "--string")
+_PROTOCOL = ("-p", "--protocol")
 _TEMPLATE = ("$", "{{", "{%", "<%", "%{", "@@")
 
 
@@ -39,7 +40,7 @@ def unexpected(word: str, before: Sequence[str], registry: Registry) -> str:
     if word in _VERDICTS or word.upper() in _VERDICTS:
         return f"write -j {word.upper()}"
     text = next((flag for flag in reversed(before) if flag.startswith("-")), "")
-    if text in _TEXTS:
+    if text and _takes_text(text, registry):
         return f'put a text of several words in quotes: {text} "…"'
     if before and (cls := registry.matches.get(before[-1])) is not None and len(before) > 1 and before[-2] in ("-m", "--match"):
         first = next(iter(cls.options()), None)
@@ -47,12 +48,18 @@ def unexpected(word: str, before: Sequence[str], registry: Registry) -> str:
     return "an option begins with a dash"
 
 
+def _takes_text(flag: str, registry: Registry) -> bool:
+    """Whether an option's value is a text of any words."""
+    rows = (cls.options().get(flag) for cls in (*registry.matches.values(), *registry.targets.values()))
+    return any(row is not None and isinstance(row.type, Text) for row in rows)
+
+
 def suggestion(word: str, protocol: str | None, words: Sequence[str], registry: Registry) -> str | None:
     """The help for an option that nothing on the line knows; ``protocol`` is what ``-p`` says, ``words`` the line."""
     owners = [cls for cls in registry.matches.values() if word in cls.options()]
     targets = [cls.name for cls in registry.targets.values() if word in cls.options()]
     protocols = [name for cls in owners for name in cls.protocol]
-    given = next((words[i + 1] for i in range(len(words) - 1) if words[i] in ("-p", "--protocol", "--proto")), None)
+    given = next((words[i + 1] for i in range(len(words) - 1) if words[i] in _PROTOCOL), None)
     if protocols and given is not None and protocol is None and given.lower() not in NUMBERS and not given.isdigit():
         return close(given, NUMBERS) or f"I do not know the protocol {given}"
     if protocols:
