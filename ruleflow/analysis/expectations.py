@@ -306,6 +306,7 @@ def record(subject: Subject, family: int, most: int = 200) -> Iterator[tuple[str
                 if where == NOTHING or len(seen) >= most:
                     continue
                 packet = Witness(flow.encoder, where, "send" if hook == "OUTPUT" else "arrive").packet(out=False)
+                packet = packet.with_(fragment=None, pkttype=None)
                 if str(packet) in seen:
                     continue
                 seen.add(str(packet))
