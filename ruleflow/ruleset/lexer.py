@@ -132,11 +132,11 @@ class Lexer:
         first = self._word()
         if first is None or first in COMMANDS or not first.startswith(("-", "!")):
             return
-        found = next((i for i in range(self.at, len(self.words)) if _command(self.words[i]) is not None), None)
+        found = next((i for i in range(self.at, len(self.words)) if command_words(self.words[i]) is not None), None)
         if found is None:
             return
         self.exact = False
-        spelled = _command(self.words[found]) or ()
+        spelled = command_words(self.words[found]) or ()
         places = [self.places[found]] * len(spelled)
         self.words[found : found + 1], self.places[found : found + 1] = spelled, places
         order = [found, found + 1, *[i for i in range(self.at, len(self.words)) if i not in (found, found + 1)]]
@@ -384,7 +384,7 @@ class Lexer:
         self.at += 1
 
 
-def _command(word: str) -> tuple[str, ...] | None:
+def command_words(word: str) -> tuple[str, ...] | None:
     """A command word as getopt_long takes it: ``-AINPUT``, ``--app``, ``--append=INPUT``, ``-vA``; None for others."""
     if word in COMMANDS:
         return (word,)

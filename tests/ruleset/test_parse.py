@@ -99,6 +99,24 @@ def test_commands_of_a_script() -> None:
     assert document.noise == ((4, "echo done"),)
 
 
+def test_shell_around_the_commands() -> None:
+    text = (
+        "[root@gate ~]# iptables -P INPUT DROP\n"
+        "me@gate:/etc$ sudo iptables -A INPUT -m comment --comment 'two words' -j ACCEPT # why\n"
+        "iptables -A INPUT -p udp \\\n    --dport 53 \\\n    -j ACCEPT;\n"
+        "iptables -w 5 -t nat -A POSTROUTING -j MASQUERADE >/dev/null 2>&1 || exit 1\n"
+        "iptables -F OUTPUT && /sbin/iptables -A OUTPUT -j DROP\n"
+    )
+    rules = parse_one(text)
+    assert [str(rule) for _, rule in rules.rules()] == [
+        '-A INPUT -m comment --comment "two words" -j ACCEPT',
+        "-A INPUT -p udp -m udp --dport 53 -j ACCEPT",
+        "-A OUTPUT -j DROP",
+        "-A POSTROUTING -j MASQUERADE",
+    ]
+    assert rules["filter"]["INPUT"].policy == "DROP"
+
+
 def test_listing_is_refused_with_the_right_command() -> None:
     text = "Chain INPUT (policy ACCEPT)\ntarget     prot opt source               destination\n"
     with pytest.raises(ReadError, match="listing") as caught:
