@@ -280,7 +280,7 @@ def _goes_to(alter: Alter, place: str) -> bool:
     at = alter.get(DPORT)
     return (
         isinstance(there, Is)
-        and address in (address_text(there.value, 4 if "." in address else 6),)
+        and address == address_text(there.value, 4 if "." in address else 6)
         and (port is None or (isinstance(at, Is) and at.value == port))
     )
 

@@ -1,7 +1,7 @@
 """Expectations read, tried against a dump, a declaration and a host, and written in each form."""
 
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 from click.testing import CliRunner
@@ -94,7 +94,7 @@ def test_the_forms(tmp_path: Path) -> None:
     tap = list(expectations_text.tap(results, "e.yaml"))
     assert tap[:4] == ["TAP version 14", "1..2", "ok 1 - ssh \\# 1", "not ok 2 - accept every tcp to port 23"]
     assert (tap[4], tap[-1]) == ("  ---", "  ...")
-    suite = ElementTree.fromstring(expectations_text.junit(results, "e.yaml")).find("testsuite")
+    suite = ET.fromstring(expectations_text.junit(results, "e.yaml")).find("testsuite")
     assert suite is not None
     assert (suite.get("tests"), suite.get("failures")) == ("2", "1")
 

@@ -14,7 +14,7 @@ from ruleflow.ruleset.parse import parse
 from ruleflow.ruleset.values import address_number
 
 sys.path.insert(0, str(Path(__file__).parent))
-import fffuu_reader  # noqa: E402
+import fffuu_reader
 
 SHARED = Path(__file__).parents[3] / "shared"
 ORACLES = sorted((SHARED / "oracle" / "fffuu").glob("*.txt")) if SHARED.is_dir() else []

@@ -86,7 +86,7 @@ def test_every_example_fares_as_is_said(name: str) -> None:
     for answer in Reach(dump).matrix():
         for fate in answer.fates:
             packet = Packet.parse(fate.packet)
-            routes = ()
+            routes: tuple[tuple[str, str], ...] = ()
             if fate.leaves:
                 moved = re.match("to ([0-9a-f.:]+)", fate.rewritten)
                 there = moved[1] if moved else address_text(packet.destination or 0, packet.family)

@@ -3,7 +3,16 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ruleflow.analysis.findings import Code, Finding, Report, in_order
-from ruleflow.analysis.lint import correctness, exposure, hygiene, interplay, performance, reading, redundant, unreachable
+from ruleflow.analysis.lint import (
+    correctness,
+    exposure,
+    hygiene,
+    interplay,
+    performance,
+    reading,
+    redundant,
+    unreachable,
+)
 from ruleflow.analysis.lint.case import Case
 
 _Check = Callable[[Case], Iterator[Finding]]

@@ -107,7 +107,7 @@ def misses_nat(case: Case, index: int, chain: str) -> bool:
 def _replies(case: Case, hook: str, out: str) -> Iterator[Finding]:
     """Whether connections may begin but no packet of a known one comes back."""
     table, diagrams = case.rules["filter"], case.side.diagrams
-    if hook not in table or table[hook].policy == "ACCEPT" or not "state" in case.side.space.used:
+    if hook not in table or table[hook].policy == "ACCEPT" or "state" not in case.side.space.used:
         return
     wire = from_wire(case)
     known = diagrams.both(wire, cube(case, state=ESTABLISHED, protocol=6))

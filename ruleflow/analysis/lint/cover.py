@@ -27,7 +27,6 @@ def takers(case: Case, table: Table, ref: RuleRef) -> list[Taker]:
     tree = reached.tree(ref.chain)
     where = tree.asks[ref.index - 1]
     indexes = _covering(reached, tree, where, ref.index - 1)
-    rules = table[ref.chain].rules
     if indexes is None:
         return _at_callers(case, table, ref, where)
     return _takers(case, table, ref.chain, indexes)

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-from ruleflow.analysis.findings import EXACT, HINT, Code, Finding
+from ruleflow.analysis.findings import HINT, Code, Finding
 from ruleflow.analysis.lint.case import Case
 from ruleflow.analysis.lint.interplay import publications
 from ruleflow.analysis.lint.sets import NEW, cube, from_wire, names_port, passed, verdict
-from ruleflow.netfilter.encode import DPORT, IN, PROTO, SRC
-from ruleflow.netfilter.idd import EVERYTHING, NOTHING, Interval, common, outside
+from ruleflow.netfilter.encode import DPORT, DST, SRC, STATE
+from ruleflow.netfilter.idd import NOTHING, Interval, common, outside
 from ruleflow.ruleset.ir import RuleRef
 from ruleflow.ruleset.values import service_name
 
@@ -74,7 +74,7 @@ def _open_ports(case: Case) -> tuple[Interval, ...]:
     diagrams = case.side.diagrams
     found = passed(case, "filter", "INPUT", diagrams.both(from_wire(case), cube(case, state=NEW, protocol=6, fragment=0, tcp_flags=2)))
     for level in sorted(diagrams.support(found)):
-        if level in (SRC, IN) or level > DPORT and level not in (DPORT, PROTO):
+        if level != DPORT:
             found = diagrams.exists(found, level)
     return diagrams.shadow(found, DPORT) if found != NOTHING else ()
 
@@ -110,12 +110,12 @@ def _loopback(case: Case) -> Iterator[Finding]:
         return
     diagrams = case.side.diagrams
     for ref, where, _ in publications(case):
-        home = diagrams.both(where, diagrams.both(from_wire(case), cube(case, destination=[(0x7F000000, 0x7FFFFFFF)])))
-        if home == NOTHING or diagrams.shadow(where, IN) == ((0, diagrams.tops[IN]),) and not _names_loopback(case, where):
-            continue
         if not _names_loopback(case, where):
             continue
-        stateless = diagrams.exists(home, 4)
+        home = diagrams.both(where, from_wire(case))
+        if home == NOTHING:
+            continue
+        stateless = diagrams.exists(home, STATE)
         if "raw" in case.rules and passed(case, "raw", "PREROUTING", stateless) == NOTHING:
             continue
         yield case.finding(
@@ -126,8 +126,8 @@ def _loopback(case: Case) -> Iterator[Finding]:
 
 
 def _names_loopback(case: Case, where: int) -> bool:
-    shadow = case.side.diagrams.shadow(where, 1)
-    return bool(shadow) and all(0x7F000000 <= low and high <= 0x7FFFFFFF for low, high in shadow)
+    shadow = case.side.diagrams.shadow(where, DST)
+    return bool(shadow) and all(low >= 0x7F000000 and high <= 0x7FFFFFFF for low, high in shadow)
 
 
 def _sensitive(case: Case) -> Iterator[Finding]:
@@ -152,4 +152,4 @@ def _sensitive(case: Case) -> Iterator[Finding]:
 def _any_wire(case: Case, where: int, port: int) -> bool:
     """Whether the rule lets a new connection in from any interface that the rules do not name."""
     syn = cube(case, state=NEW, protocol=6, port=port, fragment=0, tcp_flags=2, in_interface=1)
-    return bool(case.side.diagrams.meets(where, syn)) and EXACT != "" and where != EVERYTHING
+    return bool(case.side.diagrams.meets(where, syn))

@@ -6,7 +6,7 @@ from ruleflow.analysis.findings import HINT, Code, Finding, Mark
 from ruleflow.analysis.lint.case import Case
 from ruleflow.analysis.lint.sets import NEW, cube, names_port, passed, verdict
 from ruleflow.errors import visible
-from ruleflow.netfilter.encode import DPORT, DST, IN, OUT, PROTO, SRC, STATE
+from ruleflow.netfilter.encode import DPORT, DST, IN, OUT, SRC, STATE
 from ruleflow.netfilter.idd import NOTHING, common
 from ruleflow.ruleset.ir import RuleRef
 from ruleflow.ruleset.targets.nat import Dnat, Masquerade, Translation
@@ -102,7 +102,7 @@ def _bypassed(case: Case, published: list[tuple[RuleRef, int, Translation]]) -> 
             taken = [(ref, to) for ref, before, to in published if names_port(case, case.rules.rule(ref)) and diagrams.meets(before, diagrams.both(where, cube(case, state=NEW)))]
             if not taken:
                 continue
-            ref, to = taken[0]
+            ref = taken[0][0]
             shown = ", ".join(_ports(pair) for pair in common(ports, names_port(case, case.rules.rule(ref))))
             yield case.finding(
                 BYPASS, case.ref("filter", name, index), f"this rule does not close the published port {shown}",
@@ -154,7 +154,7 @@ def _no_way(case: Case, published: list[tuple[RuleRef, int, Translation]]) -> It
         return
     diagrams, top = case.side.diagrams, case.side.diagrams.tops[DST]
     for ref, before, to in published:
-        if to.low is None or to.high is None or to.low >> 24 == 127 and top < 1 << 33 or _is_local(case, to.low):
+        if to.low is None or to.high is None or (to.low >> 24 == 127 and top < 1 << 33) or _is_local(case, to.low):
             continue
         packets = before
         for level in (DST, OUT, STATE, *([DPORT] if to.port_low is not None else [])):

@@ -165,7 +165,7 @@ class Needed:
         if one == other:
             return NOTHING
         level = self.diagrams.level
-        if level[one] != level[other] or one in self.diagrams.values and other not in self.diagrams.values:
+        if level[one] != level[other] or (one in self.diagrams.values and other not in self.diagrams.values):
             return None
         if one not in self.diagrams.values:
             return None
@@ -270,14 +270,18 @@ class Needed:
                 continue
             for verdict, where in waits.verdicts:
                 if verdict not in other:
-                    unlike = self.diagrams.map_leaves(
-                        after, lambda leaf, verdict=verdict: EVERYTHING if leaf not in (verdict, NOTHING) else NOTHING,
-                        ("unlike", verdict),
-                    )  # fmt: skip
-                    other[verdict] = self.diagrams.both(packets, unlike)
+                    other[verdict] = self.diagrams.both(packets, self._unlike(after, verdict))
                 if self.diagrams.meets(where, other[verdict]):
                     self._needed.add((name, index))
                     break
+
+    def _unlike(self, after: int, verdict: int) -> int:
+        """The packets that ``after`` gives something else than a verdict."""
+
+        def change(leaf: int) -> int:
+            return EVERYTHING if leaf not in (verdict, NOTHING) else NOTHING
+
+        return self.diagrams.map_leaves(after, change, ("unlike", verdict))
 
     def _call_on(self, hook: str, stretch: Stretch, packets: int, after: int) -> None:
         name, low, high = stretch

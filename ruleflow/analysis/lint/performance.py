@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 
 from ruleflow.analysis.chains import calls
-from ruleflow.analysis.findings import EXACT, HINT, Code, Finding
+from ruleflow.analysis.findings import HINT, Code, Finding
 from ruleflow.analysis.lint.case import Case
 from ruleflow.analysis.lint.sets import ESTABLISHED, cube, verdict
 from ruleflow.errors import visible
-from ruleflow.netfilter.encode import FREE_BASE, LEVELS, STATE
+from ruleflow.netfilter.encode import STATE
 from ruleflow.netfilter.idd import NOTHING
 from ruleflow.ruleset.ir import Chain, Rule, Table
 from ruleflow.ruleset.matches.header import Header
@@ -29,7 +29,7 @@ MISSING = Code(
 UNLIMITED = Code(
     "RF503", "LOG without a limit", "warning", "Every packet that meets the rule writes a line, however many come.",
     "Anybody can fill the log, and the disk, by sending packets.",
-    "-A INPUT -j LOG --log-prefix \"dropped \"", "-A INPUT -m limit --limit 10/min -j LOG --log-prefix \"dropped \"",
+    '-A INPUT -j LOG --log-prefix "dropped "', '-A INPUT -m limit --limit 10/min -j LOG --log-prefix "dropped "',
 )  # fmt: skip
 LIST = Code(
     "RF504", "a list that would be one rule with a set", "info",
@@ -50,7 +50,7 @@ def check(case: Case) -> Iterator[Finding]:
         table = case.rules["filter"]
         for hook in ("INPUT", "FORWARD"):
             if hook in table:
-                yield from _known(case, table, table[hook])
+                yield from _known(case, table[hook])
     for table in case.rules:
         limited = _limited(table)
         for chain in table:
@@ -58,7 +58,7 @@ def check(case: Case) -> Iterator[Finding]:
             yield from _lists(case, table, chain)
 
 
-def _known(case: Case, table: Table, chain: Chain) -> Iterator[Finding]:
+def _known(case: Case, chain: Chain) -> Iterator[Finding]:
     diagrams, reached = case.side.diagrams, case.reached("filter")
     known = diagrams.both(reached.entered.get((chain.name, chain.name), NOTHING), cube(case, state=ESTABLISHED))
     before = [

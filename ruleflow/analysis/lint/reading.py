@@ -19,7 +19,7 @@ CODES = (
         "iptables-restore reads each line by itself.",
         "A restore refuses the file, or takes the string's other lines as rules: a comment with the right text in it "
         "then opens the host.",
-        "-A INPUT -m comment --comment \"x\n-A INPUT -s 203.0.113.66/32 -j ACCEPT\n#\" -j DROP",
+        '-A INPUT -m comment --comment "x\n-A INPUT -s 203.0.113.66/32 -j ACCEPT\n#" -j DROP',
         "-A INPUT -m comment --comment x -j DROP",
     ),
     _code(

@@ -7,7 +7,7 @@ from ruleflow.analysis.findings import Code, Finding
 from ruleflow.analysis.lint.case import Case
 from ruleflow.analysis.lint.needed import Needed
 from ruleflow.errors import visible
-from ruleflow.ruleset.ir import Rule, Table
+from ruleflow.ruleset.ir import Table
 
 USELESS = Code(
     "RF202", "this rule changes nothing", "info",
@@ -40,7 +40,7 @@ def _finding(case: Case, table: Table, name: str, index: int) -> Finding:
     rule = table[name].rules[index]
     called = callee(rule)
     strength = case.assumed(table.name)
-    note = f"proof: {strength}; {_why(table, rule, name, index)}"
+    note = f"proof: {strength}; {_why(table, name, index)}"
     if called is not None:
         empty = not table[called].rules
         return case.finding(
@@ -55,7 +55,7 @@ def _finding(case: Case, table: Table, name: str, index: int) -> Finding:
     )  # fmt: skip
 
 
-def _why(table: Table, rule: Rule, name: str, index: int) -> str:
+def _why(table: Table, name: str, index: int) -> str:
     if index + 1 == len(table[name].rules):
         policy = table[name].policy
         return f"what follows is the policy {policy}" if policy else "it is the last of its chain: its callers go on alike"

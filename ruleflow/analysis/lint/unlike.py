@@ -11,7 +11,7 @@ def unlike(diagrams: Diagrams, one: int, other: int, within: int, differ: Callab
     dead: set[tuple[int, int, int]] = set()
 
     def walk(a: int, b: int, c: int) -> bool:
-        if a == NOTHING or c == NOTHING or a == b:
+        if NOTHING in (a, c) or a == b:
             return False
         at = min(level[a], level[b], level[c])
         if at == LEAF_LEVEL:
@@ -28,7 +28,7 @@ def unlike(diagrams: Diagrams, one: int, other: int, within: int, differ: Callab
             if a_kids[i] and c_kids[k] and walk(a_kids[i], b_kids[j], c_kids[k]):
                 return True
             x, y, z = a_ends[i], b_ends[j], c_ends[k]
-            end = x if x <= y and x <= z else y if y <= z else z
+            end = x if x <= y and x <= z else min(y, z)
             i += x == end
             if i < count:
                 j += y == end

@@ -77,7 +77,7 @@ def _never(case: Case, table: Table, rule: Rule, ref: RuleRef) -> Finding:
             notes=("proof: exact; its conditions exclude each other",), help="write it as two rules, or correct it",
         )  # fmt: skip
     found = takers(case, table, ref)
-    others = [Mark(*_at(case, taker), _label(taker, where, case), taker.ref) for taker in found[:_SHOWN]]
+    others = [Mark(*_at(case, taker), _label(taker), taker.ref) for taker in found[:_SHOWN]]
     proof = f"proof: {strength}; {_by(case, found)}" if found else f"proof: {strength}; no packet like this comes to {visible(ref.chain)}"
     return case.finding(
         NEVER, ref, NEVER.name, f"would {would}, but gets none", others=others, strength=strength,
@@ -90,7 +90,7 @@ def _at(case: Case, taker: Taker) -> tuple[int, int, int]:
     return mark.line, mark.column, mark.width
 
 
-def _label(taker: Taker, where: int, case: Case) -> str:
+def _label(taker: Taker) -> str:
     if taker.calls:
         return "sends no such packet on" if taker.misses else f"asks {visible(taker.calls)}, which takes {'all' if taker.alone else 'some'} of them first"
     return "takes all of these packets first" if taker.alone else "takes some of them first"

@@ -42,9 +42,29 @@ def packets(dump: str) -> Iterator[Packet]:
             yield source, protocol, interface, port, state
 
 
+NETWORKS = {"10.0.0.1/32": SOURCES[:1], "10.0.0.2/31": SOURCES[1:3], "10.0.0.4/32": SOURCES[3:]}
+
+
+def _holds(word: str, value: str, packet: Packet) -> bool:
+    source, protocol, interface, port, state = packet
+    match word:
+        case "-s":
+            return source in NETWORKS[value]
+        case "-p":
+            return protocol == value
+        case "-i":
+            return interface == value
+        case "--dport":
+            low, _, high = value.partition(":")
+            return int(low) <= port <= int(high or low)
+        case "--ctstate":
+            return state == value
+    raise ValueError(word)
+
+
 def meets(match: str, packet: Packet) -> bool:
     """Whether a packet meets the words of a rule: a reading of its own."""
-    source, protocol, interface, port, state = packet
+    port = packet[3]
     words, negated, answer = match.split(), False, True
     at = 0
     while at < len(words):
@@ -59,13 +79,7 @@ def meets(match: str, packet: Packet) -> bool:
             continue
         if word == "--dport" and port < 0:
             return False
-        holds = {
-            "-s": lambda v: source in {"10.0.0.1/32": ("10.0.0.1",), "10.0.0.2/31": ("10.0.0.2", "10.0.0.3"), "10.0.0.4/32": ("10.0.0.4",)}[v],
-            "-p": lambda v: protocol == v,
-            "-i": lambda v: interface == v,
-            "--dport": lambda v: port in range(int(v.split(":")[0]), int(v.split(":")[-1]) + 1),
-            "--ctstate": lambda v: state == v,
-        }[word](value)
+        holds = _holds(word, value, packet)
         answer = answer and holds != negated
         negated = False
     return answer
@@ -77,7 +91,8 @@ Rule = tuple[str, str]
 
 def read(dump: str) -> tuple[str, dict[str, list[Rule]]]:
     """The policy of INPUT and the rules of each chain, read by cutting words."""
-    policy, chains = "", {"INPUT": [], "A": [], "B": [], "C": []}
+    policy = ""
+    chains: dict[str, list[Rule]] = {"INPUT": [], "A": [], "B": [], "C": []}
     for line in dump.split("\n"):
         if line.startswith(":INPUT"):
             policy = line.split()[1]

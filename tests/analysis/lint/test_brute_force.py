@@ -12,7 +12,7 @@ from ruleflow.netfilter.side import Side
 from ruleflow.netfilter.space import Space
 
 sys.path.insert(0, str(Path(__file__).parent))
-import small_rules  # noqa: E402
+import small_rules
 
 NONE: frozenset[tuple[str, int]] = frozenset()
 

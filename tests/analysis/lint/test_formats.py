@@ -3,11 +3,12 @@
 import json
 from collections import Counter
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 from click.testing import CliRunner
 
+from ruleflow.analysis.findings import Report
 from ruleflow.analysis.lint import CODES, gather, reported, silence
 from ruleflow.analysis.lint.fix import fix
 from ruleflow.cli import cli
@@ -28,7 +29,7 @@ COMMIT
 """
 
 
-def reports(dump: str = DUMP):
+def reports(dump: str = DUMP) -> tuple[Report, ...]:
     return reported(gather.of_document(parse(dump, source="my dump.rules")))
 
 
@@ -78,7 +79,7 @@ def test_sarif_is_valid() -> None:
 
 
 def test_junit_is_xml_with_the_text_as_it_was() -> None:
-    suite = ElementTree.fromstring(findings_ci.junit(reports())).find("testsuite")
+    suite = ET.fromstring(findings_ci.junit(reports())).find("testsuite")
     assert suite is not None
     assert (suite.get("tests"), suite.get("failures")) == ("3", "1")
     failure = suite.find("testcase/failure")
