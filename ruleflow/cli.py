@@ -14,6 +14,7 @@ import click
 from ruleflow import __version__
 from ruleflow.cli_apply import COMMANDS
 from ruleflow.cli_check import COMMANDS as CHECKS
+from ruleflow.cli_live import COMMANDS as LIVE
 from ruleflow.errors import RuleflowError
 
 if TYPE_CHECKING:
@@ -659,7 +660,7 @@ def samples() -> None:
         click.echo(f"sample:{name}{'/' if path.is_dir() else ''}")
 
 
-for _each in (*CHECKS, *COMMANDS):
+for _each in (*CHECKS, *COMMANDS, *LIVE):
     cli.add_command(_each)
 
 
