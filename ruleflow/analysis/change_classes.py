@@ -95,6 +95,8 @@ class ChangeClasses:
         may = self.diagrams.either(
             self.encoder.careless(), self._elsewhere(classes[numbers[0]], moved=any(self._moved[n] for n in numbers))
         )
+        way = classes[numbers[0]].way
+        may = self.diagrams.either(may, self.comparison.flows[1].lost({"through": "through", "out": "send"}.get(way, "in")))
         for one in dict.fromkeys(_told_by(self._first[number]) for number in numbers):
             those = [number for number in numbers if _told_by(self._first[number]) == one]
             whole = NOTHING

@@ -114,15 +114,7 @@ class Flow:
         """The packets that the kernel drops without asking a rule: not part of any claim about rules."""
         if name == "send":
             return NOTHING
-        found = self._martians()
-        if name != "in":
-            passing = self._never_forwarded()
-            if "ttl" not in self.side.space.used:
-                passing = self.diagrams.either(passing, self.diagrams.test(TTL, ((0, 1),)))
-            if name == "arrive":
-                passing = self.diagrams.without(passing, self.encoder.home())
-            found = self.diagrams.either(found, passing)
-        return found
+        return self.diagrams.either(self._martians(), self.never_forwarded()) if name == "through" else self._martians()
 
     def routed(self) -> int:
         """Behind PREROUTING: for this host, or passed on."""
@@ -146,13 +138,11 @@ class Flow:
         spent = self.outcomes.leaf(Outcome("DROP", tags=(("kernel", "its ttl is used up here"),)))
         return self.diagrams.test(TTL, ((0, 1),), spent, self.outcomes.leaf(Outcome(NEXT, altered({TTL: Grow(-1)}))))
 
-    def _never_forwarded(self) -> int:
-        """What ip_forward and ip6_forward drop before any rule sees it."""
-        kind = LEVELS["pkttype"]
-        elsewhere = self.diagrams.test(kind, ((1, self.diagrams.tops[kind]),))
+    def never_forwarded(self) -> int:
+        """What ip6_forward drops before any rule sees it: sources that are none, or only this machine's."""
         if self.side.space.family == 4:
-            return elsewhere
-        return self.diagrams.either(elsewhere, self.diagrams.test(SRC, ((0, 1), (0xFF << 120, (1 << 128) - 1))))
+            return NOTHING
+        return self.diagrams.test(SRC, ((0, 1), (0xFF << 120, (1 << 128) - 1)))
 
     def _martians(self) -> int:
         """ip6_rcv_core (`routing.arrival_fault`): dropped as they arrive, before any hook."""

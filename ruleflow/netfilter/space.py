@@ -89,3 +89,7 @@ class Space:
         if found is None:
             found = self._asked[rule.matches] = self.encoder.asked(self._conditions[rule.matches])
         return found
+
+    def all_asked(self) -> tuple[Asked, ...]:
+        """What the rules looked at so far ask, taken apart."""
+        return tuple(self._asked.values())

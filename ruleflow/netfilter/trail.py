@@ -140,6 +140,7 @@ class Trail:
         self._pass(self._hook("POSTROUTING", group, UNCHANGED))
 
     def _hop(self, group: Group) -> Group:
+        group = self._believed(group, self.flow.never_forwarded(), "such a packet is not forwarded")
         if self.flow.hop() == NOTHING:
             return group
         spent, alive = self._split(group, self.diagrams.test(TTL, ((0, 1),)))
