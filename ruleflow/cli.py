@@ -368,7 +368,7 @@ def diff(before: str, after: str, git: tuple[str, ...], form: str, **how: Any) -
         _write_json([msgspec.to_builtins(changes)])
     else:
         _print_changes(changes, form, how)
-    sys.exit(FOUND if changes.found(how["exit_on"]) else FINE)
+    sys.exit(FOUND if changes.found(how["exit_on"]) and not git else FINE)  # git takes 1 for a diff program that died
 
 
 def _print_changes(changes: "Changes", form: str, how: dict[str, Any]) -> None:

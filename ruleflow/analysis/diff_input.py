@@ -28,7 +28,7 @@ def sides(
 
     Raises `RuleflowError` where a dump would be compared with a host, or a version cannot be read.
     """
-    if len(git) == 5:  # path old-file old-hex old-mode new-file new-hex new-mode (git(1), GIT_EXTERNAL_DIFF)
+    if len(git) in (5, 7):  # path old-file old-hex old-mode new-file new-hex new-mode (git(1), GIT_EXTERNAL_DIFF)
         path, old, new = before, after, git[2]
         return tuple(_version(name, file, read, directory, family) for name, file in ((f"a/{path}", old), (f"b/{path}", new)))  # type: ignore[return-value]
     if git:
