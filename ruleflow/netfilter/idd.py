@@ -118,6 +118,11 @@ class Diagrams:
             memo = self._memos[name] = {}
         return memo
 
+    def forget(self) -> None:
+        """Give back the room that remembered results take; the diagrams stay."""
+        self._memos.clear()
+        self._disjoint.clear()
+
     def combine(self, a: int, b: int, short: Callable[[int, int], int | None], memo: dict[int, int]) -> int:
         """The function ``short(a, b)``, asked at the leaves; it may answer above them, else gives None."""
         level, all_ends, all_kids, make = self.level, self.ends, self.kids, self.make

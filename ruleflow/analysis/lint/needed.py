@@ -53,9 +53,11 @@ class Needed:
         self._tried = 0
         dead = ((c.name, n) for c in self.table for n in range(len(c.rules)) if (c.name, n) not in reached.hit)
         self._without = Without(self.side, self.table, dead)
+        self._harmless: dict[Key, bool] = {}
         with deep():
             for stretch, starts in reached.starts.items():
                 self._look(stretch, starts)
+            self.diagrams.forget()
             self._ask_callers()
         self.useless = [key for key in sorted(self._open) if key not in self._needed and self._confirmed(key)]
 
@@ -119,7 +121,7 @@ class Needed:
         """Whether a rule must be looked at: it may be useless, or calls a chain whose rules may be."""
         name, index = key
         rule = self.table[name].rules[index]
-        return key in self.reached.hit and key not in self._needed and (callee(rule) is not None or self._could(rule))
+        return key in self.reached.hit and key not in self._needed and (callee(rule) is not None or self._may_go(key))
 
     def _judge(self, stretch: Stretch, hook: str, tree: Tree, index: int, behind: int, came: int) -> None:
         name, low, high = stretch
@@ -128,7 +130,7 @@ class Needed:
         key = name, index
         if callee(rule) in self.table:
             self._after[name, index, hook if self.table.name == "nat" else ""] = behind
-        if not self._could(rule):
+        if not self._may_go(key):
             self._needed.add(key)
             return
         does = self.diagrams.both(here, tree.does[index])
@@ -206,6 +208,12 @@ class Needed:
             turned = (NEXT, BACK) if isinstance(target, Goto) else (BACK, NEXT)
             return self.diagrams.both(where, self.outcomes.renamed(body, *turned))
         return self.side.rule(self.table.name, rule.chain, index, hook)
+
+    def _may_go(self, key: Key) -> bool:
+        found = self._harmless.get(key)
+        if found is None:
+            found = self._harmless[key] = self._could(self.table[key[0]].rules[key[1]])
+        return found
 
     def _could(self, rule: Rule) -> bool:
         """Whether taking it out can do no harm that verdicts do not show: no memory, no log, no count."""

@@ -49,6 +49,7 @@ class Reached:
             for chain in table:
                 if chain.policy is not None:
                     self._from_hook(chain.name)
+        self.diagrams.forget()
 
     # -- one hook -------------------------------------------------------------------------------------------
 
