@@ -641,10 +641,11 @@ def schema(name: str) -> None:
     from ruleflow.analysis.explanation import Explanation
     from ruleflow.bridge.schema import declaration_schema
     from ruleflow.views.generated import Generated
+    from ruleflow.analysis.changes import Changes
     from ruleflow.views.plan_json import SCHEMAS as PLANS
     from ruleflow.views.walk_json import SCHEMAS
 
-    values = SCHEMAS | PLANS | {"explain": Explanation, "generate": Generated}
+    values = SCHEMAS | PLANS | {"explain": Explanation, "generate": Generated, "diff": Changes}
     found = declaration_schema() if name == "declaration" else (
         msgspec.json.schema(values[name])
     )
