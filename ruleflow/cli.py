@@ -633,15 +633,15 @@ def report(dump: str | None, output: str | None, no_fold: bool, **how: Any) -> N
 
 
 @cli.command()
-@click.argument("name", type=click.Choice(["walk", "connect", "explain", "generate", "plan", "status", "result", "declaration"]))
+@click.argument("name", type=click.Choice(["walk", "connect", "explain", "diff", "generate", "plan", "status", "result", "declaration"]))
 def schema(name: str) -> None:
     """Print the JSON Schema of what a command prints with --format json, or of a declaration."""
     import msgspec
 
+    from ruleflow.analysis.changes import Changes
     from ruleflow.analysis.explanation import Explanation
     from ruleflow.bridge.schema import declaration_schema
     from ruleflow.views.generated import Generated
-    from ruleflow.analysis.changes import Changes
     from ruleflow.views.plan_json import SCHEMAS as PLANS
     from ruleflow.views.walk_json import SCHEMAS
 
