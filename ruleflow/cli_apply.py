@@ -1,6 +1,7 @@
 """The commands that put a declaration on a host: plan, apply, confirm, rollback, status, destroy. Added to `ruleflow.cli`."""
 
 import contextlib
+import gc
 import signal
 import sys
 from collections.abc import Iterator
@@ -178,6 +179,7 @@ def _session(declaration: str, how: dict[str, Any]) -> "Session":
     """The journal and backend that the options name; this process is in the namespace from now on."""
     from ruleflow.kernel.session import Session, enter
 
+    gc.disable()  # a short run that makes many small values and no cycles: a tenth of its time
     name = how["name"] or Path(declaration.removeprefix("sample:")).name.rsplit(".", 1)[0]
     if declaration == "-" and not how["name"]:
         raise click.UsageError("a declaration from standard input needs --name")
