@@ -14,6 +14,7 @@ _SIGNS = {
 WORDS = {"refuses": "refuses otherwise", "queues": "asks a program", "marks": "marks otherwise", "tracks": "tracks otherwise",
          "alters": "changes otherwise", "logs": "logs otherwise", "unknown": "perhaps otherwise"}  # fmt: skip
 WAYS = {"in": "into this host", "through": "through this host", "out": "out of this host", "arriving": "arriving"}
+_HOST_SHOWN = 5
 _SHOWN = 3
 """Changes, and edits, that are shown before the rest is counted."""
 _PLURAL = {
@@ -36,15 +37,25 @@ class DiffText:
             yield self._no_difference()
         for family in self.changes.families:
             yield from self._family(family)
-        yield from self.changes.host
+        yield from self._host()
         if not self.changes.same:
             yield ""
             yield self._count()
 
+    def _host(self) -> Iterator[str]:
+        """What differs of the hosts; settings and routes of the machine's own making last."""
+        told = sorted(self.changes.host, key=lambda text: ("setting" in text) + ("fe80" in text or "ff00" in text))
+        shown = told if self.whole else told[:_HOST_SHOWN]
+        if told:
+            yield "The hosts differ:"
+        yield from (f"  {visible(text)}" for text in shown)
+        if len(told) > len(shown):
+            yield f"  and {len(told) - len(shown)} more differences (--all shows them)"
+
     def _no_difference(self) -> str:
         edits = len(self.changes.edits)
         if not edits:
-            return "no difference"
+            return "no packet fares differently" if self.changes.host else "no difference"
         return f"no packet fares differently (all packets were compared, not samples); {_edits(self.changes.edits)}"
 
     def _family(self, family: FamilyChanges) -> Iterator[str]:
