@@ -13,7 +13,7 @@ from ruleflow.netfilter.edits import Edits
 from ruleflow.netfilter.encode import BIT_BASE, FREE_BASE, IN, LEVELS, OUT, bit_of
 from ruleflow.netfilter.flow import ARRIVING, SENDING, Flow
 from ruleflow.netfilter.host import Host
-from ruleflow.netfilter.idd import EVERYTHING, LEAF_LEVEL, NOTHING
+from ruleflow.netfilter.idd import EVERYTHING, LEAF_LEVEL, NOTHING, joined
 from ruleflow.netfilter.known_host import KnownHost
 from ruleflow.netfilter.outcome import Outcome
 from ruleflow.netfilter.path import HOOKS
@@ -46,7 +46,11 @@ class Comparison:
         self.diagrams, self.outcomes = self.space.diagrams, self.space.outcomes
         self.flows = tuple(Flow(Side(self.space, ruleset)) for ruleset in (before, after))
         self.lens = Lens(self.space.encoder)
+        self.wires = NOTHING
+        """The packets that arrive on interfaces there are, where these are known."""
         if known is not None and hosts is not None:
+            numbers = joined((self.space.encoder.atoms.of(name),) * 2 for name in (*known.wires(), "lo"))
+            self.wires = self.diagrams.test(IN, numbers)
             self.space.encoder.types = known.of_type
             for flow, host in zip(self.flows, hosts, strict=True):
                 flow.know(known, host)
@@ -60,6 +64,8 @@ class Comparison:
 
     def _at(self, entry: str) -> list[Difference]:
         where = self.candidates(entry)
+        if entry == "arrive" and self.wires != NOTHING:
+            where = self.diagrams.both(self.wires, where)
         if where == NOTHING:
             return []
         before, after = (Trail(flow).entry(entry, where) for flow in self.flows)

@@ -86,18 +86,25 @@ class KnownHost:
 
     def disbelieved(self, host: Host, *, again: bool) -> Iterator[tuple[str, tuple[Interval, ...]]]:
         """For each interface the IPv4 sources that are not believed there; ``again``: of what leaves by it again."""
-        for link in host.interfaces:
-            if self.family == 4 and link.name != "lo":
-                out = link.name if again else None
-                bad = [
-                    part for part in self._stretches()
-                    if validate_source(host, Arrival(source=part[0], destination=0, iif=link.name, out=out)).fault
-                ]  # fmt: skip
-                yield link.name, joined(bad)
+        for name in self.wires() if self.family == 4 else ():
+            out = name if again else None
+            bad = [
+                part for part in self._stretches()
+                if validate_source(host, Arrival(source=part[0], destination=0, iif=name, out=out)).fault
+            ]  # fmt: skip
+            yield name, joined(bad)
 
     def wired_loopback(self, host: Host) -> Iterator[str]:
         """The interfaces on which addresses of 127/8 do not arrive (route_localnet is off)."""
-        yield from (link.name for link in host.interfaces if link.name != "lo" and not host.route_localnet(link.name))
+        yield from (name for name in self.wires() if not host.route_localnet(name))
+
+    def wires(self) -> tuple[str, ...]:
+        """The interfaces on which IP packets arrive at any of the hosts: all but lo and the ports of bridges."""
+        links = [link for host in self.hosts for link in host.interfaces]
+        return tuple(dict.fromkeys(link.name for link in links if link.name != "lo" and link.master_kind != "bridge" and not self._is_port(link.name)))
+
+    def _is_port(self, name: str) -> bool:
+        return any(host.port(name) is not None for host in self.hosts)
 
     def names(self) -> Iterator[str]:
         """The names of all interfaces."""

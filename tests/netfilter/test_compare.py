@@ -143,6 +143,6 @@ def test_a_known_host_decides_as_the_walk_does(shared: Path, stage: str) -> None
 def _near(host: Host, chance: random.Random) -> Packet:
     known = [own.address for _, own in host.addresses(4)] + [route.destination for route in host.routes or () if route.family == 4]
     ends = [address_text(min(chance.choice(known) + chance.choice((0, 1, 2, 4)), (1 << 32) - 1), 4) for _ in range(2)]
-    names = [link.name for link in host.interfaces if link.name != "lo"]
+    names = [link.name for link in host.interfaces if link.name != "lo" and link.master is None]
     where = f" in {chance.choice(names)}" if chance.random() < 0.8 else ""
     return Packet.parse(f"tcp {ends[0]}:40000 {ends[1]}:{chance.choice((80, 22))}{where} state {chance.choice(('new', 'established'))}")
