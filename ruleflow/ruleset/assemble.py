@@ -35,8 +35,8 @@ class _Chain(msgspec.Struct):
 class TableBuilder:
     """Collects chains and rules; `finish` gives the table as a restore would have it."""
 
-    def __init__(self, name: str, family: int, line: int, *, canonical: bool) -> None:
-        self.name, self.family, self.line, self.canonical = name, family, line, canonical
+    def __init__(self, name: str, family: int, line: int) -> None:
+        self.name, self.family, self.line = name, family, line
         self.before: tuple[str, ...] = ()
         self.comments: list[str] = []
         self.chains: dict[str, _Chain] = {}
@@ -88,6 +88,13 @@ class TableBuilder:
         if self.comments:
             rule = msgspec.structs.replace(rule, comments=self._taken())
         rules.append(rule)
+
+    def keep_policies(self, earlier: Table) -> None:
+        """Begin with the policies of the same table further up: only a chain line changes a policy (iptables-legacy)."""
+        for chain in earlier.chains:
+            if chain.name in self.builtin and chain.policy is not None:
+                self.chains[chain.name] = kept = _Chain(chain.name, chain.policy, ZERO, None, [])
+                self.rules[chain.name] = kept.rules
 
     def apply(self, line: Line) -> Iterator[tuple[str, str, str | None]]:
         """Any command; yields warnings as code, message and help. Raises `Refused`."""
@@ -190,23 +197,20 @@ class TableBuilder:
         return [*self.builtin, *(chain.name for chain in self.chains.values() if chain.declared)]
 
     def finish(self) -> Table:
-        """The table; its chains in the order that iptables-save prints them."""
-        if not self.canonical or not self._in_order():
+        """The table; its chains in the order that iptables-save prints them, whichever save wrote the text.
+
+        1.8.9 prints every chain of a hook and sorts the others, over both backends; an older iptables-nft-save
+        left chains out and printed them as they had been made.
+        """
+        names = list(self.chains)
+        if self.builtin:
             for name in self.builtin:
                 if name not in self.chains:
                     self.chains[name] = _Chain(name, "ACCEPT", ZERO, None, [])
             rank = {name: index for index, name in enumerate(self.builtin)}
             names = sorted(self.chains, key=lambda name: (rank.get(name, len(rank)), name.encode("utf-8", "surrogateescape")))
-        else:
-            names = list(self.chains)
         chains = tuple(self._finished(self.chains[name]) for name in names)
         return Table(self.name, chains, self.before, tuple(self.comments), (), self.line)
-
-    def _in_order(self) -> bool:
-        """Whether the rules stand chain by chain in the order of the chains, as a save prints them."""
-        lines = [rule.line for chain in self.chains.values() for rule in (chain.rules[:1] + chain.rules[-1:])]
-        numbers = [line for line in lines if line is not None]
-        return numbers == sorted(numbers) and all(chain.declared for chain in self.chains.values())
 
     def _finished(self, chain: _Chain) -> Chain:
         return Chain(chain.name, chain.policy, tuple(chain.rules), chain.counters, chain.line, chain.comments)
