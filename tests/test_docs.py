@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "docs" / "how-containers-talk.md"]
+PAGES = [ROOT / "docs" / f"{name}.md" for name in ("how-containers-talk", "lint", "reach")]
 BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
 
 

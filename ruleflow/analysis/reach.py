@@ -229,7 +229,9 @@ class Reach:
                 beside = common(outside(left, top), asked)
                 left = outside(beside, top) if len(beside) < len(left) else left
             shown.append((level, left))
-        return self.wording.box(tuple(shown)) if shown else "everything"
+        if PROTO in tests and {DPORT, SPORT} & {level for level, _ in shown} and all(level != PROTO for level, _ in shown):
+            shown.append((PROTO, tests[PROTO]))  # "to port 22" is no sentence without it
+        return self.wording.box(tuple(sorted(shown))) if shown else "everything"
 
     def _rewriting(self, alter: Alter) -> str:
         said = []

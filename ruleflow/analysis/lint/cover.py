@@ -1,5 +1,7 @@
 """Which rules take the packets that a rule never gets: the fewest that are found, in their order."""
 
+from collections.abc import Iterator
+
 import msgspec
 
 from ruleflow.analysis.chains import calls
@@ -63,7 +65,7 @@ def _covering(reached: Reached, tree: Tree, where: int, end: int) -> list[int] |
     if single is not None:
         return [single]
     found: list[int] = []
-    rest = _taken(diagrams, tree, 0, end, where, found)
+    rest = _taken(diagrams, tree, 0, len(tree), end, where, found)
     if rest != NOTHING:
         return None
     return _fewest(diagrams, tree, where, found) if len(found) <= _MOST else found
@@ -71,16 +73,28 @@ def _covering(reached: Reached, tree: Tree, where: int, end: int) -> list[int] |
 
 def _first_alone(diagrams: Diagrams, tree: Tree, where: int, end: int) -> int | None:
     """The first rule that alone takes all of ``where``."""
-    for index in range(end):
-        takes = tree.does[index]
-        if takes != NOTHING and diagrams.meets(takes, where) and diagrams.without(where, support(diagrams, takes)) == NOTHING:
+    for index in _touching(diagrams, tree, 0, len(tree), end, where):
+        if diagrams.without(where, support(diagrams, tree.does[index])) == NOTHING:
             return index
     return None
 
 
-def _taken(diagrams: Diagrams, tree: Tree, low: int, high: int, where: int, found: list[int]) -> int:
-    """What is left of ``where`` behind a stretch; the rules that took some of it are put into ``found``."""
-    if where == NOTHING or high <= low or not diagrams.meets(where, tree.asked(low, high)):
+def _touching(diagrams: Diagrams, tree: Tree, low: int, high: int, end: int, where: int) -> Iterator[int]:
+    """Rules before ``end`` that take some packet of ``where``."""
+    if low >= end or high <= low or not diagrams.meets(where, tree.asked(low, high)):
+        return
+    if high - low == 1:
+        if tree.does[low] != NOTHING:
+            yield low
+        return
+    middle = split(low, high)
+    yield from _touching(diagrams, tree, low, middle, end, where)
+    yield from _touching(diagrams, tree, middle, high, end, where)
+
+
+def _taken(diagrams: Diagrams, tree: Tree, low: int, high: int, end: int, where: int, found: list[int]) -> int:
+    """What is left of ``where`` behind a stretch of the rules before ``end``; those that took some are put into ``found``."""
+    if where == NOTHING or low >= end or high <= low or not diagrams.meets(where, tree.asked(low, high)):
         return where
     if high - low == 1:
         rest = diagrams.without(where, support(diagrams, tree.does[low]))
@@ -88,7 +102,8 @@ def _taken(diagrams: Diagrams, tree: Tree, low: int, high: int, where: int, foun
             found.append(low)
         return rest
     middle = split(low, high)
-    return _taken(diagrams, tree, middle, high, _taken(diagrams, tree, low, middle, where, found), found)
+    left = _taken(diagrams, tree, low, middle, end, where, found)
+    return _taken(diagrams, tree, middle, high, end, left, found)
 
 
 def _fewest(diagrams: Diagrams, tree: Tree, where: int, found: list[int]) -> list[int]:
