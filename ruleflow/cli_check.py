@@ -66,6 +66,8 @@ def lint(dump: str | None, form: str, **how: Any) -> None:
 
 
 def _cases(dump: str | None, family: int | None) -> "list[Case]":
+    import gc
+
     from ruleflow import cli
     from ruleflow.analysis.lint import gather
 
@@ -74,6 +76,8 @@ def _cases(dump: str | None, family: int | None) -> "list[Case]":
         cases = list(gather.of_directory(directory, str(dump), family))
     else:
         cases = list(gather.of_document(cli.read_dump(dump, family=family, lenient=True, quiet=True), family))
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 1_000)  # diagrams are numbers in lists, hardly any circles; looking for them takes time
     if not cases:
         raise RuleflowError(f"there are no rules in {dump or 'the input'}", help="give a file that iptables-save wrote")
     return cases
