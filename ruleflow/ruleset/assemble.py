@@ -169,6 +169,8 @@ class TableBuilder:
 
     def _rename(self, line: Line) -> Iterator[tuple[str, str, str | None]]:
         chain = self._existing(line)
+        if not line.word or line.word in self.chains:
+            raise Refused("-E needs the chain's new name" if not line.word else f"the chain {line.word} is there already")
         del self.chains[chain.name], self.rules[chain.name]
         chain.name = line.word
         chain.rules[:] = [msgspec.structs.replace(rule, chain=line.word) for rule in chain.rules]
@@ -218,6 +220,8 @@ class TableBuilder:
     def _chain(self, name: str, line: int | None) -> _Chain:
         chain = self.chains.get(name)
         if chain is None:
+            if len(name.split()) != 1:
+                raise Refused(f"{name!r} is no name of a chain", "it has no blanks in it")
             builtin = name in self.builtin
             chain = _Chain(name, "ACCEPT" if builtin else None, ZERO, None if builtin else line, [], (), builtin)
             self.chains[name] = chain
@@ -233,7 +237,8 @@ class TableBuilder:
         return chain
 
     def _index(self, line: Line, rules: list[Rule]) -> int:
-        assert line.number is not None
+        if line.number is None:
+            raise Refused("-R needs the number of the rule it replaces", f"write -R {line.chain} 1 …")
         if not 1 <= line.number <= len(rules):
             raise Refused(f"{line.chain} has {len(rules)} rules: there is none at {line.number}")
         return line.number - 1

@@ -245,6 +245,8 @@ class Reader:
 
     def _make(self, part: Part, words: tuple[str, ...]) -> Any:
         """The value of a part from its own words. Raises `Unreadable`."""
+        if part.cls is None and len(words[1].split()) != 1:
+            raise Unreadable(f"{words[1]!r} is no name of a chain", "it has no blanks in it")
         if part.kind == "goto":
             return Goto(words[1])
         if part.cls is None:

@@ -251,7 +251,7 @@ def test_jump_to_a_chain_that_is_not_there_is_warned_of() -> None:
     assert [notice.code for notice in document.warnings] == ["RF008"]
 
 
-@pytest.mark.parametrize("text", ["*filter\n-D INPUT 7\nCOMMIT\n", "*filter\n-X NONE\nCOMMIT\n", "*filter\n-P X DROP\nCOMMIT\n", "hello\n"])
+@pytest.mark.parametrize("text", ["*filter\n-D INPUT 7\nCOMMIT\n", "*filter\n-X NONE\nCOMMIT\n", "*filter\n-P X DROP\nCOMMIT\n", "*filter\n-R INPUT -j DROP\nCOMMIT\n", '*filter\n-A "a b" -j DROP\nCOMMIT\n', "hello\n"])
 def test_what_a_restore_refuses(text: str) -> None:
     with pytest.raises(RuleflowError):
         parse(text)
