@@ -29,7 +29,9 @@ def made(count: int) -> str:
         source = f"-s 192.168.{chance.randrange(256)}.0/24 " if chance.random() < 0.5 else ""
         target = chance.choice(("ACCEPT", "ACCEPT", "DROP"))
         host = f"10.{net // 256}.{net % 256}.{chance.randrange(256)}/32"
-        lines.append(f"-A net{net} {source}-d {host} -p tcp -m tcp --dport {chance.randrange(1, 1024)} -j {target}")
+        lines.append(
+            f"-A net{net} {source}-d {host} -p tcp -m tcp --dport {chance.randrange(1, 1024)} -j {target}"
+        )
     return "\n".join([*lines, "COMMIT", ""])
 
 
@@ -63,7 +65,9 @@ def main() -> int:
     """Print the figures; 1 where a budget is not kept."""
     kept = True
     bare = run([sys.executable, "-c", "pass"])[0]
-    cases = [(SHARED / name, 1.2, 120) for name in ("university-firewall-2015", "university-firewall-2016.v6")]
+    cases = [
+        (SHARED / name, 1.2, 120) for name in ("university-firewall-2015", "university-firewall-2016.v6")
+    ]
     for path, seconds, size in cases:
         if path.is_file():
             text = path.read_text()
@@ -73,11 +77,15 @@ def main() -> int:
     docker = [(ROOT / "samples" / f"docker-{name}.rules").read_text() for name in ("no-port", "port-80")]
     took = diff(docker[0], docker[1])
     kept &= took[0] - bare <= 0.25
-    print(f"{'docker, one published port':30} {took[0] - bare:6.2f} s {took[1]:5} MB   budget 0.25 s above python's {bare:.2f} s")
+    print(
+        f"{'docker, one published port':30} {took[0] - bare:6.2f} s {took[1]:5} MB   budget 0.25 s above python's {bare:.2f} s"
+    )
     for count in SIZES:
         text = made(count)
         took, same = diff(text, turned(text)), diff(text, text)
-        print(f"{count:6} rules, one changed        {took[0]:6.2f} s {took[1]:5} MB   nothing changed {same[0]:5.2f} s")
+        print(
+            f"{count:6} rules, one changed        {took[0]:6.2f} s {took[1]:5} MB   nothing changed {same[0]:5.2f} s"
+        )
     return 0 if kept else 1
 
 

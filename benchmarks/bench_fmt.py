@@ -43,7 +43,11 @@ def loadable(folder: Path) -> Iterator[str]:
     """Every IPv4 dump that the real tool loads: it stops at the first it does not, and measures nothing."""
     for path in sorted(folder.glob("*/*")):
         if path.is_file() and ".v6" not in path.suffixes:
-            ran = subprocess.run(["unshare", "-n", "iptables-nft-restore", "--test", str(path)], capture_output=True, check=False)
+            ran = subprocess.run(
+                ["unshare", "-n", "iptables-nft-restore", "--test", str(path)],
+                capture_output=True,
+                check=False,
+            )
             if ran.returncode == 0:
                 yield path.read_text("utf-8", "surrogateescape").rstrip("\n") + "\n"
 

@@ -31,7 +31,13 @@ def used(argv: list[str]) -> tuple[float, float, float]:
 def geo(rules: int, seed: int = 1) -> Iterator[str]:
     """INPUT with a long list of networks to drop, some within others, then a few services."""
     rng = random.Random(seed)
-    yield from ("*filter", ":INPUT DROP [0:0]", ":FORWARD DROP [0:0]", ":OUTPUT ACCEPT [0:0]", "-A INPUT -i lo -j ACCEPT")
+    yield from (
+        "*filter",
+        ":INPUT DROP [0:0]",
+        ":FORWARD DROP [0:0]",
+        ":OUTPUT ACCEPT [0:0]",
+        "-A INPUT -i lo -j ACCEPT",
+    )
     yield "-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
     for _ in range(rules):
         length = rng.choice((16, 18, 20, 21, 22, 23, 24, 24))
@@ -47,7 +53,9 @@ def measure(name: str, text: str | bytes, *command: str) -> None:
         path = Path(folder) / ("rules.v6" if "v6" in name else "rules")
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
         six = ["-6"] if "v6" in name else []
-        wall, cpu, memory = used([sys.executable, "-m", "ruleflow", *command[:1], str(path), *command[1:], *six])
+        wall, cpu, memory = used(
+            [sys.executable, "-m", "ruleflow", *command[:1], str(path), *command[1:], *six]
+        )
     print(f"{name:38} {wall:6.2f} s  CPU {cpu:6.2f} s  {memory:4.0f} MB")
 
 

@@ -10,10 +10,20 @@ from bench_lint import SHARED, geo, measure
 def main() -> None:
     for name in ("university-firewall-2015", "university-firewall-2016.v6"):
         if (SHARED / name).is_file():
-            measure(f"{name}, ports 22 and 80", (SHARED / name).read_bytes(), "reach", "--service-matrix", "22,80")
+            measure(
+                f"{name}, ports 22 and 80", (SHARED / name).read_bytes(), "reach", "--service-matrix", "22,80"
+            )
             measure(f"{name}, all ports", (SHARED / name).read_bytes(), "reach", "--service-matrix", "all")
     for rules in (1_000, 12_000, 60_000):
-        measure(f"geo-blocking, {rules:,} rules", "\n".join((*geo(rules), "")), "reach", "--chain", "INPUT", "--service-matrix", "22,80")
+        measure(
+            f"geo-blocking, {rules:,} rules",
+            "\n".join((*geo(rules), "")),
+            "reach",
+            "--chain",
+            "INPUT",
+            "--service-matrix",
+            "22,80",
+        )
 
 
 if __name__ == "__main__":

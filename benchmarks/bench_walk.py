@@ -29,7 +29,9 @@ def rules(dice: random.Random) -> str:
     for at in range(CHAINS):
         for _ in range(RULES):
             verdict = dice.choice(("ACCEPT", "DROP"))
-            lines.append(f"-A net{at} -s 10.{at}.{dice.randrange(256)}.0/24 -p tcp -m tcp --dport {dice.randrange(1, 200)} -j {verdict}")
+            lines.append(
+                f"-A net{at} -s 10.{at}.{dice.randrange(256)}.0/24 -p tcp -m tcp --dport {dice.randrange(1, 200)} -j {verdict}"
+            )
     return "\n".join([*lines, "COMMIT", ""])
 
 
@@ -57,7 +59,20 @@ def many(text: str) -> float:
 
 def single(file: Path) -> tuple[float, float]:
     """Seconds of a whole walk, and of the real tool reading the same file; the best of five each."""
-    command = [sys.executable, "-m", "ruleflow.cli", "walk", str(file), "tcp", "10.5.3.4:40000", "192.0.2.1:22", "in", "eth0", "--local", "192.0.2.1"]
+    command = [
+        sys.executable,
+        "-m",
+        "ruleflow.cli",
+        "walk",
+        str(file),
+        "tcp",
+        "10.5.3.4:40000",
+        "192.0.2.1:22",
+        "in",
+        "eth0",
+        "--local",
+        "192.0.2.1",
+    ]
     tool = ["unshare", "-rn", "iptables-nft-restore", "--test", str(file)]
     return best(command), best(tool) if shutil.which("iptables-nft-restore") else 0.0
 

@@ -8,10 +8,18 @@ def kubernetes(rules: int, seed: int = 1) -> Iterator[str]:
     """A node's nat table: services, endpoints, load balancing; about ``rules`` rules."""
     rng = random.Random(seed)
     services = rules // 11
-    yield from ("*nat", ":PREROUTING ACCEPT [0:0]", ":INPUT ACCEPT [0:0]", ":OUTPUT ACCEPT [0:0]", ":POSTROUTING ACCEPT [0:0]")
+    yield from (
+        "*nat",
+        ":PREROUTING ACCEPT [0:0]",
+        ":INPUT ACCEPT [0:0]",
+        ":OUTPUT ACCEPT [0:0]",
+        ":POSTROUTING ACCEPT [0:0]",
+    )
     made = sorted({_name(rng) for _ in range(services)})
     chains = ["KUBE-MARK-MASQ", "KUBE-SERVICES"]
-    chains += [f"KUBE-SEP-{name}{end}" for name in made for end in "ABC"] + [f"KUBE-SVC-{name}A" for name in made]
+    chains += [f"KUBE-SEP-{name}{end}" for name in made for end in "ABC"] + [
+        f"KUBE-SVC-{name}A" for name in made
+    ]
     for chain in chains:
         yield f":{chain} - [0:0]"
     yield '-A PREROUTING -m comment --comment "kubernetes service portals" -j KUBE-SERVICES'
@@ -39,7 +47,9 @@ def _service(bodies: dict[str, list[str]], number: int, name: str) -> None:
         sep = f"KUBE-SEP-{name}{end}"
         bodies[svc].append(f'-A {svc} -m comment --comment "{title} -> {pod}:8080"{chance} -j {sep}')
         bodies[sep].append(f'-A {sep} -s {pod}/32 -m comment --comment "{title}" -j KUBE-MARK-MASQ')
-        bodies[sep].append(f'-A {sep} -p tcp -m comment --comment "{title}" -m tcp -j DNAT --to-destination {pod}:8080')
+        bodies[sep].append(
+            f'-A {sep} -p tcp -m comment --comment "{title}" -m tcp -j DNAT --to-destination {pod}:8080'
+        )
 
 
 def _name(rng: random.Random) -> str:
@@ -49,7 +59,14 @@ def _name(rng: random.Random) -> str:
 def docker(rules: int) -> Iterator[str]:
     """A Docker host with very many published ports; about ``rules`` rules in filter and nat."""
     ports = rules // 3
-    yield from ("*filter", ":INPUT ACCEPT [0:0]", ":FORWARD DROP [0:0]", ":OUTPUT ACCEPT [0:0]", ":DOCKER - [0:0]", ":DOCKER-USER - [0:0]")
+    yield from (
+        "*filter",
+        ":INPUT ACCEPT [0:0]",
+        ":FORWARD DROP [0:0]",
+        ":OUTPUT ACCEPT [0:0]",
+        ":DOCKER - [0:0]",
+        ":DOCKER-USER - [0:0]",
+    )
     yield "-A FORWARD -j DOCKER-USER"
     yield "-A FORWARD -o docker0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
     yield "-A FORWARD -o docker0 -j DOCKER"
@@ -57,7 +74,15 @@ def docker(rules: int) -> Iterator[str]:
     for number in range(ports):
         yield f"-A DOCKER -d {_container(number)}/32 ! -i docker0 -o docker0 -p tcp -m tcp --dport {_port(number)} -j ACCEPT"
     yield "-A DOCKER-USER -j RETURN"
-    yield from ("COMMIT", "*nat", ":PREROUTING ACCEPT [0:0]", ":INPUT ACCEPT [0:0]", ":OUTPUT ACCEPT [0:0]", ":POSTROUTING ACCEPT [0:0]", ":DOCKER - [0:0]")
+    yield from (
+        "COMMIT",
+        "*nat",
+        ":PREROUTING ACCEPT [0:0]",
+        ":INPUT ACCEPT [0:0]",
+        ":OUTPUT ACCEPT [0:0]",
+        ":POSTROUTING ACCEPT [0:0]",
+        ":DOCKER - [0:0]",
+    )
     yield "-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER"
     yield "-A OUTPUT ! -d 127.0.0.0/8 -m addrtype --dst-type LOCAL -j DOCKER"
     yield "-A POSTROUTING -s 172.17.0.0/16 ! -o docker0 -j MASQUERADE"

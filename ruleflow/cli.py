@@ -66,7 +66,12 @@ def reading(command: Any) -> Any:
 
 
 def read_dump(
-    name: str | None, *, family: int | None = None, strict: bool = False, lenient: bool = False, quiet: bool = False
+    name: str | None,
+    *,
+    family: int | None = None,
+    strict: bool = False,
+    lenient: bool = False,
+    quiet: bool = False,
 ) -> "Document":
     """The document of a file, ``-`` or ``sample:NAME``; its warnings go to standard error, unless ``quiet``."""
     from ruleflow.ruleset.parse import parse
@@ -80,7 +85,10 @@ def read_dump(
         click.echo(str(notice), err=True)
     if document.noise and document.rulesets:
         first = document.noise[0]
-        click.echo(f"note: passed over {len(document.noise)} lines outside of tables, the first at line {first[0]}", err=True)
+        click.echo(
+            f"note: passed over {len(document.noise)} lines outside of tables, the first at line {first[0]}",
+            err=True,
+        )
     return document
 
 
@@ -111,7 +119,9 @@ def read_bytes(name: str | None) -> tuple[str, bytes]:
 @cli.command()
 @click.argument("dump", required=False)
 @reading
-@click.option("--format", "form", type=click.Choice(["text", "md", "json"]), default="text", help="How to print it.")
+@click.option(
+    "--format", "form", type=click.Choice(["text", "md", "json"]), default="text", help="How to print it."
+)
 @click.option("--json", "form", flag_value="json", hidden=True)
 @click.option("--table", help="Only this table.")
 @click.option("--chain", help="Only this chain and what it calls.")
@@ -135,8 +145,10 @@ def explain(dump: str | None, form: str, color: str, spans: bool, **how: Any) ->
         return
     from ruleflow.views import markdown, text
 
-    lines = markdown.explanation(explanation) if form == "md" else (
-        text.explanation(explanation, text.Paper(*paper_for(color)), sources if spans else None)
+    lines = (
+        markdown.explanation(explanation)
+        if form == "md"
+        else (text.explanation(explanation, text.Paper(*paper_for(color)), sources if spans else None))
     )
     write("".join(f"{line}\n" for line in lines))
 
@@ -195,10 +207,23 @@ def facts_of_host(command: Any) -> Any:
     """The options that tell of the host what a dump alone does not."""
     for add in (
         click.option("--local", multiple=True, metavar="ADDRESS", help="An address of this host."),
-        click.option("--route", "routes", multiple=True, metavar="NET=IF", help="A network and its interface; - reads `ip route get`."),
-        click.option("--set", "sets", multiple=True, metavar="NAME=FILE", help="The members of an ipset (ipset save)."),
+        click.option(
+            "--route",
+            "routes",
+            multiple=True,
+            metavar="NET=IF",
+            help="A network and its interface; - reads `ip route get`.",
+        ),
+        click.option(
+            "--set", "sets", multiple=True, metavar="NAME=FILE", help="The members of an ipset (ipset save)."
+        ),
         click.option("--host", "host_file", metavar="FILE", help="The host described in YAML."),
-        click.option("--assume", multiple=True, metavar="WORD=yes|no", help="Take undecided conditions with this word so."),
+        click.option(
+            "--assume",
+            multiple=True,
+            metavar="WORD=yes|no",
+            help="Take undecided conditions with this word so.",
+        ),
     ):
         command = add(command)
     return command
@@ -209,18 +234,28 @@ def facts_of_host(command: Any) -> Any:
 @click.argument("words", nargs=-1, metavar="PACKET...")
 @reading
 @facts_of_host
-@click.option("--ct", metavar="STATE[,reply]", help="The connection's state: new, established, related, invalid, untracked.")
+@click.option(
+    "--ct",
+    metavar="STATE[,reply]",
+    help="The connection's state: new, established, related, invalid, untracked.",
+)
 @click.option("--uid", type=int, help="The user whose process sends it.")
 @click.option("--mark", callback=number, metavar="NUMBER", help="The mark it carries.")
 @click.option("--from-log", metavar="LINE", help="The packet of a line that LOG or TRACE wrote (- reads it).")
 @click.option("--pcap", metavar="FILE", help="Each distinct flow of a capture.")
 @click.option("--both", is_flag=True, help="Walk the reply, too.")
-@click.option("--detail", type=click.Choice(["full", "matches", "minimal"]), default="full", help="How much to show.")
+@click.option(
+    "--detail", type=click.Choice(["full", "matches", "minimal"]), default="full", help="How much to show."
+)
 @click.option("-q", "--quiet", is_flag=True, help="Print the verdict's word alone.")
 @click.option("--expect", metavar="VERDICT", help="Exit 1 when the verdict is another.")
 @click.option("--no-unknown", is_flag=True, help="Exit 3 when the verdict is unknown.")
-@click.option("--verify", is_flag=True, help="Send the packet through the real kernel in throw-away namespaces, too.")
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="How to print it.")
+@click.option(
+    "--verify", is_flag=True, help="Send the packet through the real kernel in throw-away namespaces, too."
+)
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", help="How to print it."
+)
 @click.option("--json", "form", flag_value="json", hidden=True)
 @click.option("--color", type=click.Choice(["auto", "always", "never"]), default="auto", help="Colours.")
 def walk(dump: str, words: tuple[str, ...], **how: Any) -> None:
@@ -301,12 +336,20 @@ def _write_json(values: list[Any]) -> None:
 
 @cli.command()
 @click.argument("directory")
-@click.option("--from", "from_", metavar="PLACE", help="Who connects: a container, host, outside, or an address.")
+@click.option(
+    "--from", "from_", metavar="PLACE", help="Who connects: a container, host, outside, or an address."
+)
 @click.option("--to", metavar="ADDRESS[:PORT]", help="To whom: an address or a place, with a port.")
-@click.option("--proto", type=click.Choice(["tcp", "udp", "icmp", "ping"]), default="tcp", help="By which protocol.")
+@click.option(
+    "--proto", type=click.Choice(["tcp", "udp", "icmp", "ping"]), default="tcp", help="By which protocol."
+)
 @click.option("--all", "everyone", is_flag=True, help="Everybody to everybody: the matrix.")
-@click.option("--detail", type=click.Choice(["full", "matches", "minimal"]), default="matches", help="How much to show.")
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="How to print it.")
+@click.option(
+    "--detail", type=click.Choice(["full", "matches", "minimal"]), default="matches", help="How much to show."
+)
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", help="How to print it."
+)
 @click.option("--json", "form", flag_value="json", hidden=True)
 @click.option("--color", type=click.Choice(["auto", "always", "never"]), default="auto", help="Colours.")
 def connect(directory: str, **how: Any) -> None:
@@ -344,10 +387,25 @@ def connect(directory: str, **how: Any) -> None:
 @reading
 @click.option("--text", is_flag=True, help="Show the edits of the rules, too.")
 @click.option("--all", "whole", is_flag=True, help="Leave nothing out.")
-@click.option("--intend", metavar="PACKETS", help="Exit 0 only if exactly this changed: 'tcp to 8443 from 10.0.0.0/8'.")
-@click.option("--ignore-owner", "ignored", metavar="NAMES", help="Leave out what these programs manage: docker,kube.")
-@click.option("--exit-on", type=click.Choice(["any", "opens", "closes", "text"]), default="any", help="What exit code 1 means.")
-@click.option("--format", "form", type=click.Choice(["text", "md", "json", "github"]), default="text", help="How to print it.")
+@click.option(
+    "--intend", metavar="PACKETS", help="Exit 0 only if exactly this changed: 'tcp to 8443 from 10.0.0.0/8'."
+)
+@click.option(
+    "--ignore-owner", "ignored", metavar="NAMES", help="Leave out what these programs manage: docker,kube."
+)
+@click.option(
+    "--exit-on",
+    type=click.Choice(["any", "opens", "closes", "text"]),
+    default="any",
+    help="What exit code 1 means.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "md", "json", "github"]),
+    default="text",
+    help="How to print it.",
+)
 @click.option("--json", "form", flag_value="json", hidden=True)
 @click.option("--color", type=click.Choice(["auto", "always", "never"]), default="auto", help="Colours.")
 def diff(before: str, after: str, git: tuple[str, ...], form: str, **how: Any) -> None:
@@ -360,7 +418,9 @@ def diff(before: str, after: str, git: tuple[str, ...], form: str, **how: Any) -
 
     options = {key: how[key] for key in ("family", "strict", "lenient")}
     one, two = sides(before, after, git, lambda name: read_dump(name, **options), directory_of, how["family"])
-    only = {"told": False} if form == "json" else {"limit": 0}  # people read few wide boxes, programs all exact ones
+    only = (
+        {"told": False} if form == "json" else {"limit": 0}
+    )  # people read few wide boxes, programs all exact ones
     changes = compare(one, two, intend=how["intend"], ignored=how["ignored"], **only)
     if form == "json":
         import msgspec
@@ -368,7 +428,9 @@ def diff(before: str, after: str, git: tuple[str, ...], form: str, **how: Any) -
         _write_json([msgspec.to_builtins(changes)])
     else:
         _print_changes(changes, form, how)
-    sys.exit(FOUND if changes.found(how["exit_on"]) and not git else FINE)  # git takes 1 for a diff program that died
+    sys.exit(
+        FOUND if changes.found(how["exit_on"]) and not git else FINE
+    )  # git takes 1 for a diff program that died
 
 
 def _print_changes(changes: "Changes", form: str, how: dict[str, Any]) -> None:
@@ -376,7 +438,9 @@ def _print_changes(changes: "Changes", form: str, how: dict[str, Any]) -> None:
     from ruleflow.views.text import Paper
 
     lines = {
-        "text": lambda: diff_text.DiffText(changes, Paper(*paper_for(how["color"])), whole=how["whole"], text=how["text"]).lines(),
+        "text": lambda: diff_text.DiffText(
+            changes, Paper(*paper_for(how["color"])), whole=how["whole"], text=how["text"]
+        ).lines(),
         "md": lambda: diff_markdown.markdown(changes),
         "github": lambda: diff_markdown.github(changes),
     }[form]()
@@ -404,7 +468,11 @@ def fmt(dump: str | None, check: bool, no_counters: bool, sort_tables: bool, **h
 @cli.command()
 @click.argument("dump", required=False)
 @reading
-@click.option("--level", type=click.Choice(["hooks", "chains", "rules"]), help="How much to draw (chains; with --chain: rules).")
+@click.option(
+    "--level",
+    type=click.Choice(["hooks", "chains", "rules"]),
+    help="How much to draw (chains; with --chain: rules).",
+)
 @click.option("--table", help="Only this table.")
 @click.option("--chain", help="Only this chain and what it calls.")
 @click.option("--depth", type=click.IntRange(0), help="With --chain: called chains down to this many calls.")
@@ -415,9 +483,21 @@ def fmt(dump: str | None, check: bool, no_counters: bool, sort_tables: bool, **h
 @click.option("--no-fold", is_flag=True, help="Draw chains that look alike one by one.")
 @click.option("--walk", "packet", metavar="PACKET", help="Draw this packet's way bold and fade the rest.")
 @click.option("--diff", "other", metavar="AFTER", help="Colour what AFTER adds to DUMP and removes from it.")
-@click.option("--format", "form", type=click.Choice(["svg", "dot", "mermaid", "html", "json"]), default="svg", help="What to write.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["svg", "dot", "mermaid", "html", "json"]),
+    default="svg",
+    help="What to write.",
+)
 @click.option("--json", "form", flag_value="json", hidden=True)
-@click.option("--layout", "by", type=click.Choice(["own", "dot"]), default="own", help="Who places things: ruleflow or Graphviz.")
+@click.option(
+    "--layout",
+    "by",
+    type=click.Choice(["own", "dot"]),
+    default="own",
+    help="Who places things: ruleflow or Graphviz.",
+)
 @click.option("-o", "--output", metavar="FILE", help="Where to write it (- prints it); else a file in out/.")
 def graph(dump: str | None, form: str, by: str, output: str | None, **how: Any) -> None:
     """Draw DUMP: where packets enter and leave, which chains they meet, what these decide.
@@ -480,7 +560,9 @@ def _put(path: str, text: str) -> None:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         Path(path).write_text(text, encoding="utf-8")
     except OSError as error:
-        raise RuleflowError(f"cannot write {path!r}: {error.strerror}", help="give another file with -o, or - to print") from None
+        raise RuleflowError(
+            f"cannot write {path!r}: {error.strerror}", help="give another file with -o, or - to print"
+        ) from None
     click.echo(path)
 
 
@@ -489,9 +571,15 @@ def _put(path: str, text: str) -> None:
 @click.option("--layout", help="Whose rules: native, docker-classic, docker-28, docker-29 or cni-portmap.")
 @click.option("-4", "family", flag_value=4, type=int, default=4, help="The IPv4 rules (default).")
 @click.option("-6", "family", flag_value=6, type=int, help="The IPv6 rules.")
-@click.option("--userland-proxy/--no-userland-proxy", "proxy", default=None, help="As Docker's option of that name.")
-@click.option("--needs", "beside", is_flag=True, help="What is needed beside rules: sysctls, port flags, proxies.")
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="How to print it.")
+@click.option(
+    "--userland-proxy/--no-userland-proxy", "proxy", default=None, help="As Docker's option of that name."
+)
+@click.option(
+    "--needs", "beside", is_flag=True, help="What is needed beside rules: sysctls, port flags, proxies."
+)
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", help="How to print it."
+)
 @click.option("--json", "form", flag_value="json", hidden=True)
 def generate(
     declaration: str, layout: str | None, family: int, proxy: bool | None, beside: bool, form: str
@@ -546,12 +634,27 @@ def import_(kind: str, file: str | None) -> None:
 @click.argument("directory")
 @click.option("-6", "family", flag_value=6, type=int, default=4, help="IPv6 addresses, routes and rules.")
 @click.option("-4", "family", flag_value=4, type=int, hidden=True)
-@click.option("--connect", "connection", metavar="'FROM TO:PORT'", help="Draw one connection's way there and back.")
-@click.option("--proto", type=click.Choice(["tcp", "udp", "icmp"]), default="tcp", help="With --connect: by which protocol.")
-@click.option("--format", "form", type=click.Choice(["svg", "dot", "mermaid", "html", "json"]), default="svg", help="What to write.")
+@click.option(
+    "--connect", "connection", metavar="'FROM TO:PORT'", help="Draw one connection's way there and back."
+)
+@click.option(
+    "--proto",
+    type=click.Choice(["tcp", "udp", "icmp"]),
+    default="tcp",
+    help="With --connect: by which protocol.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["svg", "dot", "mermaid", "html", "json"]),
+    default="svg",
+    help="What to write.",
+)
 @click.option("--json", "form", flag_value="json", hidden=True)
 @click.option("-o", "--output", metavar="FILE", help="Where to write it (- prints it); else a file in out/.")
-def topology(directory: str, connection: str | None, proto: str, form: str, output: str | None, family: int) -> None:
+def topology(
+    directory: str, connection: str | None, proto: str, form: str, output: str | None, family: int
+) -> None:
     """Draw the host in DIRECTORY: bridges, veth pairs, containers, addresses, published ports.
 
     DIRECTORY is what `ruleflow snapshot` wrote, sample:NAME, or live: for this machine.
@@ -589,7 +692,13 @@ def _connected(world: "World", words: str, protocol: str) -> "Connection":
 
 
 @cli.command()
-@click.option("--pairs", type=click.IntRange(1), default=2000, show_default=True, help="How many pairs of rule set and packet.")
+@click.option(
+    "--pairs",
+    type=click.IntRange(1),
+    default=2000,
+    show_default=True,
+    help="How many pairs of rule set and packet.",
+)
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same pairs.")
 @click.option("--backend", type=click.Choice(["nft", "legacy", "both"]), default="both", show_default=True)
 @click.option("--family", type=click.Choice(["4", "6", "both"]), default="both", show_default=True)
@@ -606,7 +715,8 @@ def lab(directory: str, **how: Any) -> None:
     backends = ("nft", "legacy") if how["backend"] == "both" else (how["backend"],)
     families = (4, 6) if how["family"] == "both" else (int(how["family"]),)
     result = differential.run(
-        differential.tasks(how["pairs"], how["seed"], backends, families), how["workers"] or len(os.sched_getaffinity(0))
+        differential.tasks(how["pairs"], how["seed"], backends, families),
+        how["workers"] or len(os.sched_getaffinity(0)),
     )
     for name, text in result.disagreements:
         Path(directory).mkdir(parents=True, exist_ok=True)
@@ -619,7 +729,9 @@ def lab(directory: str, **how: Any) -> None:
 @click.argument("dump", required=False)
 @reading
 @click.option("--no-fold", is_flag=True, help="Draw chains that look alike one by one.")
-@click.option("-o", "--output", metavar="FILE", help="Where to write it (- prints it); else out/NAME.report.html.")
+@click.option(
+    "-o", "--output", metavar="FILE", help="Where to write it (- prints it); else out/NAME.report.html."
+)
 def report(dump: str | None, output: str | None, no_fold: bool, **how: Any) -> None:
     """Write one HTML page about DUMP: picture, every rule explained, who reaches whom, a form that walks packets.
 
@@ -633,7 +745,12 @@ def report(dump: str | None, output: str | None, no_fold: bool, **how: Any) -> N
 
 
 @cli.command()
-@click.argument("name", type=click.Choice(["walk", "connect", "explain", "diff", "generate", "plan", "status", "result", "declaration"]))
+@click.argument(
+    "name",
+    type=click.Choice(
+        ["walk", "connect", "explain", "diff", "generate", "plan", "status", "result", "declaration"]
+    ),
+)
 def schema(name: str) -> None:
     """Print the JSON Schema of what a command prints with --format json, or of a declaration."""
     import msgspec
@@ -646,9 +763,7 @@ def schema(name: str) -> None:
     from ruleflow.views.walk_json import SCHEMAS
 
     values = SCHEMAS | PLANS | {"explain": Explanation, "generate": Generated, "diff": Changes}
-    found = declaration_schema() if name == "declaration" else (
-        msgspec.json.schema(values[name])
-    )
+    found = declaration_schema() if name == "declaration" else (msgspec.json.schema(values[name]))
     write(msgspec.json.format(msgspec.json.encode(found), indent=2).decode() + "\n")
 
 
@@ -707,7 +822,11 @@ def main() -> None:
     except SystemExit as stop:
         leave(stop.code)
     except RecursionError:
-        fail(RuleflowError("the chains are nested too deeply to follow", help="look for a chain that calls itself"))
+        fail(
+            RuleflowError(
+                "the chains are nested too deeply to follow", help="look for a chain that calls itself"
+            )
+        )
 
 
 if __name__ == "__main__":

@@ -33,11 +33,22 @@ FINE, FOUND = 0, 1
     default="full", help="How to print it.",
 )  # fmt: skip
 @click.option("--json", "form", flag_value="json", hidden=True)
-@click.option("--fail-on", type=click.Choice(["error", "warning", "info"]), default="warning", help="Exit 1 from this severity on.")
-@click.option("--baseline", type=click.Path(exists=True, dir_okay=False), help="Leave out what this file says was there before.")
+@click.option(
+    "--fail-on",
+    type=click.Choice(["error", "warning", "info"]),
+    default="warning",
+    help="Exit 1 from this severity on.",
+)
+@click.option(
+    "--baseline",
+    type=click.Path(exists=True, dir_okay=False),
+    help="Leave out what this file says was there before.",
+)
 @click.option("--write-baseline", type=click.Path(dir_okay=False), help="Write what is found as such a file.")
 @click.option("--config", type=click.Path(), help="Ignores (default: ruleflow.yaml beside the dump).")
-@click.option("--fix", "fixing", is_flag=True, help="Show which lines can go without changing any packet's way.")
+@click.option(
+    "--fix", "fixing", is_flag=True, help="Show which lines can go without changing any packet's way."
+)
 @click.option("--write", is_flag=True, help="With --fix: change the file.")
 @click.option("--exit-zero", is_flag=True, help="Exit 0 whatever is found.")
 @click.option("--color", type=click.Choice(["auto", "always", "never"]), default="auto", help="Colours.")
@@ -77,9 +88,13 @@ def _cases(dump: str | None, family: int | None) -> "list[Case]":
     else:
         cases = list(gather.of_document(cli.read_dump(dump, family=family, lenient=True, quiet=True), family))
     gc.freeze()
-    gc.set_threshold(20_000, 50, 1_000)  # diagrams are numbers in lists, hardly any circles; looking for them takes time
+    gc.set_threshold(
+        20_000, 50, 1_000
+    )  # diagrams are numbers in lists, hardly any circles; looking for them takes time
     if not cases:
-        raise RuleflowError(f"there are no rules in {dump or 'the input'}", help="give a file that iptables-save wrote")
+        raise RuleflowError(
+            f"there are no rules in {dump or 'the input'}", help="give a file that iptables-save wrote"
+        )
     return cases
 
 
@@ -102,7 +117,9 @@ def _fix(dump: str | None, cases: "list[Case]", reports: "tuple[Report, ...]", *
     text = cases[0].document.text
     fixed = fix(cases, (one for report in reports for one in report.findings), text)
     name = cases[0].source
-    shown = difflib.unified_diff(text.splitlines(keepends=True), fixed.text.splitlines(keepends=True), name, name)
+    shown = difflib.unified_diff(
+        text.splitlines(keepends=True), fixed.text.splitlines(keepends=True), name, name
+    )
     cli.write("".join(shown))
     also = f"; {len(fixed.kept)} more are needed once these are gone" if fixed.kept else ""
     click.echo(f"{len(fixed.taken)} lines can go: no packet fares differently (proved){also}", err=True)
@@ -140,7 +157,9 @@ def _shown(reports: "tuple[Report, ...]", form: str, *, everything: bool, colour
         line
         for report in reports
         for line in (
-            findings_text.concise(report) if form == "concise" else findings_text.full(report, color=colour, everything=everything)
+            findings_text.concise(report)
+            if form == "concise"
+            else findings_text.full(report, color=colour, everything=everything)
         )
     ]
     return "".join(f"{line}\n" for line in lines)
@@ -169,11 +188,19 @@ def rule(code: str | None) -> None:
 @click.command("test")
 @click.argument("file", type=click.Path())
 @click.argument("against", required=False)
-@click.option("--format", "form", type=click.Choice(["text", "tap", "junit"]), default="text", help="How to print it.")
-@click.option("--record", is_flag=True, help="Write FILE: what AGAINST does now, a packet for each rule of its filter table.")
+@click.option(
+    "--format", "form", type=click.Choice(["text", "tap", "junit"]), default="text", help="How to print it."
+)
+@click.option(
+    "--record",
+    is_flag=True,
+    help="Write FILE: what AGAINST does now, a packet for each rule of its filter table.",
+)
 @click.option("-6", "family", flag_value=6, type=int, default=4, help="With --record: IPv6.")
 @click.option("-4", "family", flag_value=4, type=int, hidden=True)
-@click.option("--live", is_flag=True, help="Send each packet through the real kernel in throw-away namespaces, too.")
+@click.option(
+    "--live", is_flag=True, help="Send each packet through the real kernel in throw-away namespaces, too."
+)
 def expectations(file: str, against: str | None, form: str, family: int, *, record: bool, live: bool) -> None:
     """Try the expectations of FILE (YAML), by its `against` or by AGAINST: a dump, a declaration, a host's directory.
 
@@ -203,13 +230,19 @@ def _text_of(file: str) -> str:
     try:
         return Path(file).read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise RuleflowError(f"cannot read {file!r}: {error}", help="give a YAML file of expectations, or --record to write one") from None
+        raise RuleflowError(
+            f"cannot read {file!r}: {error}",
+            help="give a YAML file of expectations, or --record to write one",
+        ) from None
 
 
 def _beside(file: str, against: str) -> str:
     """What the file is about: a path is meant from where the file lies."""
     if not against:
-        raise RuleflowError(f"{file} does not say what it is about", help="write `against: dump.rules` into it, or give it as the second argument")
+        raise RuleflowError(
+            f"{file} does not say what it is about",
+            help="write `against: dump.rules` into it, or give it as the second argument",
+        )
     return against if against.startswith("sample:") else str(Path(file).parent / against)
 
 
@@ -218,7 +251,9 @@ def _record(file: str, against: str | None, family: int) -> None:
     from ruleflow.views import expectations_text as shown
 
     if against is None:
-        raise RuleflowError("--record needs something to record", help="ruleflow test FILE.yaml DUMP --record")
+        raise RuleflowError(
+            "--record needs something to record", help="ruleflow test FILE.yaml DUMP --record"
+        )
     suite = expecting.Suite(source=file, expectations=())
     entries = expecting.record(expecting.Subject(against, suite), family)
     name = against if against.startswith("sample:") else os.path.relpath(against, Path(file).parent)
@@ -249,15 +284,30 @@ def _live(suite: "Suite", subject: "Subject") -> "Iterator[Result]":
 @click.option("--out", "out_interface", default="", metavar="NAME", help="Leaving by it.")
 @click.option("--state", default="new", show_default=True, help="The connection's state, or any.")
 @click.option("--chain", "way", type=click.Choice(["INPUT", "FORWARD", "OUTPUT"]), help="Only this way.")
-@click.option("--service-matrix", "ports", metavar="PORT[,PORT]", help="Who may talk to whom at these ports (all: at every port).")
-@click.option("--unknown", type=click.Choice(["may", "must"]), default="may", show_default=True, help="With --service-matrix: what is not known may match, or must.")
+@click.option(
+    "--service-matrix",
+    "ports",
+    metavar="PORT[,PORT]",
+    help="Who may talk to whom at these ports (all: at every port).",
+)
+@click.option(
+    "--unknown",
+    type=click.Choice(["may", "must"]),
+    default="may",
+    show_default=True,
+    help="With --service-matrix: what is not known may match, or must.",
+)
 @click.option("--partition", is_flag=True, help="All classes of packets that the rules treat unlike.")
 @click.option("--spoofing", is_flag=True, help="Whether foreign sources may come in by an interface.")
-@click.option("--net", "nets", multiple=True, metavar="IF=NET", help="With --spoofing: an interface's own network.")
+@click.option(
+    "--net", "nets", multiple=True, metavar="IF=NET", help="With --spoofing: an interface's own network."
+)
 @click.option("--witness", is_flag=True, help="Walk a packet of each answer.")
 @click.option("-6", "family", flag_value=6, type=int, help="The IPv6 rules.")
 @click.option("-4", "family", flag_value=4, type=int, help="The IPv4 rules.")
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="How to print it.")
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", help="How to print it."
+)
 @click.option("--json", "form", flag_value="json", hidden=True)
 def reach(dump: str | None, form: str, **how: Any) -> None:
     """Say who may reach what in DUMP: without options, new connections into this host, through it and out of it.
@@ -294,7 +344,16 @@ def _reached(case: "Case", how: dict[str, Any]) -> dict[str, Any]:
     ways = [{"INPUT": "in", "FORWARD": "through", "OUTPUT": "out"}[how["way"]]] if how["way"] else list(WAYS)
     if how["partition"]:
         return {"answers": [asking.partition(way) for way in ways]}
-    keys = ("source", "destination", "port", "source_port", "protocol", "in_interface", "out_interface", "state")
+    keys = (
+        "source",
+        "destination",
+        "port",
+        "source_port",
+        "protocol",
+        "in_interface",
+        "out_interface",
+        "state",
+    )
     return {"answers": [asking.ask(Question(way=way, **{key: how[key] for key in keys})) for way in ways]}
 
 
@@ -338,7 +397,13 @@ def _walk_witnesses(case: "Case", packets: list[str]) -> None:
 
     for words in packets:
         found = walk(case.rules if case.host is None else case.host, Packet.parse(words))
-        cli.write("\n" + "".join(f"{line}\n" for line in walk_lines(found, case.rules, Paper(*cli.paper_for("auto")), detail="matches")))
+        cli.write(
+            "\n"
+            + "".join(
+                f"{line}\n"
+                for line in walk_lines(found, case.rules, Paper(*cli.paper_for("auto")), detail="matches")
+            )
+        )
 
 
 COMMANDS = (lint, rule, expectations, reach)

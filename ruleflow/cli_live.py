@@ -15,8 +15,16 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("directory", type=click.Path(file_okay=False))
-@click.option("--namespace", "namespaces", multiple=True, metavar="NAME", help="Only this namespace or container (several: again).")
-@click.option("--redact", is_flag=True, help="Replace public addresses and names, each always by the same other.")
+@click.option(
+    "--namespace",
+    "namespaces",
+    multiple=True,
+    metavar="NAME",
+    help="Only this namespace or container (several: again).",
+)
+@click.option(
+    "--redact", is_flag=True, help="Replace public addresses and names, each always by the same other."
+)
 def snapshot(directory: str, namespaces: tuple[str, ...], redact: bool) -> None:
     """Write this host into DIRECTORY: rules, addresses, routes, bridges, settings, sets, listeners.
 
@@ -27,7 +35,9 @@ def snapshot(directory: str, namespaces: tuple[str, ...], redact: bool) -> None:
     notes = take(Path(directory), namespaces or None, redact=redact)
     for note in notes:
         click.echo(f"note: {note}", err=True)
-    click.echo(f"{directory}: {sum(1 for path in Path(directory).rglob('*') if path.is_file())} files", err=True)
+    click.echo(
+        f"{directory}: {sum(1 for path in Path(directory).rglob('*') if path.is_file())} files", err=True
+    )
 
 
 @click.command()
@@ -48,7 +58,9 @@ def trace(recorded: str | None, rules: str | None, seconds: float | None, color:
 
     listings = {family: _listing(family, rules, recorded is None) for family in (4, 6)}
     known = {family: pair[0] for family, pair in listings.items() if pair is not None}
-    events = _events(recorded, {family: pair[1] for family, pair in listings.items() if pair is not None}, seconds)
+    events = _events(
+        recorded, {family: pair[1] for family, pair in listings.items() if pair is not None}, seconds
+    )
     for line in trace_lines(events, known, Paper(*paper_for(color))):
         click.echo(line)
         sys.stdout.flush()
@@ -75,7 +87,9 @@ def _listing(family: int, rules: str | None, live: bool) -> "tuple[Ruleset, List
     return found, live_listing(family, found) if live else Listing.of(found)
 
 
-def _events(recorded: str | None, listings: "dict[int, Listing]", seconds: float | None) -> "Iterator[TraceEvent]":
+def _events(
+    recorded: str | None, listings: "dict[int, Listing]", seconds: float | None
+) -> "Iterator[TraceEvent]":
     from ruleflow.cli import read_bytes
     from ruleflow.kernel.live import live_trace
     from ruleflow.kernel.trace import completed, parse_trace

@@ -12,13 +12,17 @@ SHARED = ROOT.parent / "shared"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--renew", action="store_true", help="write the goldens anew instead of comparing with them")
+    parser.addoption(
+        "--renew", action="store_true", help="write the goldens anew instead of comparing with them"
+    )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("root") and not can_use_kernel():
-            item.add_marker(pytest.mark.skip(reason="needs root and iptables: run as root, apt-get install iptables"))
+            item.add_marker(
+                pytest.mark.skip(reason="needs root and iptables: run as root, apt-get install iptables")
+            )
         if item.get_closest_marker("shared") and not SHARED.is_dir():
             item.add_marker(pytest.mark.skip(reason="needs ../shared beside the project"))
         if item.get_closest_marker("docker") and not (shutil.which("dockerd") and can_use_kernel()):

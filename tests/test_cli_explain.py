@@ -36,7 +36,11 @@ def test_a_single_rule(rule: str) -> None:
 
 
 def test_standard_input_and_the_source_below() -> None:
-    page = run("-", "--spans", given="*filter\n:INPUT DROP [0:0]\n-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT\nCOMMIT\n")
+    page = run(
+        "-",
+        "--spans",
+        given="*filter\n:INPUT DROP [0:0]\n-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT\nCOMMIT\n",
+    )
     assert "3 | -A INPUT -p tcp -m tcp --dport 22 -j ACCEPT" in page
     assert "^^^^^^^^^^ to port 22 (ssh)" in page
 

@@ -143,12 +143,16 @@ def _place(index: int, rule: Rule) -> str:
     return f"line {rule.line}" if rule.line is not None else f"rule {index}"
 
 
-_STEADY = frozenset({"", "tcp", "udp", "multiport", "icmp", "icmp6", "iprange", "addrtype", "conntrack", "state", "comment"})
+_STEADY = frozenset(
+    {"", "tcp", "udp", "multiport", "icmp", "icmp6", "iprange", "addrtype", "conntrack", "state", "comment"}
+)
 """Matches that give one packet the same answer at every rule of a chain: no memory, no mark that may change between."""
 
 
 def _lasting(rule: Rule) -> bool:
-    return all(not isinstance(m, Opaque) and m.name in _STEADY and _sure(m.conditions()) for m in rule.matches)
+    return all(
+        not isinstance(m, Opaque) and m.name in _STEADY and _sure(m.conditions()) for m in rule.matches
+    )
 
 
 def _sure(conditions: tuple[Condition, ...]) -> bool:

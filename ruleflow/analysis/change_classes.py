@@ -55,7 +55,13 @@ class ChangeClasses:
         """The classes, what opens first."""
         gathered: dict[Key, tuple[int, Difference]] = {}
         for one in differences:
-            key = (kind_of(one.before, one.after), way_of(one), one.entry, self.fate(one.before), self.fate(one.after))
+            key = (
+                kind_of(one.before, one.after),
+                way_of(one),
+                one.entry,
+                self.fate(one.before),
+                self.fate(one.after),
+            )
             if key in gathered:
                 where, first = gathered[key]
                 gathered[key] = self.diagrams.either(where, one.where), first
@@ -64,14 +70,23 @@ class ChangeClasses:
         order = sorted(gathered.items(), key=lambda item: (_RANK[item[0][0]], _WAYS.index(item[0][1])))
         self.where = [where for _, (where, _) in order]
         self._first = [first for _, (_, first) in order]
-        self._moved = [any(part.alter.get(DST) for part in (first.before, first.after)) for _, (_, first) in order]
+        self._moved = [
+            any(part.alter.get(DST) for part in (first.before, first.after)) for _, (_, first) in order
+        ]
         return tuple(self._class(key, where) for key, (where, _) in order)
 
     def told(self, classes: tuple[Class, ...]) -> tuple[Told, ...]:
         """Classes of `all`, those together that a person would call one change."""
         groups: dict[tuple[object, ...], list[int]] = {}
         for number, one in enumerate(classes):
-            key = (one.kind, one.way, one.before.verdict, one.after.verdict, _aim(one.before), _aim(one.after))
+            key = (
+                one.kind,
+                one.way,
+                one.before.verdict,
+                one.after.verdict,
+                _aim(one.before),
+                _aim(one.after),
+            )
             groups.setdefault(key, []).append(number)
         return tuple(self._told(classes, numbers) for numbers in groups.values())
 
@@ -93,10 +108,13 @@ class ChangeClasses:
         ``but``: packets that are not to be among them.
         """
         may = self.diagrams.either(
-            self.encoder.careless(), self._elsewhere(classes[numbers[0]], moved=any(self._moved[n] for n in numbers))
+            self.encoder.careless(),
+            self._elsewhere(classes[numbers[0]], moved=any(self._moved[n] for n in numbers)),
         )
         way = classes[numbers[0]].way
-        may = self.diagrams.either(may, self.comparison.flows[1].lost({"through": "through", "out": "send"}.get(way, "in")))
+        may = self.diagrams.either(
+            may, self.comparison.flows[1].lost({"through": "through", "out": "send"}.get(way, "in"))
+        )
         for one in dict.fromkeys(_told_by(self._first[number]) for number in numbers):
             those = [number for number in numbers if _told_by(self._first[number]) == one]
             whole = NOTHING
@@ -149,14 +167,24 @@ class ChangeClasses:
         """
         by = one.after.by or one.before.by
         hook = {"in": "INPUT", "through": "FORWARD"}.get(way_of(one))
-        if by is None or by.table != "filter" or hook is None or _rewrites(one.before) or _rewrites(one.after):
+        if (
+            by is None
+            or by.table != "filter"
+            or hook is None
+            or _rewrites(one.before)
+            or _rewrites(one.after)
+        ):
             return where
         region = self.diagrams.cube(
             (level, shadow) for level in _TELLING if (shadow := self.diagrams.shadow(where, level))
         )
         decided = self.comparison.sides[1].hook(by.table, hook, region)
         outcomes, stays = self.comparison.outcomes, one.after.then.split()[0]
-        alike = [value.then for value in map(outcomes.value, self.diagrams.leaves(decided)) if value.then.split()[0] == stays]
+        alike = [
+            value.then
+            for value in map(outcomes.value, self.diagrams.leaves(decided))
+            if value.then.split()[0] == stays
+        ]
         return self.diagrams.either(where, self.diagrams.both(region, outcomes.where(decided, alike)))
 
     def _as_before(self, alter: Alter) -> int:
@@ -178,7 +206,9 @@ class ChangeClasses:
         passed = verdict == "ACCEPT"
         rewritten = tuple(self._rewritten(part.alter)) if passed else ()
         notes = tuple(words for _, words in part.tags)
-        return Fate(verdict, part.by, part.place, reply or None, rewritten, part.rewritten if passed else (), notes)
+        return Fate(
+            verdict, part.by, part.place, reply or None, rewritten, part.rewritten if passed else (), notes
+        )
 
     def _rewritten(self, alter: Alter) -> Iterator[Rewritten]:
         bits: dict[str, list[tuple[int, New]]] = {}
@@ -198,7 +228,9 @@ class ChangeClasses:
             case Is(value=value):
                 return STATE_WORDS[value] if level == STATE else show(value)
             case OneOf(low=low, high=high, why=why):
-                return f"one of {show(low)} to {show(high)}" if high - low < self.diagrams.tops[level] else why
+                return (
+                    f"one of {show(low)} to {show(high)}" if high - low < self.diagrams.tops[level] else why
+                )
             case Mapped(base=base, size=size):
                 return f"the same place in {show(base)} to {show(base + size - 1)}"
             case Plus(by=by):
@@ -229,9 +261,15 @@ class ChangeClasses:
             return Allowed(field.name, tuple(_atom(self.encoder.atoms.words(n)) for n in numbers))
         if level == STATE:
             chosen = [n for low, high in intervals for n in range(low, high + 1)]
-            return Allowed(field.name, tuple(STATE_WORDS[n] for n in chosen), tuple((STATE_ORDER[n],) * 2 for n in chosen))
+            return Allowed(
+                field.name,
+                tuple(STATE_WORDS[n] for n in chosen),
+                tuple((STATE_ORDER[n],) * 2 for n in chosen),
+            )
         show = self._show(field)
-        return Allowed(field.name, tuple(show(a) if a == b else f"{show(a)}-{show(b)}" for a, b in intervals), intervals)
+        return Allowed(
+            field.name, tuple(show(a) if a == b else f"{show(a)}-{show(b)}" for a, b in intervals), intervals
+        )
 
 
 STATE_WORDS = tuple(fields.STATES)
@@ -298,7 +336,9 @@ def _kind_of_changes(before: Part, after: Part) -> str:
         return "tracks"
     if any(BIT_BASE <= level < FREE_BASE and bit_of(level)[0] != "ct_status" for level in levels):
         return "marks"
-    return "alters" if any(level < BIT_BASE and not _NAMES[level].startswith("ct_") for level in levels) else ""
+    return (
+        "alters" if any(level < BIT_BASE and not _NAMES[level].startswith("ct_") for level in levels) else ""
+    )
 
 
 def _kind_of_tags(before: Part, after: Part) -> str:
@@ -320,7 +360,11 @@ def way_of(one: Difference) -> str:
 def _told_by(one: Difference) -> tuple[str, str, bool]:
     """What a class is widened by: the verdict of the table that decides."""
     by = one.after.by or one.before.by
-    return by.table if by is not None else "", one.after.then.split()[0], _rewrites(one.before) or _rewrites(one.after)
+    return (
+        by.table if by is not None else "",
+        one.after.then.split()[0],
+        _rewrites(one.before) or _rewrites(one.after),
+    )
 
 
 def _rewrites(part: Part) -> bool:

@@ -65,7 +65,10 @@ def wide(diagrams: Diagrams, where: int, allowed: int, limit: int) -> Cover:
     boxes: list[Box] = []
     rest = where
     while rest != NOTHING and len(boxes) < limit:
-        box = max((_widened(diagrams, seed, allowed) for seed in _seeds(diagrams, rest)), key=lambda one: _size(diagrams, one))
+        box = max(
+            (_widened(diagrams, seed, allowed) for seed in _seeds(diagrams, rest)),
+            key=lambda one: _size(diagrams, one),
+        )
         boxes.append(box)
         rest = diagrams.without(rest, diagrams.cube(box))
     return Cover(tuple(boxes), _count(diagrams, rest, 999))
@@ -84,7 +87,8 @@ def _seeds(diagrams: Diagrams, where: int) -> list[Box]:
 def _size(diagrams: Diagrams, box: Box) -> float:
     """How large a part of all packets a box is, as a logarithm."""
     return sum(
-        log2(sum(high - low + 1 for low, high in intervals)) - log2(diagrams.tops[level] + 1) for level, intervals in box
+        log2(sum(high - low + 1 for low, high in intervals)) - log2(diagrams.tops[level] + 1)
+        for level, intervals in box
     )
 
 
@@ -103,7 +107,11 @@ def _widened(diagrams: Diagrams, box: Box, allowed: int) -> Box:
 
 def _nicer(least: tuple[Interval, ...], most: tuple[Interval, ...], top: int) -> tuple[Interval, ...]:
     """What may be in, unless that takes very long to say and what must be in does not."""
-    return most if min(len(most), len(outside(most, top))) <= max(_LONG, min(len(least), len(outside(least, top)))) else least
+    return (
+        most
+        if min(len(most), len(outside(most, top))) <= max(_LONG, min(len(least), len(outside(least, top))))
+        else least
+    )
 
 
 def _when(level: int) -> tuple[int, int]:
@@ -122,4 +130,3 @@ def fields_of(box: Box) -> Iterator[tuple[str, tuple[Interval, ...]]]:
     for level, intervals in box:
         if level < BIT_BASE:
             yield names[level], intervals
-

@@ -80,9 +80,7 @@ def _by_family(version: Version, ignored: str | None) -> dict[int, Ruleset]:
     return {family: without_owners(one, ignored) for family, one in found.items()}
 
 
-def _family(
-    before: Ruleset, after: Ruleset, how: _How, hosts: tuple[Host, Host] | None
-) -> FamilyChanges:
+def _family(before: Ruleset, after: Ruleset, how: _How, hosts: tuple[Host, Host] | None) -> FamilyChanges:
     comparison = Comparison(before, after, hosts)
     around = Surroundings(after)
     if hosts is None:
@@ -141,5 +139,7 @@ def _undecided(comparison: Comparison, sets: Iterable[int], classes: ChangeClass
     levels = {level for where in sets for level in comparison.diagrams.support(where) if level >= FREE_BASE}
     encoder = comparison.space.encoder
     home = comparison.diagrams.support(encoder.local())
-    levels -= {level for level in home if not encoder.free.get(level, Free("")).after}  # which way a packet goes is said
+    levels -= {
+        level for level in home if not encoder.free.get(level, Free("")).after
+    }  # which way a packet goes is said
     return tuple(dict.fromkeys(classes.wording.free_words(encoder.free[level]) for level in sorted(levels)))

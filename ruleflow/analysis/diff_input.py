@@ -28,19 +28,34 @@ def sides(
 
     Raises `RuleflowError` where a dump would be compared with a host, or a version cannot be read.
     """
-    if len(git) in (5, 7):  # path old-file old-hex old-mode new-file new-hex new-mode (git(1), GIT_EXTERNAL_DIFF)
+    if len(git) in (
+        5,
+        7,
+    ):  # path old-file old-hex old-mode new-file new-hex new-mode (git(1), GIT_EXTERNAL_DIFF)
         path, old, new = before, after, git[2]
-        return tuple(_version(name, file, read, directory, family) for name, file in ((f"a/{path}", old), (f"b/{path}", new)))  # type: ignore[return-value]
+        return tuple(
+            _version(name, file, read, directory, family)
+            for name, file in ((f"a/{path}", old), (f"b/{path}", new))
+        )  # type: ignore[return-value]
     if git:
-        raise RuleflowError(f"two versions are compared, not {len(git) + 2}", help="ruleflow diff BEFORE AFTER")
+        raise RuleflowError(
+            f"two versions are compared, not {len(git) + 2}", help="ruleflow diff BEFORE AFTER"
+        )
     one, two = (_version(name, name, read, directory, family) for name in (before, after))
     if (one.host is None) != (two.host is None):
-        raise RuleflowError("a dump cannot be compared with a host", help="give two dumps, or two directories made by snapshot")
+        raise RuleflowError(
+            "a dump cannot be compared with a host",
+            help="give two dumps, or two directories made by snapshot",
+        )
     return one, two
 
 
 def _version(
-    name: str, file: str, read: Callable[[str], Document], directory: Callable[[str], Path | None], family: int | None
+    name: str,
+    file: str,
+    read: Callable[[str], Document],
+    directory: Callable[[str], Path | None],
+    family: int | None,
 ) -> Version:
     if file == "/dev/null":
         return Version(name, ())
@@ -49,7 +64,5 @@ def _version(
         document = read(file)
         return Version(name, tuple(one for one in document.rulesets if family in (None, one.family)))
     host = read_world(place).main
-    found = tuple(
-        ruleset for each in (4, 6) if family in (None, each) for _, ruleset in host.rulesets(each)
-    )
+    found = tuple(ruleset for each in (4, 6) if family in (None, each) for _, ruleset in host.rulesets(each))
     return Version(name, found, host)

@@ -36,7 +36,9 @@ from ruleflow.ruleset.values import address_text
 
 VERDICTS = ("accept", "drop", "reject")
 _STATES = {"invalid": 0, "new": 1, "established": 2, "related": 3, "untracked": 4}
-_KEYS = frozenset({*VERDICTS, "from", "reaches", "not_reaches", "proto", "sees", "rewrites_to", "name", "state"})
+_KEYS = frozenset(
+    {*VERDICTS, "from", "reaches", "not_reaches", "proto", "sees", "rewrites_to", "name", "state"}
+)
 HELP = "an expectation is `accept:`, `drop:` or `reject:` with a packet or `every …`, or `from:` with `reaches:` or `not_reaches:`"
 
 
@@ -98,10 +100,16 @@ def read_suite(text: str, source: str = "<expectations>") -> Suite:
     except YAMLError as error:
         raise ReadError(f"this is no YAML: {error}", where=Where(source), help="see docs/test.md") from None
     if not isinstance(value, dict) or not isinstance(value.get("tests"), list):
-        raise ReadError("there is no list `tests`", where=Where(source, 1), help=f"write `tests:` and below it: {HELP}")
-    known = tuple((name, _words(value.get(name))) for name in ("local", "routes", "sets", "assume") if value.get(name))
+        raise ReadError(
+            "there is no list `tests`", where=Where(source, 1), help=f"write `tests:` and below it: {HELP}"
+        )
+    known = tuple(
+        (name, _words(value.get(name))) for name in ("local", "routes", "sets", "assume") if value.get(name)
+    )
     entries = value["tests"]
-    found = tuple(_read(entry, source, entries.lc.item(number)[0] + 1) for number, entry in enumerate(entries))
+    found = tuple(
+        _read(entry, source, entries.lc.item(number)[0] + 1) for number, entry in enumerate(entries)
+    )
     return Suite(source=source, expectations=found, against=str(value.get("against") or ""), known=known)
 
 
@@ -115,14 +123,24 @@ def _read(entry: Any, source: str, line: int) -> Expectation:
         raise ReadError(f"{entry!r} is no expectation", where=where, help=HELP)
     unknown = [key for key in entry if key not in _KEYS]
     if unknown:
-        raise ReadError(f"I do not know the key {unknown[0]!r}", where=where, help=f"the keys are: {', '.join(sorted(_KEYS))}")
+        raise ReadError(
+            f"I do not know the key {unknown[0]!r}",
+            where=where,
+            help=f"the keys are: {', '.join(sorted(_KEYS))}",
+        )
     kinds = [key for key in (*VERDICTS, "reaches", "not_reaches") if key in entry]
     if len(kinds) != 1 or (kinds[0] not in VERDICTS) != ("from" in entry):
         raise ReadError("it does not say one thing to expect", where=where, help=HELP)
     if str(entry.get("state", "new")) not in (*_STATES, "any"):
-        raise ReadError(f"{entry['state']!r} is no state", where=where, help=f"write one of {', '.join(_STATES)}, any")
-    given = {key: str(entry[key]) for key in ("name", "proto", "sees", "rewrites_to", "state") if key in entry}
-    return Expectation(line=line, verdict=kinds[0], what=str(entry[kinds[0]]), from_=str(entry.get("from", "")), **given)
+        raise ReadError(
+            f"{entry['state']!r} is no state", where=where, help=f"write one of {', '.join(_STATES)}, any"
+        )
+    given = {
+        key: str(entry[key]) for key in ("name", "proto", "sees", "rewrites_to", "state") if key in entry
+    }
+    return Expectation(
+        line=line, verdict=kinds[0], what=str(entry[kinds[0]]), from_=str(entry.get("from", "")), **given
+    )
 
 
 # -- trying -----------------------------------------------------------------------------------------------------
@@ -133,8 +151,19 @@ class Subject:
 
     def __init__(self, name: str, suite: Suite) -> None:
         self.name = name
-        self.known: dict[str, Any] = {"local": (), "routes": (), "sets": (), "host_file": None, "assume": (), **dict(suite.known)}
-        self.is_directory = Path(name).is_dir() or (name.startswith("sample:") and not name.endswith((".rules", ".yaml")) and _is_sample_directory(name))
+        self.known: dict[str, Any] = {
+            "local": (),
+            "routes": (),
+            "sets": (),
+            "host_file": None,
+            "assume": (),
+            **dict(suite.known),
+        }
+        self.is_directory = Path(name).is_dir() or (
+            name.startswith("sample:")
+            and not name.endswith((".rules", ".yaml"))
+            and _is_sample_directory(name)
+        )
         self._machines: dict[int, Machine] = {}
         self._flows: dict[int, Flow] = {}
         self._world: World | None = None
@@ -148,7 +177,10 @@ class Subject:
     def world(self) -> World:
         """The hosts. Raises `ReadError` where the subject is no directory."""
         if not self.is_directory:
-            raise ReadError(f"{self.name} is no directory of a host", help="`from:` needs one: ruleflow snapshot DIR makes it")
+            raise ReadError(
+                f"{self.name} is no directory of a host",
+                help="`from:` needs one: ruleflow snapshot DIR makes it",
+            )
         if self._world is None:
             self._world = world_of(self.name)
         return self._world
@@ -156,7 +188,9 @@ class Subject:
     def machine(self, family: int) -> Machine:
         """The machine to walk through."""
         if family not in self._machines:
-            self._machines[family] = subject_of(self.name, lambda: _document(self.name, family), family, self.known)
+            self._machines[family] = subject_of(
+                self.name, lambda: _document(self.name, family), family, self.known
+            )
         return self._machines[family]
 
     def flow(self, family: int) -> Flow:
@@ -164,7 +198,9 @@ class Subject:
         if family not in self._flows:
             machine = self.machine(family)
             if len(machine.rulesets) != 1:
-                raise ReadError(f"{self.name} has rules in two backends", help="ask with packets, not with `every`")
+                raise ReadError(
+                    f"{self.name} has rules in two backends", help="ask with packets, not with `every`"
+                )
             names = [link.name for link in machine.host.interfaces]
             self._flows[family] = Flow(Side(Space([machine.rulesets[0]], names), machine.rulesets[0]))
         return self._flows[family]
@@ -184,7 +220,9 @@ def _document(name: str, family: int) -> Any:
     try:
         text = path.read_text("utf-8", "surrogateescape")
     except OSError as error:
-        raise ReadError(f"cannot read {name!r}: {error.strerror}", help="give a dump, a declaration or a host's directory") from None
+        raise ReadError(
+            f"cannot read {name!r}: {error.strerror}", help="give a dump, a declaration or a host's directory"
+        ) from None
     if path.suffix in (".yaml", ".yml", ".json"):
         return _Made((generate(read_declaration(text, name), family=family),))
     return parse(text, source=name, family=family if "*" not in text else None)
@@ -223,7 +261,11 @@ def judged(one: Expectation, found: Walk) -> Result:
     """How a walk meets an expectation about its packet."""
     end = found.end
     target = _place(end.packet)
-    ok = found.verdict.lower() == one.verdict and one.rewrites_to in ("", target, target.rpartition(":")[0].strip("[]"))
+    ok = found.verdict.lower() == one.verdict and one.rewrites_to in (
+        "",
+        target,
+        target.rpartition(":")[0].strip("[]"),
+    )
     said = found.verdict if not one.rewrites_to else f"{found.verdict}, to {target}"
     return Result(expectation=one, ok=ok, found=said, why=end.sentence)
 
@@ -245,7 +287,11 @@ def _connection(one: Expectation, subject: Subject) -> Result:
 def _space(one: Expectation, subject: Subject) -> Result:
     """Every packet of the space: parted by the rules that decide, until one part differs."""
     words = one.what.removeprefix("every ").removeprefix("packet ")
-    family = 6 if ":" in words.replace(": ", " ") and Intended(words, 6).fits and not Intended(words, 4).fits else 4
+    family = (
+        6
+        if ":" in words.replace(": ", " ") and Intended(words, 6).fits and not Intended(words, 4).fits
+        else 4
+    )
     wanted = Intended(words, family)
     flow = subject.flow(family)
     tests = dict(wanted.tests)
@@ -262,9 +308,17 @@ def _space(one: Expectation, subject: Subject) -> Result:
     sure = [part for part in bad if all(level < FREE_BASE for level in flow.diagrams.support(part.where))]
     first = (sure or bad)[0]
     box = next(iter(flow.diagrams.boxes(first.where)))
-    packet = Witness(flow.encoder, first.where, "send" if entry == "send" else "arrive").packet(out=entry != "in")
+    packet = Witness(flow.encoder, first.where, "send" if entry == "send" else "arrive").packet(
+        out=entry != "in"
+    )
     by = f"by {first.by}" if first.by is not None and first.by.index else "by the policy"
-    return Result(expectation=one, ok=False, found=f"{first.then}: {Wording(flow.encoder).box(box)}", why=by, witness=str(packet))
+    return Result(
+        expectation=one,
+        ok=False,
+        found=f"{first.then}: {Wording(flow.encoder).box(box)}",
+        why=by,
+        witness=str(packet),
+    )
 
 
 def _as_wanted(part: Part, one: Expectation) -> bool:
@@ -305,7 +359,9 @@ def record(subject: Subject, family: int, most: int = 200) -> Iterator[tuple[str
                 where = flow.diagrams.both(reached.firsts(name, low, high)[index - low], came)
                 if where == NOTHING or len(seen) >= most:
                     continue
-                packet = Witness(flow.encoder, where, "send" if hook == "OUTPUT" else "arrive").packet(out=False)
+                packet = Witness(flow.encoder, where, "send" if hook == "OUTPUT" else "arrive").packet(
+                    out=False
+                )
                 packet = packet.with_(fragment=None, pkttype=None)
                 if str(packet) in seen:
                     continue

@@ -27,7 +27,9 @@ def explain(document: Document, *, spans: bool = False) -> Explanation:
     return Explanation(
         SCHEMA,
         ruleflow.__version__,
-        tuple(explain_ruleset(rules, document.source, spans=source, whole=whole) for rules in document.rulesets),
+        tuple(
+            explain_ruleset(rules, document.source, spans=source, whole=whole) for rules in document.rulesets
+        ),
         tuple(str(notice) for notice in (*document.warnings, *document.errors)),
     )
 
@@ -139,7 +141,11 @@ class _Teller:
             return ""
         if chain.policy == "DROP":
             return "drop"
-        return sentences.accepts(table.name, frozenset({chain.name})) if table.name in ("filter", "security") else ""
+        return (
+            sentences.accepts(table.name, frozenset({chain.name}))
+            if table.name in ("filter", "security")
+            else ""
+        )
 
     # -- what is true of the whole ----------------------------------------------------------------------
 
@@ -157,7 +163,9 @@ class _Teller:
                 yield (
                     f"{table.name}: no packet reaches {_listed(unreached)}: what jumps there is itself never asked"
                 )
-        silent = [f"{t} {c}" for t, c in PATH if t in self.rules and c in self.rules[t] and self._silent(t, c)]
+        silent = [
+            f"{t} {c}" for t, c in PATH if t in self.rules and c in self.rules[t] and self._silent(t, c)
+        ]
         if silent:
             yield f"without rules, so everything passes: {', '.join(silent)}"
 
@@ -178,7 +186,10 @@ _ABOUT = {
     ("raw", "PREROUTING"): "all that arrives, before connections are looked up",
     ("raw", "OUTPUT"): "all that this host sends, before connections are looked up",
     ("mangle", "PREROUTING"): "all that arrives, before it is routed",
-    ("nat", "PREROUTING"): "the first packet of each connection that arrives; its destination may change here",
+    (
+        "nat",
+        "PREROUTING",
+    ): "the first packet of each connection that arrives; its destination may change here",
     ("nat", "INPUT"): "the first packet of each connection to this host; its source may change here",
     ("nat", "OUTPUT"): "the first packet of each connection from this host; its destination may change here",
     ("nat", "POSTROUTING"): "the first packet of each connection about to leave; its source may change here",
@@ -229,21 +240,32 @@ def narrowed(
     tables = {said.table: None for told in explanation.rulesets for said in told.chains}
     if table is not None and table not in tables:
         raise _nothing_of(f"table {table!r}", list(tables))
-    names = {said.name: None for told in explanation.rulesets for said in told.chains if table in (None, said.table)}
+    names = {
+        said.name: None
+        for told in explanation.rulesets
+        for said in told.chains
+        if table in (None, said.table)
+    }
     if chain is not None and chain not in names:
         raise _nothing_of(f"chain {chain!r}", list(names))
     return msgspec.structs.replace(
-        explanation, rulesets=tuple(_narrowed(told, table, chain, depth) for told in explanation.rulesets), host=()
+        explanation,
+        rulesets=tuple(_narrowed(told, table, chain, depth) for told in explanation.rulesets),
+        host=(),
     )
 
 
 def _nothing_of(what: str, names: list[str]) -> RuleflowError:
-    return RuleflowError(f"there is no {what} with rules", help=f"there are: {_listed(names, 24)}" if names else None)
+    return RuleflowError(
+        f"there is no {what} with rules", help=f"there are: {_listed(names, 24)}" if names else None
+    )
 
 
 def _narrowed(told: Explained, table: str | None, chain: str | None, depth: int | None) -> Explained:
     mine = [said for said in told.chains if table in (None, said.table)]
-    first = [said for said in mine if said.name == chain] if chain else [said for said in mine if _is_root(said)]
+    first = (
+        [said for said in mine if said.name == chain] if chain else [said for said in mine if _is_root(said)]
+    )
     kept = {(said.table, said.name) for said in first}
     by_name = {(said.table, said.name): said for said in mine}
     edge = list(kept)

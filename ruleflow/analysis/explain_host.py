@@ -16,7 +16,12 @@ from ruleflow.netfilter.world import World
 from ruleflow.ruleset.document import Document
 from ruleflow.ruleset.parse import parse
 
-_FILES = {(4, "nft"): "iptables.save", (6, "nft"): "ip6tables.save", (4, "legacy"): "iptables-legacy.save", (6, "legacy"): "ip6tables-legacy.save"}
+_FILES = {
+    (4, "nft"): "iptables.save",
+    (6, "nft"): "ip6tables.save",
+    (4, "legacy"): "iptables-legacy.save",
+    (6, "legacy"): "ip6tables-legacy.save",
+}
 
 
 def explain_host(world: World, source: str, *, family: int | None = None, spans: bool = False) -> Explanation:
@@ -25,7 +30,9 @@ def explain_host(world: World, source: str, *, family: int | None = None, spans:
     ``source`` is the directory's name, for the places of rules; ``family`` 4 or 6 tells the rules of one only. Raises `RuleflowError` for rules that cannot be read.
     """
     documents = [_document(world.main, key, source) for key in _FILES if family in (None, key[0])]
-    told = [explain(document, spans=spans) for document in documents if document is not None and document.rulesets]
+    told = [
+        explain(document, spans=spans) for document in documents if document is not None and document.rulesets
+    ]
     return Explanation(
         SCHEMA,
         ruleflow.__version__,
@@ -37,30 +44,45 @@ def explain_host(world: World, source: str, *, family: int | None = None, spans:
 
 def _document(host: Host, key: tuple[int, str], source: str) -> Document | None:
     text = next((dump.text for dump in host.dumps if (dump.family, dump.backend) == key), None)
-    return parse(text, source=f"{source.rstrip('/')}/{_FILES[key]}", family=key[0], lenient=True) if text is not None else None
+    return (
+        parse(text, source=f"{source.rstrip('/')}/{_FILES[key]}", family=key[0], lenient=True)
+        if text is not None
+        else None
+    )
 
 
 def sources(world: World, source: str) -> dict[str, Spans]:
     """The lines of the host's dumps, by the names under which they are told."""
     return {
-        f"{source.rstrip('/')}/{_FILES[dump.family, dump.backend]}": Spans(dump.text) for dump in world.main.dumps
+        f"{source.rstrip('/')}/{_FILES[dump.family, dump.backend]}": Spans(dump.text)
+        for dump in world.main.dumps
     }
 
 
 def parts(world: World) -> Iterator[HostPart]:
     """The parts of a host in the order in which one builds it; those that are not known are left out."""
     host = world.main
-    yield HostPart("Interfaces", "what this host is connected by; the number behind @ is that of the other end", tuple(_interfaces(world)))
+    yield HostPart(
+        "Interfaces",
+        "what this host is connected by; the number behind @ is that of the other end",
+        tuple(_interfaces(world)),
+    )
     others = tuple(line for other in world.hosts[1:] for line in _namespace(other))
     if others:
-        yield HostPart("Namespaces", "the other ends: each has interfaces, addresses and routes of its own", others)
+        yield HostPart(
+            "Namespaces", "the other ends: each has interfaces, addresses and routes of its own", others
+        )
     bridges = [link for link in host.interfaces if link.kind == "bridge"]
     if bridges:
         about = "each passes frames between what is plugged in, by the link-layer addresses it has learned"
         yield HostPart("Bridges", about, tuple(line for bridge in bridges for line in _bridge(world, bridge)))
     if host.routes is not None:
         local = tuple(_local(host))
-        yield HostPart("LOCAL table", "what counts as this host: packets to these addresses go to INPUT, and rules that ask for an address of this host mean these", local)
+        yield HostPart(
+            "LOCAL table",
+            "what counts as this host: packets to these addresses go to INPUT, and rules that ask for an address of this host mean these",
+            local,
+        )
         about = "where everything else goes, the longest prefix that fits first; directly: to a neighbour on that link, found by ARP (IPv6: neighbour discovery)"
         yield HostPart("MAIN table", about, tuple(_main(host)))
         tables = tuple(_other_tables(host))
@@ -74,7 +96,11 @@ def parts(world: World) -> Iterator[HostPart]:
     if switches:
         yield HostPart("Switches", "settings of the kernel that decide whether packets pass at all", switches)
     if host.relays:
-        yield HostPart("Relays", "programs that take connections and open their own to a container", tuple(_relay(one) for one in host.relays))
+        yield HostPart(
+            "Relays",
+            "programs that take connections and open their own to a container",
+            tuple(_relay(one) for one in host.relays),
+        )
     unknown = (*world.unknown, *host.unknown, *host.assumed)
     if unknown:
         yield HostPart("Not known", "", tuple(HostLine("", text) for text in unknown))
@@ -118,17 +144,27 @@ def _about(world: World, link: Interface) -> Iterator[str]:
 
 
 def _address(own: Address) -> str:
-    return str(own) if own.length < (32 if own.family == 4 else 128) else address_text(own.address, own.family)
+    return (
+        str(own) if own.length < (32 if own.family == 4 else 128) else address_text(own.address, own.family)
+    )
 
 
 def _other_end(world: World, link: Interface) -> str:
     """``eth0 in web (172.17.0.4)``."""
     over = world.across(world.main.name, link.name)
     if over is None:
-        return f"number {link.peer_index} of a namespace that was not recorded" if link.peer_index is not None else "not known"
+        return (
+            f"number {link.peer_index} of a namespace that was not recorded"
+            if link.peer_index is not None
+            else "not known"
+        )
     name, end = over
     there = world.host(name).interface(end)
-    addresses = [address_text(own.address, own.family) for own in there.addresses if own.scope != "link"] if there else []
+    addresses = (
+        [address_text(own.address, own.family) for own in there.addresses if own.scope != "link"]
+        if there
+        else []
+    )
     where = f"{end} in the namespace {name}" if name != world.main.name else f"{end} on this host"
     return f"{where} ({', '.join(addresses)})" if addresses else where
 
@@ -137,7 +173,9 @@ def _namespace(host: Host) -> Iterator[HostLine]:
     """Another namespace in one line an interface, and its way out."""
     links = [link for link in host.interfaces if not link.is_loopback]
     for link in links:
-        addresses = ", ".join(_address(own) for own in link.addresses if own.scope != "link") or "without an address"
+        addresses = (
+            ", ".join(_address(own) for own in link.addresses if own.scope != "link") or "without an address"
+        )
         yield HostLine(f"{host.name}  {_named(link)}", addresses)
     for route in host.routes or ():
         if route.table == "main" and route.length == 0 and route.kind == "unicast":
@@ -152,14 +190,22 @@ def _namespace(host: Host) -> Iterator[HostLine]:
 def _bridge(world: World, bridge: Interface) -> Iterator[HostLine]:
     host = world.main
     own = ", ".join(_address(one) for one in bridge.addresses if one.scope != "link")
-    gateway = f"the host itself is {own} here, the gateway of those plugged in" if own else "the host itself has no address here"
+    gateway = (
+        f"the host itself is {own} here, the gateway of those plugged in"
+        if own
+        else "the host itself has no address here"
+    )
     yield HostLine(bridge.name, gateway)
     ports = host.plugged_into(bridge.name)
     if not ports:
         yield HostLine("", "nobody is plugged in")
     for port in ports:
         link = host.interface(port.interface)
-        words = [_other_end(world, link) if link is not None and link.kind == "veth" else "an interface of this host"]
+        words = [
+            _other_end(world, link)
+            if link is not None and link.kind == "veth"
+            else "an interface of this host"
+        ]
         if port.hairpin:
             words.append("hairpin: a frame may leave by the port it came in on")
         if port.isolated:
@@ -170,7 +216,9 @@ def _bridge(world: World, bridge: Interface) -> Iterator[HostLine]:
     for family, word in ((4, "iptables"), (6, "ip6tables")):
         visits = host.bridge_nf(family, bridge.name)
         if visits is not None and ports:
-            yield HostLine("", f"frames between its ports {'visit' if visits else 'do not visit'} {word} on the way")
+            yield HostLine(
+                "", f"frames between its ports {'visit' if visits else 'do not visit'} {word} on the way"
+            )
 
 
 # -- routes -----------------------------------------------------------------------------------------------
@@ -183,7 +231,9 @@ def _local(host: Host) -> Iterator[HostLine]:
         if route.table == "local" and route.kind in ("local", "broadcast", "anycast"):
             found[_by(route)].append(route)
     for interface, routes in found.items():
-        local = [_prefix(route) for route in routes if route.kind != "broadcast" and not _is_link_local(route)]
+        local = [
+            _prefix(route) for route in routes if route.kind != "broadcast" and not _is_link_local(route)
+        ]
         broadcast = [_prefix(route) for route in routes if route.kind == "broadcast"]
         covered = ["127.0.0.1"] if "127.0.0.0/8" in local else []
         local = [text for text in local if text not in covered]
@@ -271,7 +321,10 @@ def _policy(host: Host) -> Iterator[HostLine]:
         asks += [f"bound to {rule.oif}"] if rule.oif else []
         asks += [f"with mark 0x{rule.mark:x}/0x{rule.mask:x}"] if rule.mask else []
         who = ("all but what is " if rule.negated else "") + (", ".join(asks) or "everything")
-        yield HostLine(str(rule.priority), f"{who}: {f'look in {rule.table}' if rule.action == 'lookup' else rule.action}")
+        yield HostLine(
+            str(rule.priority),
+            f"{who}: {f'look in {rule.table}' if rule.action == 'lookup' else rule.action}",
+        )
 
 
 # -- switches ---------------------------------------------------------------------------------------------
@@ -282,10 +335,18 @@ def _switches(host: Host) -> Iterator[HostLine]:
         return
     forward = host.sysctls.number("net.ipv4.ip_forward")
     if forward is not None:
-        yield HostLine(f"ip_forward={forward}", "packets for others are passed on (FORWARD)" if forward else "packets for others are dropped: FORWARD is never asked")
+        yield HostLine(
+            f"ip_forward={forward}",
+            "packets for others are passed on (FORWARD)"
+            if forward
+            else "packets for others are dropped: FORWARD is never asked",
+        )
     six = host.sysctls.number("net.ipv6.conf.all.forwarding")
     if six is not None:
-        yield HostLine(f"IPv6 forwarding={six}", "packets for others are passed on" if six else "packets for others are dropped")
+        yield HostLine(
+            f"IPv6 forwarding={six}",
+            "packets for others are passed on" if six else "packets for others are dropped",
+        )
     for link in host.interfaces:
         yield from _switches_of(host, link)
 
@@ -294,15 +355,27 @@ def _switches_of(host: Host, link: Interface) -> Iterator[HostLine]:
     if link.is_loopback:
         return
     if host.route_localnet(link.name):
-        yield HostLine(f"{link.name}: route_localnet", "127.0.0.0/8 may be routed here, so a port published on 127.0.0.1 can be sent on to a container")
+        yield HostLine(
+            f"{link.name}: route_localnet",
+            "127.0.0.0/8 may be routed here, so a port published on 127.0.0.1 can be sent on to a container",
+        )
     reverse = host.rp_filter(link.name)
     if reverse:
         how = "by this interface" if reverse == 1 else "by some interface"
-        yield HostLine(f"{link.name}: rp_filter={reverse}", f"a packet is dropped unless an answer to its source would leave {how}")
+        yield HostLine(
+            f"{link.name}: rp_filter={reverse}",
+            f"a packet is dropped unless an answer to its source would leave {how}",
+        )
     if host.accept_local(link.name):
-        yield HostLine(f"{link.name}: accept_local", "packets that carry an address of this host as source are not dropped")
+        yield HostLine(
+            f"{link.name}: accept_local",
+            "packets that carry an address of this host as source are not dropped",
+        )
 
 
 def _relay(one: Relay) -> HostLine:
     at = "any address" if one.address == 0 else address_text(one.address, one.family)
-    return HostLine(f"{one.protocol} {at} port {one.port}", f"relayed to {address_text(one.to_address, one.to_family)} port {one.to_port}: the container sees this host as client")
+    return HostLine(
+        f"{one.protocol} {at} port {one.port}",
+        f"relayed to {address_text(one.to_address, one.to_family)} port {one.to_port}: the container sees this host as client",
+    )

@@ -16,7 +16,9 @@ def host_differences(before: Host, after: Host) -> Iterator[str]:
     yield from _compared("routing rule", map(str, before.rules or ()), map(str, after.rules or ()))
     yield from _compared("bridge port", _ports(before), _ports(after))
     yield from _compared("setting", _settings(before), _settings(after))
-    yield from _compared("set", (repr(one) for one in before.sets or ()), (repr(one) for one in after.sets or ()))
+    yield from _compared(
+        "set", (repr(one) for one in before.sets or ()), (repr(one) for one in after.sets or ())
+    )
 
 
 def _compared(what: str, before: Iterable[str], after: Iterable[str]) -> Iterator[str]:

@@ -138,16 +138,22 @@ def _beyond(
         rest = classes.diagrams.without(classes.where[number], where) if right else classes.where[number]
         if rest == NOTHING:
             continue
-        said.append(f"{one.kind} {one.way}: {'; '.join(classes.say(rest, found, [number], where if right else NOTHING))}")
+        said.append(
+            f"{one.kind} {one.way}: {'; '.join(classes.say(rest, found, [number], where if right else NOTHING))}"
+        )
         if example is None:
             witness = Witness(classes.encoder, rest, "send" if one.way == "out" else "arrive")
             example = witness.walk(classes.source, one.way)
     return tuple(said), example
 
 
-def _missing(wanted: Intended, where: int, classes: ChangeClasses, found: tuple[Class, ...]) -> tuple[str, ...]:
+def _missing(
+    wanted: Intended, where: int, classes: ChangeClasses, found: tuple[Class, ...]
+) -> tuple[str, ...]:
     """What was intended and is not so, of packets that begin a connection, on the ways where something changed."""
-    ways = [wanted.way] if wanted.way else list(dict.fromkeys(one.way for one in found if one.way != "arriving"))
+    ways = (
+        [wanted.way] if wanted.way else list(dict.fromkeys(one.way for one in found if one.way != "arriving"))
+    )
     new = classes.diagrams.both(classes.diagrams.test(STATE, ((1, 1),)), where)
     said: list[str] = []
     for way in ways:
@@ -156,6 +162,12 @@ def _missing(wanted: Intended, where: int, classes: ChangeClasses, found: tuple[
         for part in parts:
             if (part.then == "ACCEPT") == wanted.closes:
                 words = classes.words(wide(classes.diagrams, part.where, part.where, 1))
-                by = f" by {part.by}" if part.by is not None and part.by.index else " by the policy" if part.by is not None else ""
+                by = (
+                    f" by {part.by}"
+                    if part.by is not None and part.by.index
+                    else " by the policy"
+                    if part.by is not None
+                    else ""
+                )
                 said.append(f"{way}: still {part.then.lower()}{by}: {'; '.join(words)}")
     return tuple(said)

@@ -32,7 +32,9 @@ class Matrix(msgspec.Struct, frozen=True):
 
     def of(self, address: int) -> int:
         """The number of an address's class."""
-        return next(n for n, parts in enumerate(self.classes) if any(low <= address <= high for low, high in parts))
+        return next(
+            n for n, parts in enumerate(self.classes) if any(low <= address <= high for low, high in parts)
+        )
 
     def allows(self, source: int, destination: int) -> bool:
         """Whether a packet may go."""
@@ -42,7 +44,9 @@ class Matrix(msgspec.Struct, frozen=True):
 class Matrices:
     """The matrices of one chain of the filter table."""
 
-    def __init__(self, side: Side, chain: str = "FORWARD", *, unknown: str = "may", protocol: str = "tcp") -> None:
+    def __init__(
+        self, side: Side, chain: str = "FORWARD", *, unknown: str = "may", protocol: str = "tcp"
+    ) -> None:
         self.side, self.diagrams, self.chain = side, side.diagrams, chain
         self.unknown, self.protocol = unknown, protocol
 
@@ -71,7 +75,9 @@ class Matrices:
             tests[LEVELS["tcp_flags"]] = ((_SYN, _SYN),)
         if tuple(ports) != ((0, 65535),):
             tests[DPORT] = ports
-        where = diagrams.both(diagrams.cube(tests.items()), self._from_lo(entering(side, "filter", self.chain)))
+        where = diagrams.both(
+            diagrams.cube(tests.items()), self._from_lo(entering(side, "filter", self.chain))
+        )
         found = side.hook("filter", self.chain, where)
         accepted = diagrams.map_leaves(found, self._is_accepted, "accepted")
         if self.unknown == "must":
@@ -115,7 +121,10 @@ class Matrices:
         diagrams, top = self.diagrams, self.diagrams.tops[DST]
         columns = _parts(diagrams, relation, DST, top)
         senders = {kid: _where(diagrams, kid, top) for _, kid in columns}
-        cuts = sorted({part[0] for part, _ in columns} | {cut for parts in senders.values() for a, b in parts for cut in (a, b + 1) if cut <= top})
+        cuts = sorted(
+            {part[0] for part, _ in columns}
+            | {cut for parts in senders.values() for a, b in parts for cut in (a, b + 1) if cut <= top}
+        )
         kinds = list(senders)
         by_kind: dict[tuple[int, tuple[bool, ...]], list[Interval]] = {}
         ends = [*(cut - 1 for cut in cuts[1:]), top]
@@ -164,5 +173,3 @@ def _cuts(diagrams: Diagrams, a: int, level: int) -> Iterable[int]:
             if kid not in seen:
                 seen.add(kid)
                 stack.append(kid)
-
-

@@ -83,8 +83,10 @@ def _within(inner: object, outer: object) -> bool:
     if inner == outer:
         return True
     if isinstance(inner, Prefix) and isinstance(outer, Prefix):
-        return inner.family == outer.family and inner.mask & outer.mask == outer.mask and (
-            inner.address & outer.mask == outer.address
+        return (
+            inner.family == outer.family
+            and inner.mask & outer.mask == outer.mask
+            and (inner.address & outer.mask == outer.address)
         )
     if isinstance(inner, str) and isinstance(outer, str) and outer.endswith("+"):
         return inner.removesuffix("+").startswith(outer[:-1])

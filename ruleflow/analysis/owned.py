@@ -13,10 +13,17 @@ _PREFIXES = {
 
 def without_owners(rules: Ruleset, names: str) -> Ruleset:
     """``rules`` without what the programs ``names`` (separated by commas) manage."""
-    wanted = [_ALIASES.get(name.strip().lower(), name.strip().lower()) for name in names.split(",") if name.strip()]
+    wanted = [
+        _ALIASES.get(name.strip().lower(), name.strip().lower()) for name in names.split(",") if name.strip()
+    ]
     known = recognise(rules)
     chains = {key for key, owner in known.owners.items() if _is_one_of(owner, wanted)}
-    refs = {ref for claim in known.claims if claim.owner and _is_one_of(claim.owner, wanted) for ref in claim.about}
+    refs = {
+        ref
+        for claim in known.claims
+        if claim.owner and _is_one_of(claim.owner, wanted)
+        for ref in claim.about
+    }
     prefixes = tuple(prefix for name in wanted for prefix in _PREFIXES.get(name, ()))
     return Ruleset(rules.family, tuple(_table(table, chains, refs, prefixes) for table in rules.tables))
 
@@ -25,7 +32,9 @@ def _is_one_of(owner: str, wanted: list[str]) -> bool:
     return any(word in owner.lower() for word in wanted)
 
 
-def _table(table: Table, chains: set[tuple[str, str]], refs: set[RuleRef], prefixes: tuple[str, ...]) -> Table:
+def _table(
+    table: Table, chains: set[tuple[str, str]], refs: set[RuleRef], prefixes: tuple[str, ...]
+) -> Table:
     gone = {
         chain.name for chain in table.chains
         if chain.policy is None and ((table.name, chain.name) in chains or (prefixes and chain.name.startswith(prefixes)))

@@ -34,7 +34,9 @@ class PortMap(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         where = "every address of this host" if self.on is None else self._on()
-        port = str(self.port.low) if self.port.low == self.port.high else f"{self.port.low} to {self.port.high}"
+        port = (
+            str(self.port.low) if self.port.low == self.port.high else f"{self.port.low} to {self.port.high}"
+        )
         address = address_text(self.to, self.family)
         target = f"[{address}]:{self.to_port}" if self.family == 6 else f"{address}:{self.to_port}"
         return f"{port}/{protocol_name(self.protocol)} on {where} to {target}"
@@ -58,14 +60,18 @@ def published(
     by_ref = {one.ref: one for chain in shapes.chains.values() for one in chain}
     new = [by_ref[ref] for edit in edits for ref in (*edit.before_refs, *edit.after_refs)]
     maps = {one.ref: found_map for one in new if (found_map := _port_map(one, rules.family)) is not None}
-    groups = {ref: [one for one in new if one.ref == ref or _belongs(one, each)] for ref, each in maps.items()}
+    groups = {
+        ref: [one for one in new if one.ref == ref or _belongs(one, each)] for ref, each in maps.items()
+    }
     if not maps or {one.ref for group in groups.values() for one in group} != {one.ref for one in new}:
         return ()
     reasons = _reasons(rules)
     reader = _Reader(classes, found)
     said = []
     for ref, group in groups.items():
-        port = msgspec.structs.replace(maps[ref], bridge=next((out for one in group if isinstance(out := one.get("out"), str)), None))
+        port = msgspec.structs.replace(
+            maps[ref], bridge=next((out for one in group if isinstance(out := one.get("out"), str)), None)
+        )
         rules_said = tuple((one.ref, str(one.rule), reasons.get(one.ref, "")) for one in group)
         opens, closed = tuple(reader.opens(port)), tuple(reader.closed(port))
         said.append(Published(_sentence(port, taken_back=taken_back), rules_said, opens, closed, taken_back))
@@ -84,7 +90,15 @@ def _port_map(one: Shape, family: int) -> PortMap | None:
         return None
     on = one.get("destination")
     to_port = change.port_low if change.port_low is not None else port.low
-    if isinstance(on, Not) or not set(one.facts) <= {"protocol", "dport", "destination", "in", "dst_type", "source", "comment"}:
+    if isinstance(on, Not) or not set(one.facts) <= {
+        "protocol",
+        "dport",
+        "destination",
+        "in",
+        "dst_type",
+        "source",
+        "comment",
+    }:
         return None
     return PortMap(family, protocol, port, on if isinstance(on, Prefix) else None, change.low, to_port)
 

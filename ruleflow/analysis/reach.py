@@ -107,20 +107,33 @@ class Reach:
                 moved = self._rewriting(part.alter)
                 grouped.setdefault((part.then, moved), []).append(msgspec.structs.replace(part, where=routed))
         tests = self._tests(question)
-        fates = [self._fate(then, moved, group, question.way, tests) for (then, moved), group in grouped.items()]
-        return Answer(question=question, fates=tuple(sorted(fates, key=lambda one: (one.then != "ACCEPT", one.then, one.rewritten))))
+        fates = [
+            self._fate(then, moved, group, question.way, tests) for (then, moved), group in grouped.items()
+        ]
+        return Answer(
+            question=question,
+            fates=tuple(sorted(fates, key=lambda one: (one.then != "ACCEPT", one.then, one.rewritten))),
+        )
 
     def _routed(self, part: Part, way: str) -> int:
         """Those of the packets that are routed on this way: for this host, or not, after their rewriting."""
         there, local = part.alter.get(DST), self.encoder.local()
         if way == "in":
-            return NOTHING if isinstance(there, Is) and not self._is_mine(there.value) else self.diagrams.both(part.where, local) if there is None else part.where
+            return (
+                NOTHING
+                if isinstance(there, Is) and not self._is_mine(there.value)
+                else self.diagrams.both(part.where, local)
+                if there is None
+                else part.where
+            )
         if way == "through" and there is None:
             return self.diagrams.without(part.where, local)
         return part.where
 
     def _is_mine(self, address: int) -> bool:
-        return self.host is not None and any(own.address == address for _, own in self.host.addresses(self.rules.family))
+        return self.host is not None and any(
+            own.address == address for _, own in self.host.addresses(self.rules.family)
+        )
 
     def matrix(self) -> tuple[Answer, ...]:
         """What begins a connection: into this host, through it, out of it."""
@@ -139,7 +152,11 @@ class Reach:
             return where
         if question.in_interface == "lo":
             return where
-        own = Derived("address_type", (("address", "source"), ("types", ("LOCAL",)), ("interface", "")), text="from an address of this host")
+        own = Derived(
+            "address_type",
+            (("address", "source"), ("types", ("LOCAL",)), ("interface", "")),
+            text="from an address of this host",
+        )
         return self.diagrams.without(where, self.encoder.derived(own, None))
 
     def _tests(self, question: Question) -> dict[int, tuple[Interval, ...]]:
@@ -158,19 +175,33 @@ class Reach:
             tests[PROTO] = ((6, 6), (17, 17))
         if question.state != "any":
             if question.state not in STATES:
-                raise ReadError(f"{question.state!r} is no state of a connection", help=f"write one of {', '.join(STATES)}, any")
+                raise ReadError(
+                    f"{question.state!r} is no state of a connection",
+                    help=f"write one of {', '.join(STATES)}, any",
+                )
             tests[STATE] = ((STATES.index(question.state),) * 2,)
         return self._ordinary() | self._interfaces(question) | tests
 
     def _interfaces(self, question: Question) -> dict[int, tuple[Interval, ...]]:
         """What packets of a way show of interfaces, and which are asked for."""
         found: dict[int, tuple[Interval, ...]] = {}
-        for level, words, shows in ((IN, question.in_interface, question.way != "out"), (OUT, question.out_interface, question.way != "in")):
+        for level, words, shows in (
+            (IN, question.in_interface, question.way != "out"),
+            (OUT, question.out_interface, question.way != "in"),
+        ):
             number = self.encoder.atoms.of(words) if words else None
-            found[level] = ((number, number),) if number is not None else ((1, self.diagrams.tops[level]),) if shows else ((0, 0),)
+            found[level] = (
+                ((number, number),)
+                if number is not None
+                else ((1, self.diagrams.tops[level]),)
+                if shows
+                else ((0, 0),)
+            )
         lo = self.encoder.atoms.range("lo")
         for level, words in ((IN, question.in_interface), (OUT, question.out_interface)):
-            if not words and found[level] != ((0, 0),):  # what the host sends to itself is asked about by name only
+            if not words and found[level] != (
+                (0, 0),
+            ):  # what the host sends to itself is asked about by name only
                 found[level] = common(found[level], outside((lo,), self.diagrams.tops[level]))
         return found
 
@@ -187,13 +218,18 @@ class Reach:
         try:
             prefix = _NETWORK.read_word(words, self.rules.family)
         except Unreadable as error:
-            raise ReadError(f"{words!r} is no IPv{self.rules.family} address or network", help=str(error.help or "write it like 10.0.0.0/8")) from None
+            raise ReadError(
+                f"{words!r} is no IPv{self.rules.family} address or network",
+                help=str(error.help or "write it like 10.0.0.0/8"),
+            ) from None
         full = (1 << (32 if self.rules.family == 4 else 128)) - 1
         return ((prefix.address, prefix.address | (full & ~prefix.mask)),)
 
     # -- fates ----------------------------------------------------------------------------------------------
 
-    def _fate(self, then: str, moved: str, parts: list[Part], way: str, tests: dict[int, tuple[Interval, ...]]) -> Fate:
+    def _fate(
+        self, then: str, moved: str, parts: list[Part], way: str, tests: dict[int, tuple[Interval, ...]]
+    ) -> Fate:
         where = NOTHING
         for part in parts:
             where = self.diagrams.either(where, part.where)
@@ -214,7 +250,9 @@ class Reach:
         own = Derived("address_type", (("address", "source"), ("types", ("LOCAL",)), ("interface", "")))
         asked = self.encoder.derived(own, None) if way != "out" else NOTHING
         local = self.encoder.local() if way == "in" or not moved.startswith("to ") else NOTHING
-        return frozenset(level for each in (asked, local) for level in self.diagrams.support(each) if level >= FREE_BASE)
+        return frozenset(
+            level for each in (asked, local) for level in self.diagrams.support(each) if level >= FREE_BASE
+        )
 
     def _say(self, box: Box, tests: dict[int, tuple[Interval, ...]], known: frozenset[int]) -> str:
         """A box without what the question says already."""
@@ -229,7 +267,11 @@ class Reach:
                 beside = common(outside(left, top), asked)
                 left = outside(beside, top) if len(beside) < len(left) else left
             shown.append((level, left))
-        if PROTO in tests and {DPORT, SPORT} & {level for level, _ in shown} and all(level != PROTO for level, _ in shown):
+        if (
+            PROTO in tests
+            and {DPORT, SPORT} & {level for level, _ in shown}
+            and all(level != PROTO for level, _ in shown)
+        ):
             shown.append((PROTO, tests[PROTO]))  # "to port 22" is no sentence without it
         return self.wording.box(tuple(sorted(shown))) if shown else "everything"
 
@@ -239,7 +281,13 @@ class Reach:
             there, at = alter.get(address), alter.get(port)
             if there is None and at is None:
                 continue
-            place = address_text(there.value, self.rules.family) if isinstance(there, Is) else "another address" if there is not None else "the same address"
+            place = (
+                address_text(there.value, self.rules.family)
+                if isinstance(there, Is)
+                else "another address"
+                if there is not None
+                else "the same address"
+            )
             said.append(f"{words} {place}" + (f" port {at.value}" if isinstance(at, Is) else ""))
         return ", ".join(said)
 

@@ -62,7 +62,9 @@ class RuleDiff:
         names = dict.fromkeys(table.name for ruleset in (self.before, self.after) for table in ruleset.tables)
         found: list[Edit] = []
         for name in names:
-            found += self._table(name, *(r[name] if name in r else Table(name) for r in (self.before, self.after)))
+            found += self._table(
+                name, *(r[name] if name in r else Table(name) for r in (self.before, self.after))
+            )
         return tuple(found)
 
     def _table(self, name: str, one: Table, two: Table) -> Iterator[Edit]:
@@ -118,7 +120,9 @@ class RuleDiff:
             if _comments(one.rules[i]) != _comments(two.rules[j]):
                 yield _pair("changed", table, one, two, i, j, "its comment alone")
 
-    def _left_over(self, table: str, one: Chain, two: Chain, left: list[int], right: list[int]) -> Iterator[Edit]:
+    def _left_over(
+        self, table: str, one: Chain, two: Chain, left: list[int], right: list[int]
+    ) -> Iterator[Edit]:
         moved = _moves(one, two, left, right)
         for i, j in moved:
             yield _pair("moved", table, one, two, i, j, f"from {i + 1} to {j + 1}")
@@ -149,19 +153,27 @@ class RuleDiff:
             for side, chain, numbers in zip(self.sides, (one, two), (left, right), strict=True)
         ]
         for j in right:
-            parts = self._parts_of(sets[1][j], [(i, sets[0][i]) for i in left if one.rules[i].target == two.rules[j].target])
+            parts = self._parts_of(
+                sets[1][j], [(i, sets[0][i]) for i in left if one.rules[i].target == two.rules[j].target]
+            )
             if len(parts) > 1:
                 yield parts, (j,)
                 left = [i for i in left if i not in parts]
         for i in left:
-            parts = self._parts_of(sets[0][i], [(j, sets[1][j]) for j in right if two.rules[j].target == one.rules[i].target])
+            parts = self._parts_of(
+                sets[0][i], [(j, sets[1][j]) for j in right if two.rules[j].target == one.rules[i].target]
+            )
             if len(parts) > 1:
                 yield (i,), parts
 
     def _parts_of(self, whole: int, candidates: list[tuple[int, int]]) -> tuple[int, ...]:
         assert self.sides is not None
         diagrams = self.sides[0].diagrams
-        inside = [(n, part) for n, part in candidates if part != NOTHING and diagrams.without(part, whole) == NOTHING]
+        inside = [
+            (n, part)
+            for n, part in candidates
+            if part != NOTHING and diagrams.without(part, whole) == NOTHING
+        ]
         union = NOTHING
         for _, part in inside:
             union = diagrams.either(union, part)
@@ -206,7 +218,11 @@ def _renamed(one: Table, two: Table) -> dict[str, str]:
     found: dict[str, str] = {}
     for chain in gone:
         bodies = tuple(map(normal, chain.rules))
-        same = [other for other in come if tuple(map(normal, other.rules)) == bodies and other.name not in found.values()]
+        same = [
+            other
+            for other in come
+            if tuple(map(normal, other.rules)) == bodies and other.name not in found.values()
+        ]
         if same:
             found[chain.name] = same[0].name
     return found

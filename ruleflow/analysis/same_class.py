@@ -66,13 +66,31 @@ def same_class(ruleset: Ruleset, packet: Packet, host: Host | None = None) -> Sa
     """
     flow = flow_for(ruleset, host)
     point = Point(flow.encoder, packet)
-    entry = "send" if packet.in_interface is None else "arrive" if flow.ways is not None else "through" if packet.out_interface else "in"
+    entry = (
+        "send"
+        if packet.in_interface is None
+        else "arrive"
+        if flow.ways is not None
+        else "through"
+        if packet.out_interface
+        else "in"
+    )
     parts = Trail(flow).entry(entry, EVERYTHING)
-    found = [(part, where) for part in parts if _is_in(flow, where := settled(flow, entry, part.where, moved=part.alter.get(DST) is not None), point)]
+    found = [
+        (part, where)
+        for part in parts
+        if _is_in(
+            flow, where := settled(flow, entry, part.where, moved=part.alter.get(DST) is not None), point
+        )
+    ]
     if len(found) != 1:
         return None
     part, where = found[0]
-    seed = tuple((level, ((point[level],) * 2,)) for level in sorted({*flow.diagrams.support(where), PROTO, STATE, DST}) if level < FREE_BASE)
+    seed = tuple(
+        (level, ((point[level],) * 2,))
+        for level in sorted({*flow.diagrams.support(where), PROTO, STATE, DST})
+        if level < FREE_BASE
+    )
     box = wide(flow.diagrams, flow.diagrams.cube(seed), where, 1).boxes[0]
     return SameClass(Wording(flow.encoder).box(box), part.then, part.by, part)
 

@@ -63,9 +63,16 @@ def _pieces(match: Match | Opaque) -> tuple[Piece, ...]:
         return (Piece(f"and only when {match.text} says so", match, (), _LATER),)
     if match.name == "comment":
         return ()
-    only = "but only " if match.name == "statistic" else ""  # "everything, but only 25% of the packets, at random"
+    only = (
+        "but only " if match.name == "statistic" else ""
+    )  # "everything, but only 25% of the packets, at random"
     return tuple(
-        Piece(text if text.startswith("all ") else only + text, match, (row,) if row is not None else (), _slot(match, row, text))
+        Piece(
+            text if text.startswith("all ") else only + text,
+            match,
+            (row,) if row is not None else (),
+            _slot(match, row, text),
+        )
         for row, text in match.phrases()
         if text
     )
@@ -88,7 +95,11 @@ def _sentence(pieces: list[Piece]) -> str:
     first, *rest = pieces
     attribute = any(piece.slot == _ATTRIBUTE for piece in pieces)
     if attribute:
-        text = f"any {first.text} packet" if first.slot == 0 and not first.text.startswith("any") else "any packet"
+        text = (
+            f"any {first.text} packet"
+            if first.slot == 0 and not first.text.startswith("any")
+            else "any packet"
+        )
         rest = rest if first.slot == 0 and text != "any packet" else pieces
     else:
         text = first.text if first.slot == 0 else "everything"
@@ -122,7 +133,8 @@ def _paired(header: Header, pieces: list[Piece]) -> list[Piece]:
     pieces = _join(pieces, (_IN, _OUT), _interfaces(header))
     if header.source == header.destination and _is_host(header.source):
         pieces = [
-            msgspec.structs.replace(piece, text="to itself") if piece.slot == _TO else piece for piece in pieces
+            msgspec.structs.replace(piece, text="to itself") if piece.slot == _TO else piece
+            for piece in pieces
         ]
     return pieces
 
@@ -172,7 +184,9 @@ _ADDED = ("with ", "as ", "and ", "at ", "in ", "to ", "from ", "for ")
 _LET = {"INPUT": "in", "FORWARD": "through", "OUTPUT": "out"}
 
 
-def does(rule: Rule, table: str, hooks: frozenset[str], policy: str | None = None) -> tuple[str, tuple[Piece, ...]]:
+def does(
+    rule: Rule, table: str, hooks: frozenset[str], policy: str | None = None
+) -> tuple[str, tuple[Piece, ...]]:
     """What happens to those packets, in words: ``hooks`` are those from which the rule's chain is reached."""
     pieces = tuple(_does(rule, table, hooks, policy))
     text = ""

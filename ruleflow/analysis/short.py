@@ -59,7 +59,14 @@ def in_short(rules: Ruleset) -> tuple[Summary, ...]:
 def _hook(rules: Ruleset, hook: str) -> Summary:
     table = rules["filter"]
     items, cut = _items(table, hook)
-    whole = next((n for n, item in enumerate(items, 1) if item.who == "everything" and not item.but and item.verdict != "?"), None)
+    whole = next(
+        (
+            n
+            for n, item in enumerate(items, 1)
+            if item.who == "everything" and not item.but and item.verdict != "?"
+        ),
+        None,
+    )
     items = items[:whole]
     policy = table[hook].policy
     if not items and not cut:
@@ -102,9 +109,12 @@ def _segment(verdict: str, group: list[Item], hook: str, shapes: Shapes | None =
 
 
 def _verb(verdict: str, hook: str) -> str:
-    return {"ACCEPT": _LET.get(hook, "let pass"), "DROP": "drop", "REJECT": "refuse", "QUEUE": "ask a program about"}.get(
-        verdict, "approximately, for ruleflow does not know what decides about"
-    )
+    return {
+        "ACCEPT": _LET.get(hook, "let pass"),
+        "DROP": "drop",
+        "REJECT": "refuse",
+        "QUEUE": "ask a program about",
+    }.get(verdict, "approximately, for ruleflow does not know what decides about")
 
 
 def _published(item: Item, shapes: Shapes | None) -> str:
@@ -114,8 +124,15 @@ def _published(item: Item, shapes: Shapes | None) -> str:
     one = shape(RuleRef("filter", item.rule.chain, 0), item.rule)
     if one.destination is None or not is_host(one.destination) or one.port is None:
         return ""
-    dnats = [dnat for dnat in shapes.dnats_to(one.destination.address, one.port) if dnat.get("protocol") in (None, one.get("protocol"))]
-    ports = dict.fromkeys(port_words(dnat) + (f" of {network(dnat.destination)}" if dnat.destination else "") for dnat in dnats[:3])
+    dnats = [
+        dnat
+        for dnat in shapes.dnats_to(one.destination.address, one.port)
+        if dnat.get("protocol") in (None, one.get("protocol"))
+    ]
+    ports = dict.fromkeys(
+        port_words(dnat) + (f" of {network(dnat.destination)}" if dnat.destination else "")
+        for dnat in dnats[:3]
+    )
     return f" (published as {' and '.join(ports)})" if ports else ""
 
 
@@ -129,7 +146,9 @@ def _but(who: tuple[str, ...]) -> str:
         return ""
     if len(who) > 3:
         return f" (with {len(who)} exceptions)"
-    return f" (except {', '.join(one.removeprefix('everything, ').removeprefix('everything ') for one in who)})"
+    return (
+        f" (except {', '.join(one.removeprefix('everything, ').removeprefix('everything ') for one in who)})"
+    )
 
 
 def _items(table: Table, hook: str) -> tuple[list[Item], bool]:
@@ -263,17 +282,32 @@ def surprises(rules: Ruleset) -> tuple[str, ...]:
         return ()
     shapes = Shapes(rules)
     items, _ = _items(rules["filter"], "INPUT")
-    refused = [shape(RuleRef("filter", item.rule.chain, 0, item.rule.line), item.rule) for item in items if item.rule is not None and item.verdict in ("DROP", "REJECT")]
-    published = [one for mine in shapes.dnats.values() for one in mine if one.port is not None and one.ref.chain != "OUTPUT"]
+    refused = [
+        shape(RuleRef("filter", item.rule.chain, 0, item.rule.line), item.rule)
+        for item in items
+        if item.rule is not None and item.verdict in ("DROP", "REJECT")
+    ]
+    published = [
+        one
+        for mine in shapes.dnats.values()
+        for one in mine
+        if one.port is not None and one.ref.chain != "OUTPUT"
+    ]
     found = [
         f"the {'drop' if one.verdict == 'DROP' else 'refusal'} of {one.protocol} port {one.port} in INPUT ({place(one)}) does not close "
         f"the published port {dnat.port} ({place(dnat)}): such packets are sent on and pass FORWARD, where INPUT is not asked"
         for one in refused for dnat in published
         if one.port is not None and one.port == dnat.port and one.get("protocol") == dnat.get("protocol")
     ]  # fmt: skip
-    published = [one for one in published if any(call.get("dst_type") == "LOCAL" for call in shapes.called("nat", one.ref.chain))]
+    published = [
+        one
+        for one in published
+        if any(call.get("dst_type") == "LOCAL" for call in shapes.called("nat", one.ref.chain))
+    ]
     if not found and published and rules["filter"]["INPUT"].policy == "DROP":
         ports = ", ".join(dict.fromkeys(str(one.port) for one in published[:_SHOWN]))
         more = ", …" if len(published) > _SHOWN else ""
-        found = [f"INPUT drops by default, but is not asked about the published {'port' if len(published) == 1 else 'ports'} {ports}{more}: such packets are sent on and pass FORWARD"]
+        found = [
+            f"INPUT drops by default, but is not asked about the published {'port' if len(published) == 1 else 'ports'} {ports}{more}: such packets are sent on and pass FORWARD"
+        ]
     return tuple(found[:3])

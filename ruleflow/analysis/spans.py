@@ -109,7 +109,9 @@ def _spells(row: Option, word: Word) -> bool:
     if word.quoted:
         return False
     text = word.text.partition("=")[0]
-    return text in row.flags or (len(text) > 4 and any(flag.startswith(text) for flag in row.flags if flag[:2] == "--"))
+    return text in row.flags or (
+        len(text) > 4 and any(flag.startswith(text) for flag in row.flags if flag[:2] == "--")
+    )
 
 
 def _width(row: Option, words: list[Word], index: int) -> int:

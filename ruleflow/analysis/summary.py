@@ -17,7 +17,11 @@ from ruleflow.ruleset.condition import Undecided
 from ruleflow.ruleset.ir import Ruleset
 from ruleflow.ruleset.values import address_text
 
-_WAYS = (("in", "Into this host", "INPUT"), ("through", "Through this host", "FORWARD"), ("send", "Out of this host", "OUTPUT"))
+_WAYS = (
+    ("in", "Into this host", "INPUT"),
+    ("through", "Through this host", "FORWARD"),
+    ("send", "Out of this host", "OUTPUT"),
+)
 _SHOWN = 5
 _MANY = 1500
 """Size of a set's diagram beyond which nobody would read it in short."""
@@ -83,7 +87,9 @@ class _Way:
         if self.diagrams.without(replies, self.passing) == NOTHING:
             yield "replies"
         new = self.diagrams.both(self.diagrams.test(STATE, ((NEW, NEW),)), rest)
-        for aim, sent in self._sent_on(self.diagrams.both(self.diagrams.test(STATE, ((NEW, NEW),)), self.moved)):
+        for aim, sent in self._sent_on(
+            self.diagrams.both(self.diagrams.test(STATE, ((NEW, NEW),)), self.moved)
+        ):
             yield f"{self._said(sent)} (sent on to {aim})"
         shut = self.diagrams.without(self.diagrams.test(STATE, ((NEW, NEW),)), self.diagrams.either(new, lo))
         if new != NOTHING:
@@ -125,7 +131,10 @@ class _Way:
 
     def _rest(self) -> str:
         words = {value.then.split()[0] for value in map(self.outcomes.value, self.diagrams.leaves(self.all))}
-        return " or ".join(_DONE[word] for word in ("DROP", "REJECT", "QUEUE") if word in words) or "left as it is"
+        return (
+            " or ".join(_DONE[word] for word in ("DROP", "REJECT", "QUEUE") if word in words)
+            or "left as it is"
+        )
 
 
 def _aim(outcome: Outcome, family: int) -> str:
@@ -142,14 +151,25 @@ def surprises(ruleset: Ruleset, flow: Flow) -> Iterator[str]:
     if "filter" not in ruleset:
         return
     came = flow.before_routing()
-    moved = outcomes.indicator(came, frozenset(leaf for leaf in diagrams.leaves(came) if outcomes.value(leaf).alter.get(DST) is not None))
-    passing = diagrams.both(moved, outcomes.where(flow.entry("through"), ("ACCEPT",))) if moved != NOTHING else NOTHING
+    moved = outcomes.indicator(
+        came,
+        frozenset(leaf for leaf in diagrams.leaves(came) if outcomes.value(leaf).alter.get(DST) is not None),
+    )
+    passing = (
+        diagrams.both(moved, outcomes.where(flow.entry("through"), ("ACCEPT",)))
+        if moved != NOTHING
+        else NOTHING
+    )
     for hook in ("INPUT", "FORWARD", "OUTPUT"):
         if hook not in ruleset["filter"]:
             continue
         chain = ruleset["filter"][hook]
         for index, rule in enumerate(chain.rules):
-            if hook == "INPUT" and passing != NOTHING and getattr(rule.target, "name", "") in ("DROP", "REJECT"):
+            if (
+                hook == "INPUT"
+                and passing != NOTHING
+                and getattr(rule.target, "name", "") in ("DROP", "REJECT")
+            ):
                 where = side.where("filter", hook, index)
                 if where != EVERYTHING and diagrams.meets(where, passing):
                     yield f"rule {index + 1} of INPUT ({_line(rule.line)}) does not stop what nat sends on before it: that passes FORWARD instead."

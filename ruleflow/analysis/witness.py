@@ -52,7 +52,9 @@ class Witness:
         self._choose(where)
 
     def _choose(self, where: int) -> None:
-        strange = 58 if self.encoder.family == 4 else 1  # `Packet` takes no such thing; other packets are preferred
+        strange = (
+            58 if self.encoder.family == 4 else 1
+        )  # `Packet` takes no such thing; other packets are preferred
         usual = self.diagrams.without(where, self.diagrams.test(PROTO, ((strange, strange),)))
         where = where if usual == NOTHING else usual
         self.support = self.diagrams.support(where)

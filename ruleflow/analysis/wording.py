@@ -99,11 +99,21 @@ class Wording:
         return _listed(map(protocol_name, _all(intervals)), "or")
 
     def _icmp(self, kinds: tuple[Interval, ...], codes: tuple[Interval, ...] | None) -> str:
-        names = {pair[0]: name for name, pair in (ICMP_KINDS if self.encoder.family == 4 else ICMPV6_KINDS).items() if pair[1] in (None, 0)}
+        names = {
+            pair[0]: name
+            for name, pair in (ICMP_KINDS if self.encoder.family == 4 else ICMPV6_KINDS).items()
+            if pair[1] in (None, 0)
+        }
         few = _count(kinds) <= 128
-        words = _listed((names.get(n, f"type {n}") for n in _all(kinds if few else outside(kinds, 255))), "or")
+        words = _listed(
+            (names.get(n, f"type {n}") for n in _all(kinds if few else outside(kinds, 255))), "or"
+        )
         told = words if few else f"other than {words}"
-        return told if codes is None or codes == ((0, 0),) else f"{told}, code {_listed(map(str, _all(codes)), 'or')}"
+        return (
+            told
+            if codes is None or codes == ((0, 0),)
+            else f"{told}, code {_listed(map(str, _all(codes)), 'or')}"
+        )
 
     def _addresses(self, intervals: tuple[Interval, ...]) -> str:
         family, top = self.encoder.family, self.tops[DST]
@@ -127,14 +137,22 @@ class Wording:
         atoms, inside = self.encoder.atoms, _all(intervals)
         others = [n for n in _all(outside(intervals, self.tops[level])) if n != 0]
         if 1 in inside:
-            return f"any interface but {_listed((visible(atoms.words(n)) for n in others), 'and')}" if others else "any interface"
+            return (
+                f"any interface but {_listed((visible(atoms.words(n)) for n in others), 'and')}"
+                if others
+                else "any interface"
+            )
         return _listed((visible(atoms.words(n)) for n in inside), "or")
 
     def _states(self, intervals: tuple[Interval, ...]) -> str:
         inside = [_STATES[n] for n in _all(intervals)]
         if len(inside) > 2:
             return f"not {_listed((word for word in _STATES if word not in inside), 'or')}"
-        return f"{_listed(inside, 'or')} connections" if inside == ["new"] or "new" in inside else _listed(inside, "or")
+        return (
+            f"{_listed(inside, 'or')} connections"
+            if inside == ["new"] or "new" in inside
+            else _listed(inside, "or")
+        )
 
     def _field(self, level: int, intervals: tuple[Interval, ...]) -> str:
         field = next(field for field in fields.BY_NAME.values() if LEVELS[field.name] == level)
@@ -144,7 +162,13 @@ class Wording:
             return f"{field.words} {self.interfaces(intervals, level)}"
         others = outside(intervals, self.tops[level])
         few, lead = (intervals, "") if len(intervals) <= len(others) else (others, "not ")
-        show = mac_text if field is fields.MAC else _address_show(self.encoder.family) if field.bits == 128 else str
+        show = (
+            mac_text
+            if field is fields.MAC
+            else _address_show(self.encoder.family)
+            if field.bits == 128
+            else str
+        )
         return f"{field.words} {lead}{_listed((_range(pair, show) for pair in few), 'or')}"
 
     def _free(self, free: Free, intervals: tuple[Interval, ...]) -> str:
@@ -158,8 +182,14 @@ class Wording:
         for level, new in free.after:
             value = getattr(new, "value", None)
             if level == DST and value is not None:
-                words = words.replace("to a local address", f"{address_text(value, self.encoder.family)} is an address of this host")
-                words = words.replace("to an address of this host", f"{address_text(value, self.encoder.family)} is an address of this host")
+                words = words.replace(
+                    "to a local address",
+                    f"{address_text(value, self.encoder.family)} is an address of this host",
+                )
+                words = words.replace(
+                    "to an address of this host",
+                    f"{address_text(value, self.encoder.family)} is an address of this host",
+                )
         return words
 
 
@@ -213,12 +243,16 @@ def _prefixes(intervals: Sequence[Interval], family: int) -> list[str]:
 def _flags(intervals: Sequence[Interval]) -> str:
     """Flags as a mask where they are one: ``syn without ack`` …; else that there are some."""
     inside = _numbers(intervals)
-    asked = [name for name, bit in _FLAGS.items() if any((n ^ bit in inside) != (n in inside) for n in range(256))]
+    asked = [
+        name for name, bit in _FLAGS.items() if any((n ^ bit in inside) != (n in inside) for n in range(256))
+    ]
     mask = sum(_FLAGS[name] for name in asked)
     values = {n & mask for n in inside}
     if len(values) == 1:
         value = values.pop()
         on = [name for name in asked if _FLAGS[name] & value]
         off = [name for name in asked if not _FLAGS[name] & value]
-        return " ".join([*(["with", " and ".join(on)] if on else []), *(["without", " and ".join(off)] if off else [])])
+        return " ".join(
+            [*(["with", " and ".join(on)] if on else []), *(["without", " and ".join(off)] if off else [])]
+        )
     return f"with some of the tcp flags {', '.join(asked)}"

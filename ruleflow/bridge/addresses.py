@@ -89,7 +89,9 @@ def routed_elsewhere(host: Host, bridge: str) -> Iterator[tuple[Subnet, Any]]:
     for route in host.routes or ():
         if route.length == 0 or route.kind not in ("unicast", "unreachable", "blackhole", "prohibit"):
             continue
-        if any(hop.interface == bridge for hop in route.nexthops) or _link_local(route.destination, route.family):
+        if any(hop.interface == bridge for hop in route.nexthops) or _link_local(
+            route.destination, route.family
+        ):
             continue
         width = 4 if route.family == 4 else 16
         yield ip_network((route.destination.to_bytes(width, "big"), route.length), strict=False), route

@@ -46,7 +46,10 @@ class _Completion:
         self.draft, self.faults, self.host = draft, faults, host
         self.before = before or Declaration()
         self.subnets: list[tuple[Subnet, str]] = [
-            (pool["subnet"], network.name) for network in draft.networks for _, pool in network.pools if "subnet" in pool
+            (pool["subnet"], network.name)
+            for network in draft.networks
+            for _, pool in network.pools
+            if "subnet" in pool
         ]
         self.taken: dict[str, dict[Address, str]] = {network.name: {} for network in draft.networks}
         """Who has which address, by network."""
@@ -83,7 +86,9 @@ class _Completion:
             family = subnet.version
             where = place.get("subnet") or place
             if f"subnet{family}" in values:
-                self.faults.add(where, f"the network {draft.name!r} has two IPv{family} subnets", "leave one of them out")
+                self.faults.add(
+                    where, f"the network {draft.name!r} has two IPv{family} subnets", "leave one of them out"
+                )
                 continue
             values[f"subnet{family}"] = subnet
             values[f"gateway{family}"] = pool.get("gateway") or self._free_gateway(draft.name, subnet)
@@ -96,7 +101,9 @@ class _Completion:
     def _gateway(self, place: Value, gateway: Address, subnet: Subnet) -> None:
         if not usable(gateway, subnet) if gateway.version == subnet.version else True:
             self.faults.add(
-                place.get("gateway") or place, f"the gateway {gateway} is no address of {subnet}", f"write {first_host(subnet)}"
+                place.get("gateway") or place,
+                f"the gateway {gateway} is no address of {subnet}",
+                f"write {first_host(subnet)}",
             )
 
     def _free_gateway(self, network: str, subnet: Subnet) -> Address:
@@ -120,7 +127,9 @@ class _Completion:
             if name == draft.name:
                 break  # a pair is reported once, at the later one
             if other.version == subnet.version and other.overlaps(subnet):
-                self.faults.add(place, f"the subnet {subnet} overlaps {other} of the network {name!r}", "take another one")
+                self.faults.add(
+                    place, f"the subnet {subnet} overlaps {other} of the network {name!r}", "take another one"
+                )
         bridge = draft.values.get("bridge") or interface_name(draft.name)
         for other, route in routed_elsewhere(self.host, bridge) if self.host is not None else ():
             if other.version == subnet.version and other.overlaps(subnet):
@@ -137,7 +146,11 @@ class _Completion:
             values["gateway6"] = first_host(values["subnet6"])
         if not draft.enable_ipv4:
             if "subnet6" not in values:
-                self.faults.add(draft.key, f"the network {draft.name!r} has neither IPv4 nor IPv6", "write enable_ipv6: true")
+                self.faults.add(
+                    draft.key,
+                    f"the network {draft.name!r} has neither IPv4 nor IPv6",
+                    "write enable_ipv6: true",
+                )
             return
         if "subnet4" in values:
             return
@@ -146,7 +159,9 @@ class _Completion:
             taken += [subnet for subnet, _ in routed_elsewhere(self.host, values["bridge"])]
         subnet = self._earlier(draft, 4) or free_subnet(values["bridge"], taken)
         if subnet is None:
-            self.faults.add(draft.key, f"there is no subnet left for the network {draft.name!r}", "write one below ipam")
+            self.faults.add(
+                draft.key, f"there is no subnet left for the network {draft.name!r}", "write one below ipam"
+            )
             return
         self.subnets.append((subnet, draft.name))
         values["subnet4"], values["gateway4"] = subnet, first_host(subnet)
@@ -154,7 +169,9 @@ class _Completion:
     def _earlier(self, draft: DraftNetwork, family: int) -> Any:
         for network in self.before.networks:
             subnet = network.subnet(family) if network.name == draft.name else None
-            if subnet is not None and not any(one.version == family and one.overlaps(subnet) for one, _ in self.subnets):
+            if subnet is not None and not any(
+                one.version == family and one.overlaps(subnet) for one, _ in self.subnets
+            ):
                 return subnet
         return None
 
@@ -165,7 +182,9 @@ class _Completion:
                 self.taken[network.name][gateway] = "the gateway"
             if network.outbound(family) is not None and network.subnet(family) is None:
                 place = _place(draft.value, draft.key, f"outbound_addr{family}")
-                self.faults.add(place, f"the network {network.name!r} has no IPv{family} subnet", "leave the address out")
+                self.faults.add(
+                    place, f"the network {network.name!r} has no IPv{family} subnet", "leave the address out"
+                )
         if network.mtu is not None and network.mtu < 1280 and network.subnet6 is not None:
             place = _place(draft.value, draft.key, "mtu")
             self.faults.add(place, f"IPv6 needs an mtu of 1280, not {network.mtu}", "write 1280 or more")
@@ -183,18 +202,26 @@ class _Completion:
             if network is None:
                 continue
             four, six = (self._address(draft, network, family) for family in _FAMILIES)
-            ports = tuple(port for wanted in draft.ports if (port := self._port(wanted, draft, network)) is not None)
+            ports = tuple(
+                port for wanted in draft.ports if (port := self._port(wanted, draft, network)) is not None
+            )
             yield Endpoint(draft.name, network.name, draft.netns, four, six, ports)
 
     def _network_of(self, draft: DraftEndpoint, networks: dict[str, Network]) -> Network | None:
         if draft.network is None:
             if len(networks) == 1:
                 return next(iter(networks.values()))
-            self.faults.add(draft.key, f"the endpoint {draft.name!r} lacks its network", f"write network: {', '.join(networks)}")
+            self.faults.add(
+                draft.key,
+                f"the endpoint {draft.name!r} lacks its network",
+                f"write network: {', '.join(networks)}",
+            )
             return None
         if draft.network not in networks:
             place = _place(draft.value, draft.key, "network")
-            self.faults.add(place, f"there is no network {draft.network!r}", suggestion(draft.network, networks))
+            self.faults.add(
+                place, f"there is no network {draft.network!r}", suggestion(draft.network, networks)
+            )
             return None
         return networks[draft.network]
 
@@ -205,15 +232,23 @@ class _Completion:
         place = _place(draft.value, draft.key, f"ipv{family}_address")
         subnet = network.subnet(family)
         if subnet is None:
-            self.faults.add(place, f"the network {network.name!r} has no IPv{family} subnet", "leave the address out")
+            self.faults.add(
+                place, f"the network {network.name!r} has no IPv{family} subnet", "leave the address out"
+            )
             return
         owner = self.taken[network.name].get(address)
         if not usable(address, subnet):
             free = free_address(subnet, {*self.taken[network.name], *self._asked(network.name)})
-            self.faults.add(place, f"{address} is no address of {subnet}, the subnet of {network.name!r}", f"write {free}")
+            self.faults.add(
+                place, f"{address} is no address of {subnet}, the subnet of {network.name!r}", f"write {free}"
+            )
         elif owner is not None:
             free = free_address(subnet, {*self.taken[network.name], *self._asked(network.name)})
-            self.faults.add(place, f"{address} is taken by {owner}", f"write {free}, or leave it out and a free one is given")
+            self.faults.add(
+                place,
+                f"{address} is taken by {owner}",
+                f"write {free}, or leave it out and a free one is given",
+            )
         self.taken[network.name].setdefault(address, f"the endpoint {draft.name!r}")
 
     def _address(self, draft: DraftEndpoint, network: Network, family: int) -> Any:
@@ -225,7 +260,9 @@ class _Completion:
         if address is None or address in occupied:
             address = self._next_free(network, subnet)
         if address is None:
-            self.faults.add(draft.key, f"no address of {subnet} is left for {draft.name!r}", "take a larger subnet")
+            self.faults.add(
+                draft.key, f"no address of {subnet} is left for {draft.name!r}", "take a larger subnet"
+            )
             return None
         draft.addresses[family] = address
         occupied[address] = f"the endpoint {draft.name!r}"
@@ -241,7 +278,9 @@ class _Completion:
             self.given[network.name, subnet.version] = found
         return found
 
-    def _remembered(self, draft: DraftEndpoint, subnet: Subnet, occupied: Container[Address], family: int) -> Address | None:
+    def _remembered(
+        self, draft: DraftEndpoint, subnet: Subnet, occupied: Container[Address], family: int
+    ) -> Address | None:
         for endpoint in self.before.endpoints:
             address = endpoint.address(family) if endpoint.name == draft.name else None
             if address is not None and usable(address, subnet) and address not in occupied:
@@ -316,7 +355,11 @@ def _bound(port: PortMap, network: Network) -> PortMap:
     default = network.host_binding4 or network.host_binding6
     if port.host_ip is not None or default is None or (network.host_binding4 and network.host_binding6):
         return port
-    return msgspec.structs.replace(port, host_ip=default) if network.subnet(10 - default.version) is None else port
+    return (
+        msgspec.structs.replace(port, host_ip=default)
+        if network.subnet(10 - default.version) is None
+        else port
+    )
 
 
 def _numbers(port: PortMap) -> range:

@@ -32,7 +32,9 @@ _OLD_BOOLEANS = {"yes": "true", "on": "true", "y": "true", "no": "false", "off":
 def fields(value: Value, rows: Mapping[str, Reader | None], what: str, faults: Faults) -> dict[str, Any]:
     """What the keys of a mapping mean; keys that ``rows`` lacks are faults, those with None are passed over."""
     if value.entries is None:
-        faults.add(value, f"{what} must be a mapping, not {value.kind}", f"write keys below it: {', '.join(rows)}")
+        faults.add(
+            value, f"{what} must be a mapping, not {value.kind}", f"write keys below it: {', '.join(rows)}"
+        )
         return {}
     found: dict[str, Any] = {}
     for key, (place, inner) in value.entries.items():
@@ -49,7 +51,9 @@ def fields(value: Value, rows: Mapping[str, Reader | None], what: str, faults: F
 
 def suggestion(word: str, known: Mapping[str, object]) -> str:
     """What may have been meant by ``word``."""
-    near = difflib.get_close_matches(word, known, 1, 0.6) or [one for one in known if word and word in one][:1]
+    near = (
+        difflib.get_close_matches(word, known, 1, 0.6) or [one for one in known if word and word in one][:1]
+    )
     return f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}"
 
 
@@ -59,7 +63,9 @@ def text(value: Value, faults: Faults) -> str | None:
         faults.add(value, f"this must be a word, not {value.kind}")
         return None
     if not value.text.isprintable():
-        faults.add(value, "there is a control character in this text", "leave it out: this text ends up in a rule")
+        faults.add(
+            value, "there is a control character in this text", "leave it out: this text ends up in a rule"
+        )
         return None
     return value.text
 
@@ -68,11 +74,19 @@ def name(value: Value, faults: Faults) -> str | None:
     """A name of a network or an endpoint."""
     found = text(value, faults)
     if found is not None and len(found) > 63:
-        faults.add(value, f"a name of {len(found)} characters is too long: rules carry it in a comment", "write at most 63")
+        faults.add(
+            value,
+            f"a name of {len(found)} characters is too long: rules carry it in a comment",
+            "write at most 63",
+        )
         return None
     if found is None or _NAME.fullmatch(found):
         return found
-    faults.add(value, f"{found!r} cannot be a name", "use letters, digits, _ . and -, and begin with a letter or digit")
+    faults.add(
+        value,
+        f"{found!r} cannot be a name",
+        "use letters, digits, _ . and -, and begin with a letter or digit",
+    )
     return None
 
 
@@ -123,7 +137,11 @@ def number(low: int, high: int) -> Reader:
     """A whole number from ``low`` to ``high``."""
 
     def read(value: Value, faults: Faults) -> int | None:
-        if value.text is None or not re.fullmatch(r"\d{1,10}", value.text, re.ASCII) or not low <= int(value.text) <= high:
+        if (
+            value.text is None
+            or not re.fullmatch(r"\d{1,10}", value.text, re.ASCII)
+            or not low <= int(value.text) <= high
+        ):
             faults.add(value, f"this must be a whole number from {low} to {high}, not {value.kind}")
             return None
         return int(value.text)
@@ -163,13 +181,19 @@ def address(version: int | None = None) -> Reader:
         try:
             found = ip_address(value.text or "")
         except (AddressValueError, ValueError):
-            faults.add(value, f"{value.kind} is no IP address", "write one such as 192.0.2.10 or 2001:db8::10")
+            faults.add(
+                value, f"{value.kind} is no IP address", "write one such as 192.0.2.10 or 2001:db8::10"
+            )
             return None
         if version is not None and found.version != version:
-            faults.add(value, f"{found} is an IPv{found.version} address, and this must be an IPv{version} address")
+            faults.add(
+                value, f"{found} is an IPv{found.version} address, and this must be an IPv{version} address"
+            )
             return None
         if found.version == 6 and (found.scope_id is not None or found.ipv4_mapped is not None):
-            faults.add(value, f"{found} cannot stand in a rule", "write the address without zone, IPv4 as IPv4")
+            faults.add(
+                value, f"{found} cannot stand in a rule", "write the address without zone, IPv4 as IPv4"
+            )
             return None
         return found
 
@@ -185,13 +209,17 @@ def subnet(value: Value, faults: Faults) -> Subnet | None:
         faults.add(value, f"{value.kind} is no subnet", "write one such as 172.18.0.0/16 or fd00:18::/64")
         return None
     if "/" not in word:
-        faults.add(value, f"the subnet {word} lacks its length", f"write {word}/{24 if found.version == 4 else 64}")
+        faults.add(
+            value, f"the subnet {word} lacks its length", f"write {word}/{24 if found.version == 4 else 64}"
+        )
         return None
     if ip_address(word.partition("/")[0]) != found.network_address:
         faults.add(value, f"the subnet {word} has bits behind its length", f"write {found}")
         return None
     if found.num_addresses < 4:
-        faults.add(value, f"the subnet {found} has no room for a gateway and an endpoint", "take a shorter length")
+        faults.add(
+            value, f"the subnet {found} has no room for a gateway and an endpoint", "take a shorter length"
+        )
         return None
     return found
 

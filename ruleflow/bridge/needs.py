@@ -60,7 +60,11 @@ def needs(declaration: Declaration, layout: str | None = None) -> Needs:
 
 
 def _outward(declaration: Declaration, family: int) -> list[Network]:
-    return [network for network in declaration.networks if not network.internal and network.subnet(family) is not None]
+    return [
+        network
+        for network in declaration.networks
+        if not network.internal and network.subnet(family) is not None
+    ]
 
 
 def _forwarding(declaration: Declaration) -> Iterator[Sysctl]:
@@ -82,7 +86,10 @@ def _localhost(declaration: Declaration, layout: str) -> Iterator[Sysctl]:
 
 
 def _wants_bridge_netfilter(declaration: Declaration, *, docker: bool) -> bool:
-    silent = any(not network.icc and (docker or network.icc_enforcement == "br_netfilter") for network in declaration.networks)
+    silent = any(
+        not network.icc and (docker or network.icc_enforcement == "br_netfilter")
+        for network in declaration.networks
+    )
     return silent or (docker and not declaration.userland_proxy)
 
 
@@ -100,13 +107,19 @@ def _port_flags(declaration: Declaration, layout: str) -> Iterator[PortFlag]:
                 why = "or, with bridge-nf-call-iptables, what it sends to its own published port cannot leave the way it came"
                 yield PortFlag(endpoint.name, "hairpin", why)
             if not network.icc and network.icc_enforcement == "port_isolation" and layout == "native":
-                yield PortFlag(endpoint.name, "isolated", "so that it cannot reach its siblings past the rules")
+                yield PortFlag(
+                    endpoint.name, "isolated", "so that it cannot reach its siblings past the rules"
+                )
 
 
 def _sends_back(declaration: Declaration, network: Network, layout: str) -> bool:
     if layout.startswith("docker-"):
         return not declaration.userland_proxy
-    return not network.internal and network.hairpin != "off" and any(translated(network, family) for family in (4, 6))
+    return (
+        not network.internal
+        and network.hairpin != "off"
+        and any(translated(network, family) for family in (4, 6))
+    )
 
 
 def _proxies(declaration: Declaration) -> Iterator[Proxy]:

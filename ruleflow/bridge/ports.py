@@ -13,7 +13,8 @@ from ruleflow.ruleset.values import Range
 
 _BASE_60 = re.compile(r"[1-9][0-9_]*(:[0-5]?[0-9])+", re.ASCII)
 _SHORT = re.compile(
-    r"(?:(?:\[(?P<six>[^\]]*)\]|(?P<four>[^:\[\]]*)):)?(?:(?P<host>[^:\[\]]*):)?(?P<target>[^:\[\]]*)", re.ASCII
+    r"(?:(?:\[(?P<six>[^\]]*)\]|(?P<four>[^:\[\]]*)):)?(?:(?P<host>[^:\[\]]*):)?(?P<target>[^:\[\]]*)",
+    re.ASCII,
 )
 _PORTS = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?", re.ASCII)
 _EXAMPLE = 'write "8080:80", "127.0.0.1:8080:80/tcp" or "8000-8002:80-82/udp"'
@@ -106,7 +107,13 @@ def _long(value: Value, faults: Faults) -> Wanted | None:
 
 
 def _wanted(
-    value: Value, faults: Faults, host: Address | None, published: str, target: str, protocol: str, named: str = ""
+    value: Value,
+    faults: Faults,
+    host: Address | None,
+    published: str,
+    target: str,
+    protocol: str,
+    named: str = "",
 ) -> Wanted | None:
     own = _range(value, faults, target)
     public = _range(value, faults, published) if published else None

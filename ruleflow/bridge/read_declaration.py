@@ -63,7 +63,11 @@ def _draft(tree: Value, faults: Faults) -> Draft:
         apply=Apply(**found.get("apply", {})),
     )  # fmt: skip
     if not draft.networks and not faults:
-        faults.add(tree, "nothing is declared", 'write networks: {app: {}} and endpoints: {web: {ports: ["8080:80"]}}')
+        faults.add(
+            tree,
+            "nothing is declared",
+            'write networks: {app: {}} and endpoints: {web: {ports: ["8080:80"]}}',
+        )
     return draft
 
 
@@ -72,7 +76,9 @@ def _named(reader: Any) -> Reader:
 
     def read(value: Value, faults: Faults) -> list[Any] | None:
         if value.entries is None:
-            faults.add(value, f"this must be a mapping of names, not {value.kind}", "write NAME: and its keys below")
+            faults.add(
+                value, f"this must be a mapping of names, not {value.kind}", "write NAME: and its keys below"
+            )
             return None
         found = []
         for key, inner in value.entries.values():
@@ -115,7 +121,11 @@ def _take(draft: DraftNetwork, key: str, meaning: Any) -> None:
 
 
 def _below_ipam(value: Value, faults: Faults) -> None:
-    faults.add(value, "a network's subnet and gateway stand below ipam", "write ipam: {config: [{subnet: 172.18.0.0/16}]}")
+    faults.add(
+        value,
+        "a network's subnet and gateway stand below ipam",
+        "write ipam: {config: [{subnet: 172.18.0.0/16}]}",
+    )
 
 
 def _modes(value: Value, faults: Faults) -> dict[int, str] | None:
@@ -146,7 +156,9 @@ def _bindings(value: Value, faults: Faults) -> tuple[Any, ...] | None:
 
 
 def _ipam(value: Value, faults: Faults) -> list[Any]:
-    found = fields(value, {"driver": choice("default"), "config": listed(_pool), "options": None}, "ipam", faults)
+    found = fields(
+        value, {"driver": choice("default"), "config": listed(_pool), "options": None}, "ipam", faults
+    )
     return list(found.get("config", ()))
 
 
@@ -232,7 +244,11 @@ def _prefix(value: Value, faults: Faults) -> str | None:
     if word is None:
         return None
     if not word.isascii() or not word.isalnum() or len(word) > 12:
-        faults.add(value, f"{word!r} cannot begin the names of chains", "write at most 12 letters and digits, such as RF")
+        faults.add(
+            value,
+            f"{word!r} cannot begin the names of chains",
+            "write at most 12 letters and digits, such as RF",
+        )
         return None
     return word
 

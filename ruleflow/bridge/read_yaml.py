@@ -33,7 +33,13 @@ class Value(msgspec.Struct, kw_only=True):
     @property
     def kind(self) -> str:
         """What it is, for a message."""
-        return "a mapping" if self.entries is not None else "a list" if self.items is not None else f"{self.text!r}"
+        return (
+            "a mapping"
+            if self.entries is not None
+            else "a list"
+            if self.items is not None
+            else f"{self.text!r}"
+        )
 
     def get(self, key: str) -> "Value | None":
         """The value of a key of a mapping; None where it is not there or null."""
@@ -84,7 +90,11 @@ def _entries(node: Any, faults: "Faults", above: tuple[int, ...]) -> dict[str, t
             faults.add(key, "merge keys (<<) are not read", "write the keys out")
         elif key.text in entries:
             first = entries[key.text][0]
-            faults.add(key, f"the key {key.text!r} is given twice, first in line {first.line}", "leave one of them out")
+            faults.add(
+                key,
+                f"the key {key.text!r} is given twice, first in line {first.line}",
+                "leave one of them out",
+            )
         else:
             entries[key.text] = (key, value)
     return entries

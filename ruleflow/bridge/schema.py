@@ -46,7 +46,11 @@ def _ipam() -> Schema:
         ip_range={"type": "string"}, aux_addresses={"type": "object", "additionalProperties": _any_address()},
     )  # fmt: skip
     config["required"] = ["subnet"]
-    return _mapping(driver={"const": "default"}, config={"type": "array", "items": config}, options=_options("Passed over"))
+    return _mapping(
+        driver={"const": "default"},
+        config={"type": "array", "items": config},
+        options=_options("Passed over"),
+    )
 
 
 def _endpoint() -> Schema:
@@ -58,7 +62,10 @@ def _endpoint() -> Schema:
 
 
 def _short_port() -> Schema:
-    return {"type": ["string", "integer"], "examples": ["8080:80", "127.0.0.1:8080:80/tcp", "[::1]:53:53/udp", "8000-8002:80-82"]}
+    return {
+        "type": ["string", "integer"],
+        "examples": ["8080:80", "127.0.0.1:8080:80/tcp", "[::1]:53:53/udp", "8000-8002:80-82"],
+    }
 
 
 def _long_port() -> Schema:

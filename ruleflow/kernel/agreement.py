@@ -118,7 +118,9 @@ def refusal_differs(told: Walk, seen: Observation, *, path: bool) -> tuple[str, 
 
 def is_certain(walk: Walk) -> bool:
     """Whether packet and host decided every rule that was asked."""
-    return len(walk.outcomes) == 1 and not any(isinstance(step, RuleStep) and step.answer == "unknown" for step in walk.steps)
+    return len(walk.outcomes) == 1 and not any(
+        isinstance(step, RuleStep) and step.answer == "unknown" for step in walk.steps
+    )
 
 
 def path_differs(walk: Walk, steps: tuple[TraceEvent, ...]) -> tuple[str, ...]:
@@ -126,7 +128,10 @@ def path_differs(walk: Walk, steps: tuple[TraceEvent, ...]) -> tuple[str, ...]:
     said, told = list(walked(walk)), list(traced(steps))
     if said == told:
         return ()
-    at = next((n for n, pair in enumerate(zip(said, told, strict=False)) if pair[0] != pair[1]), min(len(said), len(told)))
+    at = next(
+        (n for n, pair in enumerate(zip(said, told, strict=False)) if pair[0] != pair[1]),
+        min(len(said), len(told)),
+    )
     return (f"path at step {at + 1}: the kernel {told[at : at + 3]}, the walk {said[at : at + 3]}",)
 
 

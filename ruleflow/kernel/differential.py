@@ -47,7 +47,9 @@ class Result(msgspec.Struct, frozen=True):
 
     def plus(self, other: "Result") -> "Result":
         """Both together."""
-        return Result(self.pairs + other.pairs, self.decided + other.decided, self.disagreements + other.disagreements)
+        return Result(
+            self.pairs + other.pairs, self.decided + other.decided, self.disagreements + other.disagreements
+        )
 
 
 def report(result: Result) -> Iterator[str]:
@@ -55,7 +57,10 @@ def report(result: Result) -> Iterator[str]:
     for name in ALL:
         count = result.decided[name]
         yield f"{name:<36} decided {count:6} pairs, {count * 100 / max(result.pairs, 1):5.1f} %"
-    yield from (f"disagreement: {name}: {text.splitlines()[1].removeprefix('# ')}" for name, text in result.disagreements)
+    yield from (
+        f"disagreement: {name}: {text.splitlines()[1].removeprefix('# ')}"
+        for name, text in result.disagreements
+    )
     yield f"pairs={result.pairs} disagreements={len(result.disagreements)}"
 
 

@@ -41,7 +41,9 @@ class RuleFeatures:
 
     def __init__(self, ruleset: Ruleset) -> None:
         self.rules = {(ref.table, ref.chain, ref.index): rule for ref, rule in ruleset.rules()}
-        self._known: dict[tuple[str, str, int], tuple[list[tuple[tuple[object, ...], frozenset[str]]], frozenset[str]]] = {}
+        self._known: dict[
+            tuple[str, str, int], tuple[list[tuple[tuple[object, ...], frozenset[str]]], frozenset[str]]
+        ] = {}
 
     def decided(self, walk: Walk) -> Iterator[str]:
         """The features that decided in a walk."""
@@ -71,7 +73,9 @@ class RuleFeatures:
             yield from names
         yield from target
 
-    def _of(self, place: tuple[str, str, int]) -> tuple[list[tuple[tuple[object, ...], frozenset[str]]], frozenset[str]]:
+    def _of(
+        self, place: tuple[str, str, int]
+    ) -> tuple[list[tuple[tuple[object, ...], frozenset[str]]], frozenset[str]]:
         found = self._known.get(place)
         if found is None:
             found = self._known[place] = _features(self.rules[place])
@@ -85,7 +89,9 @@ def _features(rule: Rule) -> tuple[list[tuple[tuple[object, ...], frozenset[str]
         own = tuple(every[: len(match.conditions())])
         del every[: len(own)]
         words = str(match)
-        matches.append((own, frozenset(name for name, pattern in CONDITIONS.items() if re.search(pattern, words))))
+        matches.append(
+            (own, frozenset(name for name, pattern in CONDITIONS.items() if re.search(pattern, words)))
+        )
     return matches, frozenset(_target_features(rule))
 
 

@@ -39,7 +39,10 @@ class Pairing:
         """Load the rules; raises `LoadRefusedError` where the real restore refuses them."""
         self.lab, self.host, self.family, self.rules = lab, host, family, rules
         ruleset = parse_one(rules, family=family)
-        self.machine, self.features = Machine(host, (ruleset,), family, legacy=lab.backend == "legacy"), RuleFeatures(ruleset)
+        self.machine, self.features = (
+            Machine(host, (ruleset,), family, legacy=lab.backend == "legacy"),
+            RuleFeatures(ruleset),
+        )
         self.connections: tuple[Connection, ...] = ()
         self.sent: list[tuple[Shot, Observation]] = []
         lab.load(rules, family)
@@ -70,7 +73,9 @@ class Pairing:
         if seen.made:
             made = seen.made[0]
             quoted = made.quoted.packet(length=None) if made.quoted else None
-            told = self._refused(found, said.outcome, made.packet(mark=0, fragment=0, socket_exists=0), quoted)
+            told = self._refused(
+                found, said.outcome, made.packet(mark=0, fragment=0, socket_exists=0), quoted
+            )
             self._refused_again(told)
             wrong = () if said.outcome.ranges else refusal_differs(told, seen, path=self.lab.trace)
             if wrong:
@@ -106,7 +111,9 @@ class Pairing:
 
     def _remember(self, outcome: Outcome, seen: Observation) -> None:
         made = outcome.connection
-        self.connections = remembered(self.connections, None if made is None else as_translated(made, outcome, seen))
+        self.connections = remembered(
+            self.connections, None if made is None else as_translated(made, outcome, seen)
+        )
 
 
 def as_sent(packet: Packet, seen: Observation) -> Packet:
@@ -136,7 +143,9 @@ def _facts(of: Header | Packet, names: tuple[str, ...]) -> tuple[tuple[str, int]
 
 def _has_destination(step: TraceEvent) -> bool:
     """Whether nat has been asked for the destination by then."""
-    return step.chain in ("INPUT", "FORWARD", "POSTROUTING") or (step.chain == "OUTPUT" and step.table in ("filter", "security"))
+    return step.chain in ("INPUT", "FORWARD", "POSTROUTING") or (
+        step.chain == "OUTPUT" and step.table in ("filter", "security")
+    )
 
 
 def as_translated(connection: Connection, outcome: Outcome, seen: Observation) -> Connection:
@@ -192,7 +201,11 @@ def _with(lines: list[str], kept: Sequence[str]) -> list[str]:
 def _tidy(lines: list[str]) -> list[str]:
     """Without the chains that no rule names."""
     text = " ".join(line for line in lines if line.startswith("-A")) + " "
-    return [line for line in lines if not (line.startswith(":") and " - " in line and f" {line[1:].split()[0]} " not in text)]
+    return [
+        line
+        for line in lines
+        if not (line.startswith(":") and " - " in line and f" {line[1:].split()[0]} " not in text)
+    ]
 
 
 def _fewer(items: list[T], holds: Callable[[list[T]], bool]) -> list[T]:

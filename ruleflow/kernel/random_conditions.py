@@ -35,7 +35,11 @@ class Draft:
 
     def settle(self, protocol: int | None) -> bool:
         """Make the rule one about ``protocol``; false where it is about another one."""
-        if protocol is None or self.protocol not in (None, protocol) or ("p" in self.head and self.protocol is None):
+        if (
+            protocol is None
+            or self.protocol not in (None, protocol)
+            or ("p" in self.head and self.protocol is None)
+        ):
             return False
         self.protocol = protocol
         self.head["p"] = f"-p {NAMES[protocol]}"
@@ -84,7 +88,9 @@ def interface(draft: Draft) -> None:
     if not ways:
         return
     known = draft.packet.in_interface if way == "i" else None
-    name = known if known and draft.is_right() else draft.random.choice(("eth0", "eth1", "eth2", "lo", "eth+"))
+    name = (
+        known if known and draft.is_right() else draft.random.choice(("eth0", "eth1", "eth2", "lo", "eth+"))
+    )
     draft.head.setdefault(way, f"{draft.no()}-{way} {name}")
 
 
@@ -99,8 +105,16 @@ def protocol(draft: Draft) -> None:
 
 
 def _ported(draft: Draft) -> str | None:
-    wanted = draft.packet.protocol if draft.packet.protocol in (TCP, UDP, SCTP) else draft.random.choice((TCP, UDP))
-    return NAMES[draft.protocol or wanted] if (draft.protocol in (TCP, UDP, SCTP) or draft.settle(wanted)) else None
+    wanted = (
+        draft.packet.protocol
+        if draft.packet.protocol in (TCP, UDP, SCTP)
+        else draft.random.choice((TCP, UDP))
+    )
+    return (
+        NAMES[draft.protocol or wanted]
+        if (draft.protocol in (TCP, UDP, SCTP) or draft.settle(wanted))
+        else None
+    )
 
 
 def _port(draft: Draft, side: str) -> int:
@@ -125,11 +139,15 @@ def multiport(draft: Draft) -> None:
     """Lists of ports of either side or both."""
     if _ported(draft) is None:
         return
-    option, side = draft.random.choice((("sports", "s"), ("dports", "d"), ("dports", "d"), ("ports", "d"), ("ports", "s")))
+    option, side = draft.random.choice(
+        (("sports", "s"), ("dports", "d"), ("dports", "d"), ("ports", "d"), ("ports", "s"))
+    )
     value = _port(draft, side)
     listed = [f"{value}", "7", "9000:9100"]
     if draft.random.random() < 0.4:
-        listed[0] = draft.random.choice((f"{max(value - 10, 0)}:{value}", f"{value}:{value + 5}", f"{value + 1}:{value + 9}"))
+        listed[0] = draft.random.choice(
+            (f"{max(value - 10, 0)}:{value}", f"{value}:{value + 5}", f"{value + 1}:{value + 9}")
+        )
     draft.random.shuffle(listed)
     draft.add("multiport", f"{draft.no()}--{option} {','.join(listed)}")
 
@@ -153,21 +171,28 @@ def address_type(draft: Draft) -> None:
     side, kind = random.choice(("src", "dst", "dst")), random.choice(types)
     limit = ""
     if random.random() < 0.2 and kind in ("LOCAL", "UNICAST"):
-        arriving = place.hook in ("PREROUTING", "INPUT") or (place.hook == "FORWARD" and random.random() < 0.5)
+        arriving = place.hook in ("PREROUTING", "INPUT") or (
+            place.hook == "FORWARD" and random.random() < 0.5
+        )
         limit = " --limit-iface-in" if arriving else " --limit-iface-out"
     draft.add("addrtype", f"{draft.no()}--{side}-type {kind}{limit}")
 
 
 def state(draft: Draft) -> None:
     """The state of the connection."""
-    states = draft.random.sample(("NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED", "SNAT", "DNAT"), draft.random.choice((1, 1, 2)))
+    states = draft.random.sample(
+        ("NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED", "SNAT", "DNAT"),
+        draft.random.choice((1, 1, 2)),
+    )
     draft.add("conntrack", f"{draft.no()}--ctstate {','.join(states)}")
 
 
 def original(draft: Draft) -> None:
     """The ends of a connection: as its first packet came, or as answers come."""
     random, packet = draft.random, draft.packet
-    kind = random.choice(("ctorigdst", "ctorigdst", "ctorigsrc", "ctorigdstport", "ctorigdstport", "ctreplsrc", "ctrepldst"))
+    kind = random.choice(
+        ("ctorigdst", "ctorigdst", "ctorigsrc", "ctorigdstport", "ctorigdstport", "ctreplsrc", "ctrepldst")
+    )
     if kind.endswith("port"):
         value = _port(draft, "d")
         draft.add("conntrack", f"{draft.no()}--{kind} {value}" + random.choice(("", f":{value + 9}")))
@@ -185,8 +210,12 @@ def direction(draft: Draft) -> None:
 
 def status(draft: Draft) -> None:
     """What the kernel has noted of the connection."""
-    words = draft.random.choice(("SEEN_REPLY", "CONFIRMED", "NONE", "EXPECTED", "SEEN_REPLY,CONFIRMED", "ASSURED"))
-    if words == "ASSURED" and not draft.settle(TCP):  # of udp it hangs on the clock: two seconds (nf_conntrack_udp_packet)
+    words = draft.random.choice(
+        ("SEEN_REPLY", "CONFIRMED", "NONE", "EXPECTED", "SEEN_REPLY,CONFIRMED", "ASSURED")
+    )
+    if words == "ASSURED" and not draft.settle(
+        TCP
+    ):  # of udp it hangs on the clock: two seconds (nf_conntrack_udp_packet)
         words = "CONFIRMED"
     draft.add("conntrack", f"{draft.no()}--ctstatus {words}")
 

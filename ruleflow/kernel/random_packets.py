@@ -105,7 +105,9 @@ def first_packet(random: Random, family: int) -> Packet:
 
 def _from(random: Random, family: int) -> tuple[str, str]:
     interface = random.choice(tuple(HOSTS[family]))
-    if random.random() < 0.06:  # somebody new: the kernel counts how often it tells one that there is no way (ip_error)
+    if (
+        random.random() < 0.06
+    ):  # somebody new: the kernel counts how often it tells one that there is no way (ip_error)
         return interface, _stranger(random, family)
     if random.random() < 0.02:  # a martian: what comes in must not say it was sent here
         return interface, random.choice((LOOPBACK[family], *LOCAL[family]))
@@ -132,14 +134,18 @@ def _sent_here(random: Random, family: int, local: str) -> tuple[str, str]:
     if kind < 0.2:
         return local, random.choice(LOCAL[family])
     to = _to(random, family, "lo")
-    return local, to if to != BROADCAST else random.choice(ODD[family][:-1])  # a copy of it would come back to us, too
+    return local, to if to != BROADCAST else random.choice(
+        ODD[family][:-1]
+    )  # a copy of it would come back to us, too
 
 
 def _transport(random: Random, family: int) -> dict[str, Any]:
     protocol = random.choices((TCP, UDP, ICMP if family == 4 else ICMPV6, SCTP), (9, 8, 3, 1))[0]
     if protocol in (ICMP, ICMPV6):
         echo = 8 if family == 4 else 128
-        kind = random.choices((echo, echo + 1 if family == 6 else 0, 13 if family == 4 else echo), (8, 1, 1))[0]
+        kind = random.choices((echo, echo + 1 if family == 6 else 0, 13 if family == 4 else echo), (8, 1, 1))[
+            0
+        ]
         return {"protocol": protocol, "icmp_type": kind, "icmp_code": 0}
     facts: dict[str, Any] = {
         "protocol": protocol, "source_port": random.choice(CLIENT_PORTS), "destination_port": random.choice(SERVER_PORTS),
@@ -171,7 +177,11 @@ class Conversation:
         kind = random.choices(("again", "reply", "error"), (4, 7, 2 if self._is_quotable() else 0))[0]
         if kind == "again":
             return "again", Shot(self._again())
-        return (kind, Shot(self._reply(), echo=self._after.echo)) if kind == "reply" else (kind, self._error(random))
+        return (
+            (kind, Shot(self._reply(), echo=self._after.echo))
+            if kind == "reply"
+            else (kind, self._error(random))
+        )
 
     def saw(self, kind: str, seen: Observation) -> None:
         """What became of the packet that `next` gave."""
@@ -204,7 +214,11 @@ class Conversation:
     def _reply(self) -> Packet:
         after = self._after
         assert after is not None
-        facts: dict[str, Any] = {"protocol": after.protocol, "source_port": after.destination_port, "destination_port": after.source_port}
+        facts: dict[str, Any] = {
+            "protocol": after.protocol,
+            "source_port": after.destination_port,
+            "destination_port": after.source_port,
+        }
         if after.protocol == TCP:
             facts["tcp_flags"] = flags_of("ack" if self._answered else "syn,ack")
         if after.protocol in (ICMP, ICMPV6):

@@ -54,7 +54,9 @@ def _table(random: Random, family: int, table: str, packets: Sequence[Packet]) -
             place = Place(family, table, hook, chain, tuple(own[at:]))
             rules += _chain(random, place, seen)
     random.shuffle(chains)
-    return "\n".join([f"*{table}", *sorted(chains, key=lambda line: line.split()[1] == "-"), *rules, "COMMIT", ""])
+    return "\n".join(
+        [f"*{table}", *sorted(chains, key=lambda line: line.split()[1] == "-"), *rules, "COMMIT", ""]
+    )
 
 
 def _may_meet(packet: Packet, hook: str) -> bool:

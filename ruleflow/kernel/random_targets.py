@@ -16,7 +16,10 @@ REFUSALS = {
     6: ("icmp6-no-route", "icmp6-adm-prohibited", "icmp6-addr-unreachable", "icmp6-port-unreachable"),
 }  # fmt: skip
 MARKS = (0, 1, 2, 3, 0x10, 0x11, 0xFF, 0xFFFFFFFF)
-PREFIXES = {4: ("10.9.0.0/16", "192.0.2.0/24", "198.51.100.0/28"), 6: ("fd00:9::/64", "2001:db8::/64", "2001:db8:1::/112")}
+PREFIXES = {
+    4: ("10.9.0.0/16", "192.0.2.0/24", "198.51.100.0/28"),
+    6: ("fd00:9::/64", "2001:db8::/64", "2001:db8:1::/112"),
+}
 
 
 def plain(word: str) -> Maker:
@@ -47,7 +50,11 @@ def mark(draft: Draft) -> str:
     """MARK, in each of its spellings."""
     option = draft.random.choice(("set-xmark", "set-xmark", "set-mark", "or-mark", "and-mark", "xor-mark"))
     value = f"{draft.random.choice(MARKS):#x}"
-    mask = f"/{draft.random.choice(MARKS):#x}" if option.startswith("set") and draft.random.random() < 0.7 else ""
+    mask = (
+        f"/{draft.random.choice(MARKS):#x}"
+        if option.startswith("set") and draft.random.random() < 0.7
+        else ""
+    )
     return f" -j MARK --{option} {value}{mask}"
 
 
@@ -65,7 +72,9 @@ def connmark(draft: Draft) -> str:
 def ttl(draft: Draft) -> str:
     """TTL or HL."""
     name, option = ("TTL", "ttl") if draft.place.family == 4 else ("HL", "hl")
-    how, value = draft.random.choice((("set", 1), ("set", 64), ("set", 200), ("dec", 1), ("dec", 63), ("inc", 1), ("inc", 200)))
+    how, value = draft.random.choice(
+        (("set", 1), ("set", 64), ("set", 200), ("dec", 1), ("dec", 63), ("inc", 1), ("inc", 200))
+    )
     return f" -j {name} --{option}-{how} {value}"
 
 
@@ -141,7 +150,9 @@ def _dnat(draft: Draft) -> str:
 
 def _redirect(draft: Draft) -> str:
     if draft.random.random() < 0.7 and _ported(draft):
-        return f" -j REDIRECT --to-ports {draft.random.choice(PORTS)}" + draft.random.choice(("", "", " --random"))
+        return f" -j REDIRECT --to-ports {draft.random.choice(PORTS)}" + draft.random.choice(
+            ("", "", " --random")
+        )
     return " -j REDIRECT"
 
 
@@ -151,7 +162,11 @@ def _netmap(draft: Draft) -> str:
 
 def _snat(draft: Draft) -> str:
     random, family = draft.random, draft.place.family
-    address = _range(draft) if random.random() < 0.25 else random.choice((*LOCAL[family], HOSTS[family]["eth0"][-1]))
+    address = (
+        _range(draft)
+        if random.random() < 0.25
+        else random.choice((*LOCAL[family], HOSTS[family]["eth0"][-1]))
+    )
     words = f" -j SNAT --to-source {address}"
     if random.random() < 0.4 and _ported(draft):
         words = f" -j SNAT --to-source {_in_brackets(draft, address, random.choice(PORTS))}"

@@ -12,6 +12,7 @@ from ruleflow.kernel.random_packets import SPEC
 if TYPE_CHECKING:
     from ruleflow.kernel.differential import Task
 
+
 def reproducer(task: "Task", rules: str, sent: Sent, pair: Pair) -> str:
     """The text for the last packet of ``sent``; those before made the connections it may belong to."""
     seen, found = pair.seen, pair.walk

@@ -39,7 +39,9 @@ def verify(machine: Machine, packet: Packet, around: Around = NOTHING) -> Verifi
     take the rules, `RuleflowError` for a packet of a connection that the new namespaces cannot know.
     """
     if packet.state not in (None, STATES["NEW"]) or around.connections:
-        raise RuleflowError("only a packet that begins a connection can be verified", help="leave out --ct and `state`")
+        raise RuleflowError(
+            "only a packet that begins a connection can be verified", help="leave out --ct and `state`"
+        )
     asked = packet.with_(state=None)
     spec = _with_interfaces(describe(machine.host), asked)
     with Lab(spec, "legacy" if machine.legacy else "nft", trace=not machine.legacy) as lab:
@@ -55,7 +57,9 @@ def _with_interfaces(spec: Spec, packet: Packet) -> Spec:
     """The interfaces that the packet names are there, even where nobody described them."""
     known = {each.name for each in spec.interfaces}
     named = [name for name in (packet.in_interface, packet.out_interface) if name and name not in known]
-    return msgspec.structs.replace(spec, interfaces=(*spec.interfaces, *(Interface(name) for name in dict.fromkeys(named))))
+    return msgspec.structs.replace(
+        spec, interfaces=(*spec.interfaces, *(Interface(name) for name in dict.fromkeys(named)))
+    )
 
 
 def _matched(found: Walk) -> int:

@@ -101,7 +101,13 @@ def encode(
     echo request, ports 0, the unspecified address. Raises `WireError` where ``length`` is too short for the headers.
     """
     build = _encode4 if packet.family == 4 else _encode6
-    extras = _Extras(ident, more_fragments, ip_options + b"\0" * (-len(ip_options) % 4), quoted, ECHO_ID if echo is None else echo)
+    extras = _Extras(
+        ident,
+        more_fragments,
+        ip_options + b"\0" * (-len(ip_options) % 4),
+        quoted,
+        ECHO_ID if echo is None else echo,
+    )
     data = build(packet, payload, extras)
     missing = (packet.length or len(data)) - len(data)
     if missing < 0:
@@ -128,9 +134,7 @@ def _encode4(p: Packet, payload: bytes, extras: _Extras) -> bytes:
 def _encode6(p: Packet, payload: bytes, extras: _Extras) -> bytes:
     source, destination = (p.source or 0).to_bytes(16, "big"), (p.destination or 0).to_bytes(16, "big")
     protocol = _protocol(p)
-    body = _body(
-        p, protocol, payload, source + destination + struct.pack(">HBB", 0, 0, protocol), extras
-    )
+    body = _body(p, protocol, payload, source + destination + struct.pack(">HBB", 0, 0, protocol), extras)
     following = protocol
     for number in reversed(_extensions(p, extras.more_fragments)):
         body = _extension(number, following, (p.fragment or 0, extras.more_fragments, extras.ident)) + body
@@ -354,7 +358,12 @@ def _read_icmp(head: Header, data: bytes) -> dict[str, object]:
     if len(data) < 2:
         return {}
     inner = decode(data[8:]) if data[0] in ICMP_ERRORS[head.family] else None
-    facts: dict[str, object] = {"icmp_type": data[0], "icmp_code": data[1], "payload": data[8:], "quoted": inner}
+    facts: dict[str, object] = {
+        "icmp_type": data[0],
+        "icmp_code": data[1],
+        "payload": data[8:],
+        "quoted": inner,
+    }
     if data[0] not in ICMP_ERRORS[head.family] and len(data) >= 6:
         facts["echo"] = int.from_bytes(data[4:6], "big")
     return facts

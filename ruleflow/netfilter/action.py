@@ -71,7 +71,9 @@ class Actions:
             case Back():
                 return self.outcomes.leaf(Outcome(BACK, alter, tags))
             case Stop(verdict=verdict, reply=reply):
-                return self.outcomes.leaf(Outcome(f"{verdict} with {reply}" if reply else verdict, alter, tags))
+                return self.outcomes.leaf(
+                    Outcome(f"{verdict} with {reply}" if reply else verdict, alter, tags)
+                )
             case Fork():
                 return self._fork(then, alter, tags)
 
@@ -96,7 +98,9 @@ class Actions:
                 yield where, changes, (*tags, ("copy", f"a copy to {gateway}"))
             case Note(text=text):
                 yield where, changes, (*tags, ("note", text))
-            case SetBits(field=field) | CopyBits(to=field) if field is CONNMARK or isinstance(change, CopyBits):
+            case SetBits(field=field) | CopyBits(to=field) if field is CONNMARK or isinstance(
+                change, CopyBits
+            ):
                 tracked = self.diagrams.test(STATE, TRACKED)
                 yield self.diagrams.both(tracked, where), changes | self._fields(change), tags
                 yield self.diagrams.without(where, tracked), changes, tags
@@ -138,7 +142,9 @@ class Actions:
         top = self.diagrams.tops[level]
         if clear & top == top:
             return {level: Is(xor & top)}
-        return {level: Bits(clear, xor) if top < 1 << 16 else OneOf(f"changed by {clear:#x} {xor:#x}", 0, top)}
+        return {
+            level: Bits(clear, xor) if top < 1 << 16 else OneOf(f"changed by {clear:#x} {xor:#x}", 0, top)
+        }
 
     def _copied(self, change: CopyBits, number: int) -> Xor:
         encoder = self.outcomes.encoder
@@ -156,7 +162,9 @@ class Actions:
             for part, ported in self._ports(rewrite, side, port, place):
                 yield from self._noticed(side, part, moved | ported)
 
-    def _noticed(self, side: str, where: int, changes: dict[int, New]) -> Iterator[tuple[int, dict[int, New]]]:
+    def _noticed(
+        self, side: str, where: int, changes: dict[int, New]
+    ) -> Iterator[tuple[int, dict[int, New]]]:
         """What the connection shows of it, where rules ask (`Connection.translated`)."""
         encoder = self.outcomes.encoder
         if not encoder.uses_connections:
@@ -169,7 +177,9 @@ class Actions:
         if unmoved != NOTHING:
             yield unmoved, {}
         there = "ct_reply_source" if side == "destination" else "ct_reply_destination"
-        status = encoder.bit(CT_STATUS, STATUSES["DNAT" if side == "destination" else "SNAT"].bit_length() - 1)
+        status = encoder.bit(
+            CT_STATUS, STATUSES["DNAT" if side == "destination" else "SNAT"].bit_length() - 1
+        )
         shown: dict[int, New] = {status: Xor((), flip=True)}
         for level, new in changes.items():
             shown[LEVELS[f"{there}_port" if level in (DPORT, SPORT) else there]] = _at_last(new)
@@ -204,7 +214,9 @@ class Actions:
             return Is(0x7F000001 if top == 0xFFFFFFFF else 1)
         return OneOf(THIS_INTERFACE, 0, top)
 
-    def _mapped(self, network: int, mask: int, level: int, where: int) -> Iterator[tuple[int, dict[int, New]]]:
+    def _mapped(
+        self, network: int, mask: int, level: int, where: int
+    ) -> Iterator[tuple[int, dict[int, New]]]:
         """NETMAP keeps the bits outside ``mask``: within each block of that size, a shift by a constant."""
         size = (self.diagrams.tops[level] ^ mask) + 1
         shadow = self.diagrams.shadow(where, level)
@@ -240,13 +252,19 @@ class Actions:
             yield inside, {}
             yield self.diagrams.without(where, inside), {level: Is(low) if side == "destination" else chosen}
 
-    def _shifted(self, base: int, low: int, high: int, level: int, where: int) -> Iterator[tuple[int, dict[int, New]]]:
+    def _shifted(
+        self, base: int, low: int, high: int, level: int, where: int
+    ) -> Iterator[tuple[int, dict[int, New]]]:
         """``low + (old - base) mod size``: each stretch of that size is shifted by a constant."""
         size = high - low + 1
         start = base % size - size
         for first in range(start, 65536, size):
             part = max(first, 0), min(first + size - 1, 65535)
-            inside = self.diagrams.both(self.diagrams.test(level, (part,)), where) if part[0] <= part[1] else NOTHING
+            inside = (
+                self.diagrams.both(self.diagrams.test(level, (part,)), where)
+                if part[0] <= part[1]
+                else NOTHING
+            )
             if inside != NOTHING:
                 yield inside, {level: Is(low) if size == 1 else Plus(low - first)}
 

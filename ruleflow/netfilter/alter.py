@@ -274,12 +274,12 @@ class Lens:
         top = self.diagrams.tops[level]
         by_kid: dict[int, list[Interval]] = {}
         for value in range(top + 1):
-            moved = (value & ~new.clear) ^ new.xor if isinstance(new, Bits) else min(max(value + new.by, 0), top)
+            moved = (
+                (value & ~new.clear) ^ new.xor if isinstance(new, Bits) else min(max(value + new.by, 0), top)
+            )
             at = next(n for n, end in enumerate(ends) if moved <= end)
             by_kid.setdefault(kids[at], []).append((value, value))
         found = NOTHING
         for kid, intervals in by_kid.items():
             found = self.diagrams.choose(self.diagrams.test(level, joined(intervals)), kid, found)
         return found
-
-

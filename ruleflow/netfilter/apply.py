@@ -20,7 +20,9 @@ def apply(effect: Effect, state: State) -> Done:
     return _EFFECTS[type(effect)](effect, state)
 
 
-def _put(state: State, field: Field, value: int | None, low: int | None = None, high: int | None = None) -> Done:
+def _put(
+    state: State, field: Field, value: int | None, low: int | None = None, high: int | None = None
+) -> Done:
     old = getattr(state, field.name, None)
     if old == value and value is not None:
         return (), None

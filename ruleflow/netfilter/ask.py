@@ -41,7 +41,13 @@ class Asker:
     __slots__ = ("apply", "bits", "by", "chooser", "depth", "hook", "program", "recorder", "state", "table")
 
     def __init__(
-        self, program: Program, hook: str, state: State, chooser: Chooser, apply: Apply, recorder: "Recorder | None"
+        self,
+        program: Program,
+        hook: str,
+        state: State,
+        chooser: Chooser,
+        apply: Apply,
+        recorder: "Recorder | None",
     ) -> None:
         self.program, self.table, self.hook = program, program.table, hook
         self.state, self.chooser, self.apply, self.recorder = state, chooser, apply, recorder
@@ -155,7 +161,11 @@ class Asker:
     def _take_value(self, condition: In) -> None:
         """A field that is taken to be in a set of one value has that value from here on."""
         values, only = condition.values, None
-        if isinstance(values, Intervals) and len(values.pairs) == 1 and values.pairs[0][0] == values.pairs[0][1]:
+        if (
+            isinstance(values, Intervals)
+            and len(values.pairs) == 1
+            and values.pairs[0][0] == values.pairs[0][1]
+        ):
             only = values.pairs[0][0]
         elif isinstance(values, Masked) and values.mask == (1 << (condition.field.bits or 0)) - 1:
             only = values.value
@@ -173,7 +183,11 @@ class Asker:
     def _about(self, condition: Condition) -> tuple[object, ...]:
         """What of the packet a condition's answer hangs on: the same again gives the same answer."""
         state = self.state
-        if isinstance(condition, Derived) and condition.fact == "address_type" and not dict(condition.arguments)["interface"]:
+        if (
+            isinstance(condition, Derived)
+            and condition.fact == "address_type"
+            and not dict(condition.arguments)["interface"]
+        ):
             return (getattr(state, str(dict(condition.arguments)["address"])),)
         if isinstance(condition, In):
             return (getattr(state, condition.field.name, None), tuple(state.ranges.items()))

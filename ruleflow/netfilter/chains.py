@@ -30,8 +30,10 @@ class Entry:
     def is_idle(self) -> bool:
         """Whether nothing hangs on it: it counts, or reports, and the next rule is asked."""
         effects = self.effects
-        return self.jump is None and isinstance(effects.then, Continue) and all(
-            isinstance(change, Log | Note) for change in effects.changes
+        return (
+            self.jump is None
+            and isinstance(effects.then, Continue)
+            and all(isinstance(change, Log | Note) for change in effects.changes)
         )
 
     def ref(self, table: str) -> RuleRef:
@@ -110,5 +112,3 @@ class Program:
         chain = self.chains.get(name)
         rules = chain.chain.rules if chain else ()
         return iter(dict.fromkeys(r.target.chain for r in rules if isinstance(r.target, Jump | Goto)))
-
-

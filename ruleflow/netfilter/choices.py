@@ -59,7 +59,9 @@ class Chooser:
 T = TypeVar("T")
 
 
-def explore(walk: Callable[[Chooser], T], assumed: Assumed = (), limit: int = LIMIT) -> tuple[list[tuple[T, Chooser]], bool]:
+def explore(
+    walk: Callable[[Chooser], T], assumed: Assumed = (), limit: int = LIMIT
+) -> tuple[list[tuple[T, Chooser]], bool]:
     """Every way of ``walk``, the default way first, and whether these are all."""
     waiting: list[tuple[bool, ...]] = [()]
     found: list[tuple[T, Chooser]] = []

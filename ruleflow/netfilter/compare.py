@@ -41,7 +41,11 @@ class Comparison:
     """
 
     def __init__(self, before: Ruleset, after: Ruleset, hosts: tuple[Host, Host] | None = None) -> None:
-        known = None if hosts is None or any(host.routes is None for host in hosts) else KnownHost(hosts, before.family)
+        known = (
+            None
+            if hosts is None or any(host.routes is None for host in hosts)
+            else KnownHost(hosts, before.family)
+        )
         self.space = Space([before, after], known.names() if known is not None else ())
         self.diagrams, self.outcomes = self.space.diagrams, self.space.outcomes
         self.flows = tuple(Flow(Side(self.space, ruleset)) for ruleset in (before, after))
@@ -93,7 +97,10 @@ class Comparison:
     def _union(self, parts: list[Part]) -> int:
         sets = [part.where for part in parts]
         while len(sets) > 1:
-            sets = [self.diagrams.either(*sets[n : n + 2]) if n + 1 < len(sets) else sets[n] for n in range(0, len(sets), 2)]
+            sets = [
+                self.diagrams.either(*sets[n : n + 2]) if n + 1 < len(sets) else sets[n]
+                for n in range(0, len(sets), 2)
+            ]
         return sets[0]
 
     def candidates(self, entry: str) -> int:
@@ -200,7 +207,9 @@ class Behind:
         found = self._handed(table, hook, behind, seen, looped=looped)
         if within == NOTHING:
             return found
-        one, two = (flow.table(table, hook, seen, looped=looped, within=within) for flow in (self.before, self.after))
+        one, two = (
+            flow.table(table, hook, seen, looped=looped, within=within) for flow in (self.before, self.after)
+        )
         return self.diagrams.either(self._differing(one, two, within, seen), found)
 
     def _nat(self, hook: str, behind: int, seen: Alter) -> int:
@@ -222,7 +231,9 @@ class Behind:
         if behind == NOTHING or not self.edits.alters(table):
             return behind
         flow = self.before
-        return self._into(flow.nat(hook, seen) if table == "nat" else flow.table(table, hook, seen, looped=looped), behind)
+        return self._into(
+            flow.nat(hook, seen) if table == "nat" else flow.table(table, hook, seen, looped=looped), behind
+        )
 
     def _into(self, stage: int, behind: int) -> int:
         """The packets that a stage hands on into the set ``behind``."""

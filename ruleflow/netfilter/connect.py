@@ -56,7 +56,13 @@ Attempt = tuple[Connection, tuple[Leg, ...]]
 
 
 def connect(
-    world: World, from_: str, to: str, port: int | None = None, protocol: str = "tcp", *, remedies: bool = True
+    world: World,
+    from_: str,
+    to: str,
+    port: int | None = None,
+    protocol: str = "tcp",
+    *,
+    remedies: bool = True,
 ) -> Connection:
     """Try to connect from a place (a host's name or an address) to an address (or a host's name).
 
@@ -128,10 +134,16 @@ class _Talk:
             self._be_stranger(host, source, family)
         if source is None:
             if family == 6 and next(host.addresses(6), None) is None:
-                return self._unsent(f"{host.name} has no IPv6 address", "EADDRNOTAVAIL", Fix(f"an IPv6 address at {host.name}"))
+                return self._unsent(
+                    f"{host.name} has no IPv6 address",
+                    "EADDRNOTAVAIL",
+                    Fix(f"an IPv6 address at {host.name}"),
+                )
             way = route(host, to, family=family, protocol=first.protocol, destination_port=port)
             if way.error:
-                return self._unsent(f"{host.name}: {way.sentence}", way.error, remedy.for_route(host, to, family))
+                return self._unsent(
+                    f"{host.name}: {way.sentence}", way.error, remedy.for_route(host, to, family)
+                )
             if way.source is not None:
                 first = first.with_(source=way.source)
         there = self._send(host.name, first)
@@ -183,7 +195,13 @@ class _Talk:
             forks = "; ".join(choice.text for choice in there.legs[-1].walk.forks)
             return self._told("unknown", f"at {there.host} it depends on: {forks}")
         because = f"at {there.host}: {outcome.sentence}"
-        if outcome.error and there.host == host.name and len(there.legs) == 1 and outcome.answer is None and self.entering is None:
+        if (
+            outcome.error
+            and there.host == host.name
+            and len(there.legs) == 1
+            and outcome.answer is None
+            and self.entering is None
+        ):
             return self._not_sent(because, outcome.error)
         if outcome.answer is not None:
             return self._refused_on_the_way(there, because)
@@ -207,7 +225,9 @@ class _Talk:
     def _as_told(self, kind: str, because: str, there: Journey) -> Connection:
         """What the client's program makes of a message."""
         result = RESULTS[self.protocol].get(kind, "no-answer")
-        return self._told(result, because, by=there.host if result == "refused" else None, fix=remedy.for_journey(there))
+        return self._told(
+            result, because, by=there.host if result == "refused" else None, fix=remedy.for_journey(there)
+        )
 
     def _complain(self, there: Journey, kind: str) -> bool:
         """Send the message back to who the packet seemed to come from; whether it arrives and is understood."""
@@ -259,7 +279,12 @@ class _Talk:
         else:
             message = icmp_message(kind, seen, self.world.host(who))
             back = self._send_message(who, message, seen, there)
-            fits = back.arrived and back.host == host.name and back.quoted is not None and _same_ends(first, back.quoted)
+            fits = (
+                back.arrived
+                and back.host == host.name
+                and back.quoted is not None
+                and _same_ends(first, back.quoted)
+            )
         if not fits:
             return self._told("no-answer", f"{because}; and the refusal does not come back: {_why(back)}")
         needed = remedy.for_listener(who, self.protocol, seen.destination_port)
@@ -319,14 +344,22 @@ class _Talk:
         if why is not None:
             return self._told("no-answer", f"{said}; {why[0]}", fix=why[1])
         if behind.result == "reached":
-            return self._told("reached", f"{said} and relays it to {behind.by}", by=behind.by, sees=behind.sees)
+            return self._told(
+                "reached", f"{said} and relays it to {behind.by}", by=behind.by, sees=behind.sees
+            )
         if self.protocol == "udp" or behind.result in ("no-answer", "unknown"):
             result = "unknown" if behind.result == "unknown" else "no-answer"
             return self._told(result, f"{said}; behind it: {behind.because}", fix=behind.fix)
         return self._told("closed", f"{said} and closes it: {behind.because}", by=there.host, fix=behind.fix)
 
     def _told(
-        self, result: str, because: str, *, by: str | None = None, sees: str | None = None, fix: Fix | None = None
+        self,
+        result: str,
+        because: str,
+        *,
+        by: str | None = None,
+        sees: str | None = None,
+        fix: Fix | None = None,
     ) -> Connection:
         return Connection(
             from_="", to="", port=None, protocol=self.protocol, result=result, because=because, by=by, sees=sees,
@@ -339,6 +372,7 @@ Fault = tuple[str, Fix | None]
 
 PLACEHOLDER = "dockerd"
 """Without the userland proxy dockerd binds a published port so that nobody else can, and never accepts."""
+
 
 def _turned(packet: Packet, flags: int | None) -> Packet:
     return Packet(

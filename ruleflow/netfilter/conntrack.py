@@ -74,7 +74,9 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
     def translated(self, reply: Ends) -> "Connection":
         """The same connection whose answers come as ``reply``; the status says what that changes."""
         plain = self.original.turned()
-        status = self.status if self.protocol in REQUESTS else self.status & ~(SNAT | DNAT)  # or else its identifier was
+        status = (
+            self.status if self.protocol in REQUESTS else self.status & ~(SNAT | DNAT)
+        )  # or else its identifier was
         if (reply.source, reply.source_port) != (plain.source, plain.source_port):
             status |= DNAT
         if (reply.destination, reply.destination_port) != (plain.destination, plain.destination_port):
@@ -83,7 +85,11 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find(
-    connections: tuple[Connection, ...], family: int, protocol: int | None, ends: Ends, icmp_type: int | None = None
+    connections: tuple[Connection, ...],
+    family: int,
+    protocol: int | None,
+    ends: Ends,
+    icmp_type: int | None = None,
 ) -> tuple[Connection, int] | None:
     """The connection that a packet with these ends belongs to, and its direction (0 original, 1 reply).
 
@@ -94,7 +100,11 @@ def find(
     if protocol in REQUESTS:  # of two alike the later one was given another id by NAT
         connections = connections[::-1]
     for connection in connections:
-        if connection.family == family and connection.protocol == protocol and connection.icmp in (None, asked):
+        if (
+            connection.family == family
+            and connection.protocol == protocol
+            and connection.icmp in (None, asked)
+        ):
             if connection.original == ends and not answers:
                 return connection, 0
             if connection.reply == ends and (icmp_type is None or answers):
@@ -105,7 +115,11 @@ def find(
 def request_of(protocol: int | None, icmp_type: int | None) -> int | None:
     """The ICMP request that a request or an answer belongs to; None for all else."""
     pairs = REQUESTS.get(protocol or 0, {})
-    return icmp_type if icmp_type in pairs else next((ask for ask, told in pairs.items() if told == icmp_type), None)
+    return (
+        icmp_type
+        if icmp_type in pairs
+        else next((ask for ask, told in pairs.items() if told == icmp_type), None)
+    )
 
 
 def turned_type(protocol: int | None, icmp_type: int | None) -> int | None:
@@ -132,7 +146,9 @@ def is_same(one: Connection, other: Connection) -> bool:
     )  # fmt: skip
 
 
-def clashing(connections: tuple[Connection, ...], made: Connection, ranges: Mapping[str, tuple[int, int]]) -> bool | None:
+def clashing(
+    connections: tuple[Connection, ...], made: Connection, ranges: Mapping[str, tuple[int, int]]
+) -> bool | None:
     """Whether another connection already expects what would be the answers of ``made``.
 
     None: it depends on what the kernel chooses from the ``ranges`` that the packet's fields have.

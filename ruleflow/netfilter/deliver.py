@@ -36,8 +36,19 @@ def delivery(host: Host, state: State) -> Delivery:
     if found is not None:
         who = f"the socket of {found.process}" if found.process else "a socket"
         return Delivery(found.process or "a socket", f"{who} takes it: {name} port {state.destination_port}")
-    answer = "tcp-reset" if name == "tcp" else "icmp-port-unreachable" if state.family == 4 else "icmp6-port-unreachable"
-    return Delivery(None, f"no socket waits for {name} port {state.destination_port}: refused", refused=True, answer=answer)
+    answer = (
+        "tcp-reset"
+        if name == "tcp"
+        else "icmp-port-unreachable"
+        if state.family == 4
+        else "icmp6-port-unreachable"
+    )
+    return Delivery(
+        None,
+        f"no socket waits for {name} port {state.destination_port}: refused",
+        refused=True,
+        answer=answer,
+    )
 
 
 def _icmp(state: State) -> Delivery:

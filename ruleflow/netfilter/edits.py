@@ -59,7 +59,9 @@ class Edits:
                     continue
                 behind = self._entering(number, table, target.chain, known)
             if behind != NOTHING:
-                found = self.diagrams.either(found, self.diagrams.both(side.where(table, name, index), behind))
+                found = self.diagrams.either(
+                    found, self.diagrams.both(side.where(table, name, index), behind)
+                )
         found = known[name] = self._loosened(number, table, found)
         return found
 
@@ -115,4 +117,3 @@ class Edits:
 
 def _policy(chain: Chain | None) -> str:
     return (chain.policy if chain is not None else None) or "ACCEPT"
-

@@ -129,7 +129,9 @@ class Encoder:
         """How a person says a computed condition, by the name of its free variable."""
         self.elsewhere: Callable[[int, tuple[str, ...]], bool | None] | None = None
         """Says of an address whether it is of one of the types, where something is known of this host."""
-        self.types: Callable[[tuple[str, ...]], tuple[tuple[Interval, ...], tuple[Interval, ...]]] | None = None
+        self.types: Callable[[tuple[str, ...]], tuple[tuple[Interval, ...], tuple[Interval, ...]]] | None = (
+            None
+        )
         """The addresses that are of some types, and those of which it is not known, where a host is known."""
         self.uses_fragments = self.uses_connections = False
         self._levels: dict[Free, int] = {}
@@ -167,7 +169,11 @@ class Encoder:
 
     def settled(self, free: Free, after: "Iterable[tuple[int, object]]") -> bool | None:
         """Whether a free variable's answer is known once a field has become a constant; None where it is not."""
-        if not isinstance(free.condition, Derived) or free.condition.fact != "address_type" or self.elsewhere is None:
+        if (
+            not isinstance(free.condition, Derived)
+            or free.condition.fact != "address_type"
+            or self.elsewhere is None
+        ):
             return None
         asked = dict(free.condition.arguments)
         if asked["interface"]:
@@ -184,11 +190,17 @@ class Encoder:
             return NOTHING
         found = NOTHING
         for level, free in list(self.free.items()):
-            if isinstance(free.condition, Derived) and free.condition.fact == "address_type" and not free.after:
+            if (
+                isinstance(free.condition, Derived)
+                and free.condition.fact == "address_type"
+                and not free.after
+            ):
                 side = min(free.reads)
                 top = self.diagrams.tops[side]
                 special = self.diagrams.test(side, ((0, 0), (0xE0000000, 0xEFFFFFFF), (top, top)))
-                found = self.diagrams.either(found, self.diagrams.both(special, self.diagrams.test(level, ((1, 1),))))
+                found = self.diagrams.either(
+                    found, self.diagrams.both(special, self.diagrams.test(level, ((1, 1),)))
+                )
         return found
 
     # -- conditions -----------------------------------------------------------------------------------------
@@ -300,7 +312,9 @@ class Encoder:
         if self.family == 6:
             return self._address_type_six(free, level, frozenset(types))
         broadcast, multicast = ((0, 0), (top, top)), ((0xE0000000, 0xEFFFFFFF),)
-        found = self.diagrams.both(self.diagrams.test(level, outside(joined(broadcast + multicast), top)), self.variable(free))
+        found = self.diagrams.both(
+            self.diagrams.test(level, outside(joined(broadcast + multicast), top)), self.variable(free)
+        )
         for kind, addresses in (("BROADCAST", broadcast), ("MULTICAST", multicast)):
             if kind in types:
                 found = self.diagrams.either(found, self.diagrams.test(level, addresses))
@@ -333,9 +347,14 @@ class Encoder:
         found = self.diagrams.test(DST, yes)
         top = self.diagrams.tops[DST]
         groups = (0xE0000000, 0xEFFFFFFF) if self.family == 4 else (0xFF << 120, top)
-        for text, addresses in (("to an address of this host", unknown), ("this host has joined the multicast group", (groups,))):
+        for text, addresses in (
+            ("to an address of this host", unknown),
+            ("this host has joined the multicast group", (groups,)),
+        ):
             if addresses:
-                maybe = self.diagrams.both(self.diagrams.test(DST, addresses), self.variable(Free(text, reads=frozenset({DST}))))
+                maybe = self.diagrams.both(
+                    self.diagrams.test(DST, addresses), self.variable(Free(text, reads=frozenset({DST})))
+                )
                 found = self.diagrams.either(found, maybe)
         return found
 
@@ -421,9 +440,17 @@ class Encoder:
             level = self.bit(field, number)
             is_set = self.diagrams.test(level, ((1, 1),))
             if bound >> number & 1:
-                found = self.diagrams.both(is_set, found) if above else self.diagrams.either(_not(self, is_set), found)
+                found = (
+                    self.diagrams.both(is_set, found)
+                    if above
+                    else self.diagrams.either(_not(self, is_set), found)
+                )
             else:
-                found = self.diagrams.either(is_set, found) if above else self.diagrams.both(_not(self, is_set), found)
+                found = (
+                    self.diagrams.either(is_set, found)
+                    if above
+                    else self.diagrams.both(_not(self, is_set), found)
+                )
         return found
 
 

@@ -6,7 +6,9 @@ from ruleflow.netfilter.numbers import address_text, read_address
 from ruleflow.netfilter.world import World
 
 
-def everybody(world: World, port: int = 80, protocols: tuple[str, ...] = ("tcp",)) -> tuple[tuple[str, int | None, str], ...]:
+def everybody(
+    world: World, port: int = 80, protocols: tuple[str, ...] = ("tcp",)
+) -> tuple[tuple[str, int | None, str], ...]:
     """The targets that ``--all`` tries: each host's addresses, and each port published or listened on there."""
     found: dict[tuple[str, int | None, str], None] = {}
     for host in world.hosts:
@@ -42,7 +44,9 @@ def check_family(from_: str, family: int) -> None:
     except ReadError:
         return
     if asked != family:
-        raise ReadError(f"{from_} and an IPv{family} address cannot talk to each other", help="give both in one family")
+        raise ReadError(
+            f"{from_} and an IPv{family} address cannot talk to each other", help="give both in one family"
+        )
 
 
 def destination_of(world: World, to: str) -> tuple[int, int]:
@@ -53,7 +57,10 @@ def destination_of(world: World, to: str) -> tuple[int, int]:
         pass
     host = world.host(to)
     shared = (
-        (own.address, own.family) for family in (4, 6) for _, own in host.addresses(family) if own.scope == "global"
+        (own.address, own.family)
+        for family in (4, 6)
+        for _, own in host.addresses(family)
+        if own.scope == "global"
     )
     found = next(shared, None)
     if found is None:

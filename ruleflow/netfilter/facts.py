@@ -45,7 +45,9 @@ def _source_type(state: "State", address: int, types: tuple[str, ...]) -> Reply:
     """Where a host's addresses are not known: it sends from its own, and others send from theirs."""
     local = state.entry == "local"
     text = address_text(address, state.family)
-    state.assumed[f"{text} is {'an' if local else 'no'} address of this host: the packet {'is sent' if local else 'comes from'} {'by it' if local else 'elsewhere'}"] = None
+    state.assumed[
+        f"{text} is {'an' if local else 'no'} address of this host: the packet {'is sent' if local else 'comes from'} {'by it' if local else 'elsewhere'}"
+    ] = None
     return ("LOCAL" if local else "UNICAST") in types, text
 
 
@@ -91,11 +93,19 @@ def _in_set(state: "State", name: str, directions: tuple[str, ...], depth: int) 
     if found is None:
         return None, f"the members of the set {name} are not known"
     if found.kind == "list:set":
-        answers = [_in_set(state, member.parts[0], directions, depth + 1) for member in found.members] if depth < _NESTED else []
+        answers = (
+            [_in_set(state, member.parts[0], directions, depth + 1) for member in found.members]
+            if depth < _NESTED
+            else []
+        )
         if any(holds for holds, _ in answers):
             return True, None
         return next((one for one in answers if one[0] is None), (False, None))
-    if found.family != state.family and found.kind.startswith("hash") and {"ip", "net"} & set(found.dimensions):
+    if (
+        found.family != state.family
+        and found.kind.startswith("hash")
+        and {"ip", "net"} & set(found.dimensions)
+    ):
         return False, f"the set {name} is for IPv{found.family}"
     values = [_of_dimension(state, *pair) for pair in zip(found.dimensions, directions, strict=False)]
     if any(value is None for value in values):

@@ -62,7 +62,9 @@ class Flow:
         self.forwards = known.forwards(host)
         if found is not None:
             test = self.diagrams.test
-            self.ways = tuple((self.encoder.atoms.of(name), test(DST, addresses)) for name, addresses in found)
+            self.ways = tuple(
+                (self.encoder.atoms.of(name), test(DST, addresses)) for name, addresses in found
+            )
 
     def _disbelieved(self, known: KnownHost, host: Host, *, again: bool) -> int:
         """ip_route_input_slow: packets whose source is not believed, or whose addresses never arrive over a wire."""
@@ -73,13 +75,19 @@ class Flow:
         top = self.diagrams.tops[SRC]
         never = test(SRC, ((0xE0000000, 0xEFFFFFFF), (top, top)))
         found = self.diagrams.either(test(SRC, ((0, 0),)), test(DST, ((0, 0),)))
-        neither = self.diagrams.either(test(DST, ((top, top),)), self.diagrams.cube(((SRC, ((0, 0),)), (DST, ((0, 0),)))))
+        neither = self.diagrams.either(
+            test(DST, ((top, top),)), self.diagrams.cube(((SRC, ((0, 0),)), (DST, ((0, 0),))))
+        )
         closed = joined((atom(name),) * 2 for name in known.wired_loopback(host))
         for level in (SRC, DST):
-            found = self.diagrams.either(found, self.diagrams.cube(((IN, closed), (level, ((0x7F000000, 0x7FFFFFFF),)))))
+            found = self.diagrams.either(
+                found, self.diagrams.cube(((IN, closed), (level, ((0x7F000000, 0x7FFFFFFF),))))
+            )
         found = self.diagrams.either(never, self.diagrams.without(found, neither))
         for name, sources in known.disbelieved(host, again=again):
-            found = self.diagrams.either(found, self.diagrams.cube(((IN, ((atom(name),) * 2,)), (SRC, sources))))
+            found = self.diagrams.either(
+                found, self.diagrams.cube(((IN, ((atom(name),) * 2,)), (SRC, sources)))
+            )
         return self.diagrams.both(wire, found)
 
     def entry(self, name: str) -> int:
@@ -108,13 +116,21 @@ class Flow:
 
     def socket(self, there: int) -> Alter:
         """Whether a local socket sends the packet, where rules ask."""
-        return altered({SOCKET: Is(there)}) if self.side.space.used & {"uid", "gid", "socket_exists"} else UNCHANGED
+        return (
+            altered({SOCKET: Is(there)})
+            if self.side.space.used & {"uid", "gid", "socket_exists"}
+            else UNCHANGED
+        )
 
     def lost(self, name: str) -> int:
         """The packets that the kernel drops without asking a rule: not part of any claim about rules."""
         if name == "send":
             return NOTHING
-        return self.diagrams.either(self._martians(), self.never_forwarded()) if name == "through" else self._martians()
+        return (
+            self.diagrams.either(self._martians(), self.never_forwarded())
+            if name == "through"
+            else self._martians()
+        )
 
     def routed(self) -> int:
         """Behind PREROUTING: for this host, or passed on."""
@@ -136,7 +152,9 @@ class Flow:
         if "ttl" not in self.side.space.used:
             return NOTHING
         spent = self.outcomes.leaf(Outcome("DROP", tags=(("kernel", "its ttl is used up here"),)))
-        return self.diagrams.test(TTL, ((0, 1),), spent, self.outcomes.leaf(Outcome(NEXT, altered({TTL: Grow(-1)}))))
+        return self.diagrams.test(
+            TTL, ((0, 1),), spent, self.outcomes.leaf(Outcome(NEXT, altered({TTL: Grow(-1)})))
+        )
 
     def never_forwarded(self) -> int:
         """What ip6_forward drops before any rule sees it: sources that are none, or only this machine's."""
@@ -160,7 +178,9 @@ class Flow:
     def _send(self) -> int:
         """OUTPUT and POSTROUTING; what goes to lo comes in again."""
         lo = self.encoder.atoms.range("lo")
-        again = self.hook("PREROUTING", self.hook("INPUT", self.end(), ARRIVING, looped=True), ARRIVING, looped=True)
+        again = self.hook(
+            "PREROUTING", self.hook("INPUT", self.end(), ARRIVING, looped=True), ARRIVING, looped=True
+        )
         again = self.outcomes.lens.through(again, altered({IN: Is(lo[0])}))
         left = self.diagrams.choose(self.diagrams.test(OUT, (lo,)), again, self.end())
         out = self.hook("OUTPUT", self.hook("POSTROUTING", left, SENDING), SENDING)
@@ -217,9 +237,7 @@ class Flow:
 
     def first(self) -> int:
         """The packets that begin a connection: NEW, or expected ones that are no ICMP errors."""
-        expected = self.diagrams.cube(
-            ((STATE, ((RELATED, RELATED),)), (PROTO, ((0, 0), (2, 57), (59, 255))))
-        )
+        expected = self.diagrams.cube(((STATE, ((RELATED, RELATED),)), (PROTO, ((0, 0), (2, 57), (59, 255)))))
         return self.diagrams.either(self.diagrams.test(STATE, ((NEW, NEW),)), expected)
 
     def _tracked(self, behind: int) -> int:

@@ -77,7 +77,13 @@ def _out_by(walker: "Walker", *, asked: bool, mac: int | None, address: int | No
     behind = (walker.bridged.behind if walker.bridged else None) or walker.machine.behind
     port_name = behind(state.arrived or "", mac, address) if behind else None
     if port_name is None:
-        who = mac_text(mac) if mac is not None else "the next hop" if address is None else address_text(address, state.family)
+        who = (
+            mac_text(mac)
+            if mac is not None
+            else "the next hop"
+            if address is None
+            else address_text(address, state.family)
+        )
         walker.note("bridge", f"by which port {who} is reached is not known")
         state.physdev_out = None
     elif not _may_leave(walker, port_name):
@@ -95,7 +101,9 @@ def _may_leave(walker: "Walker", name: str) -> bool:
     if out is None:
         return True
     if name == state.physdev_in and not out.hairpin:
-        walker.stop("DROP", "bridge", f"it would leave by {name}, where it came in: hairpin mode is off there")
+        walker.stop(
+            "DROP", "bridge", f"it would leave by {name}, where it came in: hairpin mode is off there"
+        )
         return False
     if into is not None and into.isolated and out.isolated:
         walker.stop("DROP", "bridge", f"{state.physdev_in} and {name} are isolated from each other")
@@ -108,7 +116,9 @@ def _may_leave(walker: "Walker", name: str) -> bool:
 
 def port(walker: "Walker") -> str:
     """Out by the bridge's port."""
-    return walker.passed(out_interface=walker.bridged_out, port=walker.state.physdev_out, to=walker.bridged_to)
+    return walker.passed(
+        out_interface=walker.bridged_out, port=walker.state.physdev_out, to=walker.bridged_to
+    )
 
 
 FRAMES: dict[str, Callable[["Walker"], str]] = {"frame": frame, "bridge": bridge, "port": port}

@@ -102,7 +102,11 @@ class Travel:
             quoted = _inside(quoted, outcome)
             if found.verdict != "ACCEPT" or outcome.local:
                 return Journey(host=at, outcome=outcome, legs=tuple(legs), quoted=quoted)
-            if self.stranger is not None and at == self.world.main.name and outcome.packet.destination == self.stranger:
+            if (
+                self.stranger is not None
+                and at == self.world.main.name
+                and outcome.packet.destination == self.stranger
+            ):
                 return Journey(host=at, outcome=outcome, legs=tuple(legs), quoted=quoted, beyond=True)
             sent = not _passed_on(packet, outcome)
             to = self._target(at, outcome, end) if sent or target is None else target

@@ -38,7 +38,9 @@ class KnownHost:
                 if route.family == self.family:
                     size = 1 << (width - route.length)
                     cuts |= {route.destination, route.destination + size}
-            cuts |= {each for _, own in host.addresses(self.family) for each in (own.address, own.address + 1)}
+            cuts |= {
+                each for _, own in host.addresses(self.family) for each in (own.address, own.address + 1)
+            }
         return sorted(cut for cut in cuts if cut <= self.top)
 
     def _stretches(self) -> Iterator[Interval]:
@@ -70,7 +72,11 @@ class KnownHost:
             if route.error or route.route is None:
                 continue
             local = route.route.kind in ("local", "anycast")
-            names = ["lo"] if local else [hop.interface for hop in route.hops or route.route.nexthops if hop.interface]
+            names = (
+                ["lo"]
+                if local
+                else [hop.interface for hop in route.hops or route.route.nexthops if hop.interface]
+            )
             for name in names[:1]:
                 found.setdefault(name, []).append((start, end))
         return tuple((name, joined(parts)) for name, parts in found.items())
@@ -101,7 +107,13 @@ class KnownHost:
     def wires(self) -> tuple[str, ...]:
         """The interfaces on which IP packets arrive at any of the hosts: all but lo and the ports of bridges."""
         links = [link for host in self.hosts for link in host.interfaces]
-        return tuple(dict.fromkeys(link.name for link in links if link.name != "lo" and link.master_kind != "bridge" and not self._is_port(link.name)))
+        return tuple(
+            dict.fromkeys(
+                link.name
+                for link in links
+                if link.name != "lo" and link.master_kind != "bridge" and not self._is_port(link.name)
+            )
+        )
 
     def _is_port(self, name: str) -> bool:
         return any(host.port(name) is not None for host in self.hosts)

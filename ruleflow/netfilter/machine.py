@@ -70,7 +70,9 @@ class Machine:
             return kept
         host, assumed = infer_host(ruleset, local=local, routes=routes)
         host = msgspec.structs.replace(host, sysctls=None, rules=(*default_rules(4), *default_rules(6)))
-        told = tuple(sentence for sentence in assumed if "forward" not in sentence and "all else" not in sentence)
+        told = tuple(
+            sentence for sentence in assumed if "forward" not in sentence and "all else" not in sentence
+        )
         made = cls(host, (ruleset,), ruleset.family, told)
         if plain:
             ruleset.__dict__["_machine"] = made
@@ -97,13 +99,17 @@ class Machine:
         """What stands at a hook and may do something: tables with rules, and conntrack where somebody asks for it."""
         found = self._stages.get(hook)
         if found is None:
-            found = self._stages[hook] = tuple(stage for stage in self.hooks[hook] if self._may_act(hook, stage))
+            found = self._stages[hook] = tuple(
+                stage for stage in self.hooks[hook] if self._may_act(hook, stage)
+            )
         return found
 
     def _may_act(self, hook: str, stage: Stage) -> bool:
         if stage.kind == "table":
             chains = [program.chains.get(hook) for program in self.tables.get(stage.name, ())]
-            return any(chain is not None and (chain.chain.rules or chain.policy == "DROP") for chain in chains)
+            return any(
+                chain is not None and (chain.chain.rules or chain.policy == "DROP") for chain in chains
+            )
         return "nat" in self.tables if stage.kind in ("nat", "confirm") else self.tracks
 
     @functools.cached_property
@@ -158,13 +164,21 @@ class Machine:
     def _is_plain(self) -> bool:
         """Whether only the destination chooses a route: the kernel's own ip rules, no source or tos in routes."""
         routes = self.host.routes
-        return self.family == 4 and routes is not None and uses_default_rules(self.host) and not any(
-            one.tos or one.source_length for one in routes
+        return (
+            self.family == 4
+            and routes is not None
+            and uses_default_rules(self.host)
+            and not any(one.tos or one.source_length for one in routes)
         )
 
     def _is_ordinary(self, source: int | None, iif: str) -> bool:
         """Whether a source is believed wherever the packet goes: rp_filter is off, and it is nothing special."""
-        if source is None or source in self._own or not 0x01000000 <= source < 0xE0000000 or source >> 24 == 127:
+        if (
+            source is None
+            or source in self._own
+            or not 0x01000000 <= source < 0xE0000000
+            or source >> 24 == 127
+        ):
             return False
         if any(low <= source <= high for low, high in self._no_sources):
             return False
@@ -191,7 +205,10 @@ def _sets_connection(rule: Rule) -> bool:
     """Whether its target translates, changes the connection (CONNMARK) or its tracking; a nat table alone does not track."""
     target = rule.target
     changes = target.effects().changes if isinstance(target, Target | Opaque) else ()
-    return any(isinstance(one, Untrack | CopyBits | Rewrite) or getattr(one, "field", None) == CONNMARK for one in changes)
+    return any(
+        isinstance(one, Untrack | CopyBits | Rewrite) or getattr(one, "field", None) == CONNMARK
+        for one in changes
+    )
 
 
 def _asks_more(condition: Condition) -> bool:

@@ -46,7 +46,11 @@ ICMP_CODES = {
 def icmp_message(kind: str, about: Packet, host: Host) -> Packet:
     """icmp_send: to the sender, from the address that was asked if it is the host's own."""
     number, code = ICMP_CODES[kind]
-    own = about.destination if about.destination is not None and host.owns(about.destination, about.family) else None
+    own = (
+        about.destination
+        if about.destination is not None and host.owns(about.destination, about.family)
+        else None
+    )
     return Packet(
         family=about.family, protocol=1 if about.family == 4 else 58, source=own, destination=about.source,
         icmp_type=number, icmp_code=code, ttl=64,

@@ -78,7 +78,9 @@ class Outcomes:
 
         def change(leaf: int) -> int:
             outcome = self.value(leaf)
-            return self.leaf(msgspec.structs.replace(outcome, then=new)) if outcome.then in (old, also) else leaf
+            return (
+                self.leaf(msgspec.structs.replace(outcome, then=new)) if outcome.then in (old, also) else leaf
+            )
 
         return self.diagrams.map_leaves(a, change, ("renamed", old, also, new))
 
@@ -98,14 +100,19 @@ class Outcomes:
             start = 0
             for n, one in enumerate(rest, 1):
                 if n - start > 1 and (_stirred(one.part) or n - start >= _GROUP or n == len(rest)):
-                    groups.append(Tree(self._group([each.part for each in rest[start:n]]), None, tuple(rest[start:n])))
+                    groups.append(
+                        Tree(self._group([each.part for each in rest[start:n]]), None, tuple(rest[start:n]))
+                    )
                     start = n
             rest = groups + rest[start:]
         return rest[0] if rest else None
 
     def _group(self, parts: list[int]) -> int:
         while len(parts) > 1:
-            parts = [self.then(*parts[n : n + 2]) if n + 1 < len(parts) else parts[n] for n in range(0, len(parts), 2)]
+            parts = [
+                self.then(*parts[n : n + 2]) if n + 1 < len(parts) else parts[n]
+                for n in range(0, len(parts), 2)
+            ]
         return parts[0]
 
     def then(self, a: int, b: int) -> int:
@@ -121,7 +128,9 @@ class Outcomes:
     def _sequence(self, a: int, b: int) -> int:
         if not self._is_open(a):
             return self.diagrams.either(a, b)
-        open_leaves = [leaf for leaf in self.diagrams.leaves(a) if leaf != NOTHING and self.value(leaf).goes_on]
+        open_leaves = [
+            leaf for leaf in self.diagrams.leaves(a) if leaf != NOTHING and self.value(leaf).goes_on
+        ]
         shut = self._without_leaves(a, frozenset(open_leaves))
         done = self.diagrams.either(shut, b)
         behind = {leaf: self._behind(self.value(leaf), b) for leaf in open_leaves}
@@ -158,7 +167,9 @@ class Outcomes:
         return self.leaf(Outcome(last.then, compose(first.alter, last.alter), tags))
 
     def _without_leaves(self, a: int, leaves: frozenset[int]) -> int:
-        return self.diagrams.map_leaves(a, lambda leaf: self._shut if leaf in leaves else leaf, ("shut", leaves))
+        return self.diagrams.map_leaves(
+            a, lambda leaf: self._shut if leaf in leaves else leaf, ("shut", leaves)
+        )
 
     @property
     def _shut(self) -> int:
@@ -183,7 +194,9 @@ class Outcomes:
         """
         if NOTHING in leaves and len(leaves) > 1:  # the leaf that also stands for "none of these": on its own
             plain = self.chosen(a, [NOTHING], behind)
-            return self.diagrams.either(plain, self.chosen(a, [leaf for leaf in leaves if leaf != NOTHING], behind))
+            return self.diagrams.either(
+                plain, self.chosen(a, [leaf for leaf in leaves if leaf != NOTHING], behind)
+            )
         if not leaves:
             return NOTHING
         if len(leaves) == 1:
@@ -203,7 +216,9 @@ class Outcomes:
 
     def plain(self, a: int, change: Callable[[Outcome], Outcome]) -> int:
         """``a`` with each outcome made plainer; ``change`` is known by its name."""
-        return self.diagrams.map_leaves(a, lambda leaf: self.leaf(change(self.value(leaf))), ("plain", change))
+        return self.diagrams.map_leaves(
+            a, lambda leaf: self.leaf(change(self.value(leaf))), ("plain", change)
+        )
 
     def where(self, a: int, verdicts: Iterable[str]) -> int:
         """The set of packets whose outcome in ``a`` is one of the verdicts."""

@@ -106,9 +106,13 @@ def _plainly(words: re.Match[str], text: str) -> Packet:
     try:
         ends = [read_address(host.strip("[]")) for host in (source, destination)]
     except ReadError as error:
-        raise ReadError(error.message, where=Where("packet", 1, 1, len(text), text), help=error.help) from None
+        raise ReadError(
+            error.message, where=Where("packet", 1, 1, len(text), text), help=error.help
+        ) from None
     facts.families = {family for _, family in ends}
-    for (address, family), port, end in zip(ends, (source_port, destination_port), ("source", "destination"), strict=True):
+    for (address, family), port, end in zip(
+        ends, (source_port, destination_port), ("source", "destination"), strict=True
+    ):
         del family
         facts.values |= {end: address, f"{end}_port": int(port)}
     return facts.packet()
@@ -118,7 +122,9 @@ def _plainly(words: re.Match[str], text: str) -> Packet:
 def _parser() -> Lark:
     from lark import Lark
 
-    return Lark(grammar("packet.lark"), start="packet", parser="lalr", cache=cache_file("packet.lark") or False)
+    return Lark(
+        grammar("packet.lark"), start="packet", parser="lalr", cache=cache_file("packet.lark") or False
+    )
 
 
 def _not_understood(text: str, column: int) -> ReadError:

@@ -71,7 +71,11 @@ def hop(walker: "Walker") -> str:
     state = walker.state
     if walker.packet.pkttype not in (None, 0):
         return walker.stop("DROP", "routing", "only what is addressed to this host's mac is forwarded")
-    if state.family == 6 and state.source is not None and (state.source in (0, 1) or state.source >> 120 == 0xFF):
+    if (
+        state.family == 6
+        and state.source is not None
+        and (state.source in (0, 1) or state.source >> 120 == 0xFF)
+    ):
         return walker.stop("DROP", "martian", "such a source is not forwarded (ip6_forward)")
     if state.ttl is not None and state.ttl <= 1:
         kind = "icmp-ttl-exceeded" if state.family == 4 else "icmp6-hop-limit-exceeded"
@@ -86,7 +90,9 @@ def hop(walker: "Walker") -> str:
 def leave(walker: "Walker") -> str:
     """Out by the interface; what goes out by lo comes in again."""
     way = walker.way
-    home = way is not None and (way.interface == "lo" or (way.delivers and (way.family == 4 or way.kind != "multicast")))
+    home = way is not None and (
+        way.interface == "lo" or (way.delivers and (way.family == 4 or way.kind != "multicast"))
+    )
     if home and not (walker.looped or walker.forwarded):
         walker.looped = True
         walker.state.arrived = "lo"
@@ -138,8 +144,12 @@ def _as_said(walker: "Walker", way: Decision, iif: str | None) -> Decision:
     if iif is None or out is None or way.kind != "unicast" or way.interface in (None, out):
         return way
     if walker.machine.inferred:
-        return msgspec.structs.replace(way, interface=out, gateway=None, sentence=f"it is said to leave by {out}")
-    walker.assumed[f"it is said to leave by {out}, but by the routes it leaves by {way.interface}: the routes count"] = None
+        return msgspec.structs.replace(
+            way, interface=out, gateway=None, sentence=f"it is said to leave by {out}"
+        )
+    walker.assumed[
+        f"it is said to leave by {out}, but by the routes it leaves by {way.interface}: the routes count"
+    ] = None
     return way
 
 

@@ -66,7 +66,9 @@ class Point(Mapping[int, int]):
         if name == "socket_exists":
             return int(packet.in_interface is None)
         if name == "state":
-            return conntrack.first_state(packet.protocol, packet.tcp_flags, packet.icmp_type, packet.dccp_type)
+            return conntrack.first_state(
+                packet.protocol, packet.tcp_flags, packet.icmp_type, packet.dccp_type
+            )
         if name == "icmp_type":
             return 8 if packet.protocol == 1 else 128
         if name in _NAMES:

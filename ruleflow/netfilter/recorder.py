@@ -150,5 +150,3 @@ def _name_words(asked: list[tuple[In, bool]]) -> str:
     if inside:
         return " and ".join(inside)
     return f"any but {', '.join(outside)}" if outside else ""
-
-

@@ -55,7 +55,11 @@ def _answerable(state: State, hook: str) -> bool:  # noqa: ARG001
 _ROUTING = {
     "EHOSTUNREACH": "icmp-host-unreachable", "ENETUNREACH": "icmp-net-unreachable", "EACCES": "icmp-admin-prohibited",
 }  # fmt: skip
-_ROUTING_SIX = {"EHOSTUNREACH": "icmp6-no-route", "ENETUNREACH": "icmp6-no-route", "EACCES": "icmp6-adm-prohibited"}
+_ROUTING_SIX = {
+    "EHOSTUNREACH": "icmp6-no-route",
+    "ENETUNREACH": "icmp6-no-route",
+    "EACCES": "icmp6-adm-prohibited",
+}
 
 
 def unroutable(way: Decision, state: State, host: Host) -> Answer | None:

@@ -61,7 +61,9 @@ def for_journey(journey: Journey) -> Fix | None:
 def _rule(journey: Journey, outcome: Outcome) -> Fix | None:
     if outcome.by is None:
         return None
-    return _accepting(journey, outcome, outcome.by.table, outcome.hook or outcome.by.chain, f", before {outcome.by}")
+    return _accepting(
+        journey, outcome, outcome.by.table, outcome.hook or outcome.by.chain, f", before {outcome.by}"
+    )
 
 
 def _policy(journey: Journey, outcome: Outcome) -> Fix | None:
@@ -72,7 +74,8 @@ def _accepting(journey: Journey, outcome: Outcome, table: str, chain: str, befor
     """A rule that lets just this packet through, as one would type it: in front of the chain that the hook calls."""
     packet = outcome.packet
     of_known = any(
-        isinstance(step, TrackStep) and step.state in ("ESTABLISHED", "RELATED") for step in journey.legs[-1].walk.steps
+        isinstance(step, TrackStep) and step.state in ("ESTABLISHED", "RELATED")
+        for step in journey.legs[-1].walk.steps
     )
     asks = "-m conntrack --ctstate RELATED,ESTABLISHED" if of_known else _ends(packet)
     tool = "iptables" if packet.family == 4 else "ip6tables"
@@ -134,8 +137,14 @@ def _martian(journey: Journey, outcome: Outcome) -> str | None:
     if "accept_local" in sentence:
         return "a MASQUERADE rule at the host between, so that the packet does not carry the receiver's own address"
     if "route_localnet" in sentence:
-        return f"net.ipv4.conf.{outcome.packet.in_interface or 'INTERFACE'}.route_localnet = 1 at {journey.host}"
-    return f"rp_filter = 0 at {journey.host}, or a route back by the same interface" if "rp_filter" in sentence else None
+        return (
+            f"net.ipv4.conf.{outcome.packet.in_interface or 'INTERFACE'}.route_localnet = 1 at {journey.host}"
+        )
+    return (
+        f"rp_filter = 0 at {journey.host}, or a route back by the same interface"
+        if "rp_filter" in sentence
+        else None
+    )
 
 
 def _bridge(journey: Journey, outcome: Outcome) -> str | None:

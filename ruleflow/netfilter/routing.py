@@ -180,7 +180,9 @@ def _checked_loopback(host: Host, flow: Flow, decision: Decision) -> Decision:
     if is_loopback(decision.source, 4) and not host.route_localnet(out):
         what = f"a packet from 127/8 does not leave by {out}: route_localnet is off there"
         assumed = (*decision.assumed, *_localnet_assumed(host, out))
-        return _told(flow, "invalid", what, error="EINVAL", route=decision.route, rule=decision.rule, assumed=assumed)
+        return _told(
+            flow, "invalid", what, error="EINVAL", route=decision.route, rule=decision.rule, assumed=assumed
+        )
     return decision
 
 

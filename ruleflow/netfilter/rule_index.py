@@ -18,7 +18,10 @@ RANGED = frozenset({"source", "destination", "source_port", "destination_port"})
 """Fields with many values, found by bisection; the others are few and remembered one by one."""
 INDEXED = RANGED | {"protocol", "in_interface", "out_interface", "state", "mark", "icmp_type", "tcp_flags"}
 _PORT = {"source_port": 0xFFFF, "destination_port": 0xFFFF}
-FULL = {width: {"source": (1 << bits) - 1, "destination": (1 << bits) - 1} | _PORT for width, bits in ((4, 32), (6, 128))}
+FULL = {
+    width: {"source": (1 << bits) - 1, "destination": (1 << bits) - 1} | _PORT
+    for width, bits in ((4, 32), (6, 128))
+}
 """The greatest value of each such field, by family."""
 
 
@@ -178,9 +181,9 @@ def holds(conditions: Sequence[Condition], state: "State") -> Unknown | bool:
         if isinstance(decision, No):
             return False
         if isinstance(decision, Unknown):
-            unknown = decision if unknown is None else Unknown(
-                (*unknown.conditions, *decision.conditions), f"{unknown.why}; {decision.why}"
+            unknown = (
+                decision
+                if unknown is None
+                else Unknown((*unknown.conditions, *decision.conditions), f"{unknown.why}; {decision.why}")
             )
     return True if unknown is None else unknown
-
-

@@ -65,7 +65,9 @@ class Side:
         found = self._chains.get(key)
         if found is None:
             with self._inside(table, name), deep():
-                found = self._chains[key] = self.outcomes.fold(part for _, part in self._read(table, name, hook, within))
+                found = self._chains[key] = self.outcomes.fold(
+                    part for _, part in self._read(table, name, hook, within)
+                )
         return found
 
     def tree(self, table: str, name: str, hook: str) -> Tree | None:

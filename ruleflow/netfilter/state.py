@@ -41,7 +41,10 @@ DEFAULTS: dict[str, tuple[int, str]] = {
 }
 """What is taken for a fact that nobody gave, and its words; a walk lists those that a condition read."""
 
-_CONNECTION = frozenset(name for name in Packet.__struct_fields__ if name.startswith("ct_")) | {"connmark", "helper"}
+_CONNECTION = frozenset(name for name in Packet.__struct_fields__ if name.startswith("ct_")) | {
+    "connmark",
+    "helper",
+}
 
 
 class State:
@@ -83,7 +86,9 @@ class State:
     tracked = False
     version = 0
 
-    def __init__(self, machine: Machine, packet: Packet, connections: tuple[Connection, ...], entry: str) -> None:
+    def __init__(
+        self, machine: Machine, packet: Packet, connections: tuple[Connection, ...], entry: str
+    ) -> None:
         (
             self.source, self.destination, self.protocol, self.source_port, self.destination_port, mark, tos, ttl,
             fragment, *others,
@@ -99,7 +104,9 @@ class State:
         if fragment is not None:
             self.fragment = fragment
         if any(value is not None for value in others):
-            self.__dict__.update((name, value) for name, value in zip(_RARE, others, strict=True) if value is not None)
+            self.__dict__.update(
+                (name, value) for name, value in zip(_RARE, others, strict=True) if value is not None
+            )
         self.complete()
         local = entry == "local"
         self.socket_exists = int(local) if packet.socket_exists is None else packet.socket_exists
@@ -198,7 +205,9 @@ class State:
         if connection.protocol in REQUESTS:
             asked, code = self.icmp_type or 0, self.icmp_code or 0
             answers = REQUESTS[connection.protocol]
-            asked = asked if self.direction == 0 else next((a for a, b in answers.items() if b == asked), asked)
+            asked = (
+                asked if self.direction == 0 else next((a for a, b in answers.items() if b == asked), asked)
+            )
             first, second = asked << 8 | code, answers.get(asked, 0) << 8 | code
         identity = None if connection.protocol in (*REQUESTS, 47) else 0
         return (
@@ -249,7 +258,16 @@ _RARE = (
     "tcp_flags", "icmp_type", "icmp_code", "extension_headers", "pkttype", "priority", "realm", "cpu", "cgroup",
 )  # fmt: skip
 _CORE = operator.attrgetter(
-    "source", "destination", "protocol", "source_port", "destination_port", "mark", "tos", "ttl", "fragment", *_RARE
+    "source",
+    "destination",
+    "protocol",
+    "source_port",
+    "destination_port",
+    "mark",
+    "tos",
+    "ttl",
+    "fragment",
+    *_RARE,
 )
 """What most packets have, and what is otherwise taken from DEFAULTS; all else is read where it is asked for."""
 _CHANGEABLE = frozenset({

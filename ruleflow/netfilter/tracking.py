@@ -53,7 +53,9 @@ def _known(state: State) -> bool:
             return True
         ended = bool(flags & tcp_states.RST) and not seen
         assured = conntrack.ASSURED if seen and after.is_assured(connection.tcp) else 0
-        connection = msgspec.structs.replace(connection, tcp=after, gone=ended, status=connection.status | assured)
+        connection = msgspec.structs.replace(
+            connection, tcp=after, gone=ended, status=connection.status | assured
+        )
     if direction == 1:
         connection = msgspec.structs.replace(connection, status=connection.status | conntrack.SEEN_REPLY)
     state.set_connection(connection, word, direction)

@@ -106,7 +106,9 @@ class Trail:
         self._pass(self._hook("INPUT", home, ARRIVING))
         self._forward(away)
 
-    def _believed(self, group: Group, martian: int, why: str = "such an address does not arrive there") -> Group:
+    def _believed(
+        self, group: Group, martian: int, why: str = "such an address does not arrive there"
+    ) -> Group:
         """The packets that are not dropped as they are routed: whose source may arrive there."""
         if martian == NOTHING:
             return group
@@ -129,7 +131,15 @@ class Trail:
             for traveller, where in there.items():
                 _add(routed, _shown(traveller, altered({OUT: Is(number)})), where, self.diagrams)
         for traveller, where in group.items():
-            lost = _tagged(traveller, (("kernel", "no route leads there" if self.flow.forwards else "this host passes nothing on"),))
+            lost = _tagged(
+                traveller,
+                (
+                    (
+                        "kernel",
+                        "no route leads there" if self.flow.forwards else "this host passes nothing on",
+                    ),
+                ),
+            )
             self._place = "FORWARD"
             self.done.append(self._part(lost, where, "DROP", None))
         return routed
@@ -145,15 +155,21 @@ class Trail:
             return group
         spent, alive = self._split(group, self.diagrams.test(TTL, ((0, 1),)))
         for traveller, where in spent.items():
-            self.done.append(self._part(_tagged(traveller, (("kernel", "its ttl is used up here"),)), where, "DROP", None))
+            self.done.append(
+                self._part(_tagged(traveller, (("kernel", "its ttl is used up here"),)), where, "DROP", None)
+            )
         return {_changed(traveller, altered({TTL: Grow(-1)})): where for traveller, where in alive.items()}
 
     def _send(self, group: Group) -> None:
         group = self._believed(group, self.flow.never_sent, "no address of this host")
         group = self._believed(self._sent(group), self.flow.never_leaves, "127/8 does not leave by it")
         group = self._hook("OUTPUT", group, SENDING)
-        if self.flow.ways is not None:  # nf_nat_ipv4_local_fn: routed again where the destination was rewritten
-            moved = {traveller: where for traveller, where in group.items() if traveller.alter.get(DST) is not None}
+        if (
+            self.flow.ways is not None
+        ):  # nf_nat_ipv4_local_fn: routed again where the destination was rewritten
+            moved = {
+                traveller: where for traveller, where in group.items() if traveller.alter.get(DST) is not None
+            }
             rest = {traveller: where for traveller, where in group.items() if traveller not in moved}
             group = _merged(rest, self._sent(moved), self.diagrams)
         group = self._hook("POSTROUTING", group, SENDING)
@@ -161,7 +177,9 @@ class Trail:
         looped, left = self._split(group, self.diagrams.test(OUT, (lo,)))
         self._pass(left)
         seen = altered({OUT: Is(0), IN: Is(lo[0])})
-        self._pass(self._hook("INPUT", self._hook("PREROUTING", looped, seen, looped=True), seen, looped=True))
+        self._pass(
+            self._hook("INPUT", self._hook("PREROUTING", looped, seen, looped=True), seen, looped=True)
+        )
 
     def _sent(self, group: Group) -> Group:
         """Packets of this host are passed on by its routes whether it forwards or not."""
@@ -200,7 +218,9 @@ class Trail:
         if not known:
             return group
         new, others = self._split(group, self.diagrams.test(STATE, ((NEW, NEW),)))
-        return _merged({_shown(traveller, known): where for traveller, where in new.items()}, others, self.diagrams)
+        return _merged(
+            {_shown(traveller, known): where for traveller, where in new.items()}, others, self.diagrams
+        )
 
     def _split(self, group: Group, by: int) -> tuple[Group, Group]:
         """The packets that are in the set ``by`` as they stand now, and the others."""
@@ -232,7 +252,14 @@ class Trail:
         return passed
 
     def _ended(
-        self, then: str, traveller: Traveller, ref: RuleRef | None, where: int, table: str, hook: str, passed: Group
+        self,
+        then: str,
+        traveller: Traveller,
+        ref: RuleRef | None,
+        where: int,
+        table: str,
+        hook: str,
+        passed: Group,
     ) -> None:
         """A table's answer: with ACCEPT the packet goes on, with another verdict this is its end."""
         if ref is None:
@@ -256,7 +283,15 @@ class _Chain:
     """One table asked by one kind of traveller."""
 
     def __init__(
-        self, trail: Trail, table: str, hook: str, traveller: Traveller, where: int, seen: Alter, *, looped: bool
+        self,
+        trail: Trail,
+        table: str,
+        hook: str,
+        traveller: Traveller,
+        where: int,
+        seen: Alter,
+        *,
+        looped: bool,
     ) -> None:
         self.trail, self.side, self.diagrams = trail, trail.side, trail.diagrams
         self.table, self.hook, self.looped = table, hook, looped
@@ -287,7 +322,9 @@ class _Chain:
                 continue
             if not group:
                 return
-            group = yield from self._asked(name, index, RuleRef(self.table, name, index + 1, rule.line), group)
+            group = yield from self._asked(
+                name, index, RuleRef(self.table, name, index + 1, rule.line), group
+            )
         end = RuleRef(self.table, name, 0, chain.line)
         for traveller, where in group.items():
             yield NEXT, traveller, end, where

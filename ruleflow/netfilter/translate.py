@@ -38,7 +38,9 @@ class Span(msgspec.Struct, frozen=True):
         return self.low if self.low == self.high else None
 
 
-def rewrite(state: State, hook: str, what: Rewrite, nexthop: int | None, out: str | None) -> tuple[Change, ...]:
+def rewrite(
+    state: State, hook: str, what: Rewrite, nexthop: int | None, out: str | None
+) -> tuple[Change, ...]:
     """Translate the packet and its connection by a rule of the nat table; what changed.
 
     Raises `NoAddressError` where MASQUERADE or REDIRECT find no address.
@@ -56,7 +58,9 @@ def rewrite(state: State, hook: str, what: Rewrite, nexthop: int | None, out: st
     return changes
 
 
-def asked_by_answer(state: State, hook: str, what: Rewrite, nexthop: int | None, out: str | None) -> Connection:
+def asked_by_answer(
+    state: State, hook: str, what: Rewrite, nexthop: int | None, out: str | None
+) -> Connection:
     """The connection whose first packet was refused, when the reset about it meets a rule that rewrites its source.
 
     The packet stays as it is, but the connection counts as translated where its source is none that the rule allows.
@@ -69,7 +73,11 @@ def asked_by_answer(state: State, hook: str, what: Rewrite, nexthop: int | None,
         address = _address(state, hook, side, what, nexthop, out)
     except NoAddressError:
         return connection
-    stays = source is not None and _in_range(source, port, what, address) and not (what.random or what.fully_random)
+    stays = (
+        source is not None
+        and _in_range(source, port, what, address)
+        and not (what.random or what.fully_random)
+    )
     return connection if stays else msgspec.structs.replace(connection, status=connection.status | SNAT)
 
 
@@ -77,7 +85,13 @@ def _renumbered(made: Connection, state: State, side: str, what: Rewrite) -> Con
     """A ping whose identifier is chosen by chance, or taken by another one, counts as translated."""
     if state.protocol not in REQUESTS:
         return made
-    taken = find(state.connections, state.family, state.protocol, made.reply, turned_type(state.protocol, state.icmp_type))
+    taken = find(
+        state.connections,
+        state.family,
+        state.protocol,
+        made.reply,
+        turned_type(state.protocol, state.icmp_type),
+    )
     if not (what.random or what.fully_random or taken):
         return made
     return msgspec.structs.replace(made, status=made.status | (DNAT if side == "destination" else SNAT))
@@ -93,7 +107,11 @@ def _kept(state: State, what: Rewrite, address: Span | None) -> tuple[Span, Span
         return None
     for other in state.connections:
         known = other.original
-        if (other.protocol, known.source, known.source_port) != (state.protocol, state.source, state.source_port):
+        if (other.protocol, known.source, known.source_port) != (
+            state.protocol,
+            state.source,
+            state.source_port,
+        ):
             continue
         source, port = other.reply.destination, other.reply.destination_port
         if source is not None and _in_range(source, port, what, address):
@@ -104,7 +122,9 @@ def _kept(state: State, what: Rewrite, address: Span | None) -> tuple[Span, Span
 
 def _in_range(source: int, port: int | None, what: Rewrite, address: Span | None) -> bool:
     """nf_in_range."""
-    if address is not None and not (address.low is not None and address.high is not None and address.low <= source <= address.high):
+    if address is not None and not (
+        address.low is not None and address.high is not None and address.low <= source <= address.high
+    ):
         return False
     if what.port_low is None or what.port_high is None:
         return True
@@ -145,11 +165,17 @@ def _settled(state: State, name: str, span: Span | None) -> Span | None:
 def _chosen(state: State, name: str, span: Span) -> int | None:
     """What the kernel was seen to choose, where it may."""
     value = state.chosen.get(name)
-    inside = value is not None and (span.low is None or span.low <= value) and (span.high is None or value <= span.high)
+    inside = (
+        value is not None
+        and (span.low is None or span.low <= value)
+        and (span.high is None or value <= span.high)
+    )
     return value if inside else None
 
 
-def _address(state: State, hook: str, side: str, what: Rewrite, nexthop: int | None, out: str | None) -> Span | None:
+def _address(
+    state: State, hook: str, side: str, what: Rewrite, nexthop: int | None, out: str | None
+) -> Span | None:
     if what.address_of_interface:
         return _of_interface(state, hook, side, nexthop, out)
     if what.low is None:
@@ -158,7 +184,9 @@ def _address(state: State, hook: str, side: str, what: Rewrite, nexthop: int | N
         old = getattr(state, side)
         if old is None:
             return Span(what.low, what.high)
-        new = (what.low & what.netmask) | (old & ~what.netmask & ((1 << (32 if state.family == 4 else 128)) - 1))
+        new = (what.low & what.netmask) | (
+            old & ~what.netmask & ((1 << (32 if state.family == 4 else 128)) - 1)
+        )
         return Span(new, new)
     return Span(what.low, what.high if what.high is not None else what.low)
 
@@ -198,7 +226,9 @@ def _redirect(state: State, host: Host) -> int | None:
 
 
 def _scope(address: int) -> str:
-    return "link" if address >> 118 == 0x3FA or address == 1 else "site" if address >> 118 == 0x3FB else "global"
+    return (
+        "link" if address >> 118 == 0x3FA or address == 1 else "site" if address >> 118 == 0x3FB else "global"
+    )
 
 
 def _port(state: State, side: str, what: Rewrite, address: Span | None) -> Span | None:

@@ -104,16 +104,27 @@ def with_reply(of: Ruleset | Host | Machine, forth: Walk, around: Around = NOTHI
     elsewhere = forth.packet.source
     assumed = around.assumed
     if elsewhere is not None and forth.packet.in_interface is not None:
-        assumed = (*assumed, (f"{address_text(elsewhere, forth.packet.family)} is an address of this host", False))
+        assumed = (
+            *assumed,
+            (f"{address_text(elsewhere, forth.packet.family)} is an address of this host", False),
+        )
     back = walk(
-        of, answer, msgspec.structs.replace(around, connections=known, quoted=end.packet, attached=None, assumed=assumed)
+        of,
+        answer,
+        msgspec.structs.replace(around, connections=known, quoted=end.packet, attached=None, assumed=assumed),
     )
     return msgspec.structs.replace(forth, reply=back)
 
 
 def answer_to(packet: Packet, end: Outcome) -> Packet:
     """The first answer to a packet that ended so: a SYN gets a SYN and ACK, a ping its echo."""
-    flags = 0x12 if packet.protocol == 6 and packet.tcp_flags in (None, 2) else 0x10 if packet.protocol == 6 else None
+    flags = (
+        0x12
+        if packet.protocol == 6 and packet.tcp_flags in (None, 2)
+        else 0x10
+        if packet.protocol == 6
+        else None
+    )
     kind = {8: 0, 128: 129}.get(packet.icmp_type or (8 if packet.protocol == 1 else 128))
     echo = packet.protocol in (1, 58)
     return Packet(
@@ -179,7 +190,12 @@ def _assumptions(walkers: list[Walker], choosers: list[Chooser]) -> tuple[str, .
         told.update(dict.fromkeys(walker.machine.assumed))
     for chooser in choosers:
         told.update(dict.fromkeys(chooser.missing))
-        told.update({f"{'it holds' if says else 'it does not hold'}: {text}": None for text, says in chooser.told.items()})
+        told.update(
+            {
+                f"{'it holds' if says else 'it does not hold'}: {text}": None
+                for text, says in chooser.told.items()
+            }
+        )
     return tuple(told)
 
 
@@ -187,7 +203,11 @@ def _defaults_taken(state: State) -> Iterator[str]:
     if state.packet.state is None and state.tracked:
         yield _new_connection(state)
     for name, (_, words) in DEFAULTS.items():
-        if name in state.looked and name not in state.given and not (name == "tcp_flags" and state.protocol != 6):
+        if (
+            name in state.looked
+            and name not in state.given
+            and not (name == "tcp_flags" and state.protocol != 6)
+        ):
             yield words
     if state.protocol in (1, 58) and "icmp_type" in state.looked and "icmp_type" not in state.given:
         yield "an echo request (ping)"
@@ -212,7 +232,9 @@ class Verdict(msgspec.Struct, frozen=True):
     outcomes: tuple[Outcome, ...] = ()
 
 
-def walk_many(of: Ruleset | Host | Machine, packets: Iterable[Packet], around: Around = NOTHING) -> Iterator[Verdict]:
+def walk_many(
+    of: Ruleset | Host | Machine, packets: Iterable[Packet], around: Around = NOTHING
+) -> Iterator[Verdict]:
     """The verdict of each packet, without the reasons: by the same conditions and effects as `walk`, but quicker."""
     machines: dict[int, Machine] = {}
     for packet in packets:

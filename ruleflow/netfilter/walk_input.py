@@ -55,7 +55,10 @@ def subject_of(name: str, document: "Callable[[], Document]", family: int, given
         return made
     rulesets = tuple(one for one in document().rulesets if one.family == family)
     if not rulesets:
-        raise ReadError(f"{name} has no rules for IPv{family}", help=f"give an IPv{10 - family} packet, or read it with -{family}")
+        raise ReadError(
+            f"{name} has no rules for IPv{family}",
+            help=f"give an IPv{10 - family} packet, or read it with -{family}",
+        )
     if given["host_file"]:
         from ruleflow.netfilter.describe import read_description
 
@@ -86,13 +89,17 @@ def _set(text: str) -> IpSet:
     try:
         lines = Path(file).read_text("utf-8")
     except OSError as error:
-        raise ReadError(f"cannot read {file!r}: {error.strerror}", help="give the output of: ipset save NAME") from None
+        raise ReadError(
+            f"cannot read {file!r}: {error.strerror}", help="give the output of: ipset save NAME"
+        ) from None
     if lines.lstrip().startswith(("create", "add")):
         found = next((one for one in read_sets(lines, file) if one.name == name), None)
         if found is None:
             raise ReadError(f"{file} has no set {name!r}", help="give the output of: ipset save")
         return found
-    members = tuple(SetMember((line.strip(),)) for line in lines.splitlines() if line.strip() and line[0] != "#")
+    members = tuple(
+        SetMember((line.strip(),)) for line in lines.splitlines() if line.strip() and line[0] != "#"
+    )
     six = any(":" in member.parts[0] for member in members)
     return IpSet(name, "hash:net", (("family", "inet6" if six else "inet"),), members)
 
@@ -120,7 +127,9 @@ def packets_of(
     else:
         found = [Packet.parse(" ".join(words))]
     if not found:
-        raise ReadError("there is no packet in it", help="say one like: tcp 203.0.113.9:40000 192.0.2.1:8080 in eth0")
+        raise ReadError(
+            "there is no packet in it", help="say one like: tcp 203.0.113.9:40000 192.0.2.1:8080 in eth0"
+        )
     told = {name: value for name, value in (facts or {}).items() if value is not None}
     return [_in_state(packet.with_(**told) if told else packet, state) for packet in found]
 
@@ -135,7 +144,10 @@ def _in_state(packet: Packet, text: str | None) -> Packet:
         elif word in ("reply", "original"):
             packet = packet.with_(ct_direction=int(word == "reply"))
         else:
-            raise ReadError(f"{word!r} is no state of a connection", help="write new, established, related, invalid or untracked, and reply")
+            raise ReadError(
+                f"{word!r} is no state of a connection",
+                help="write new, established, related, invalid or untracked, and reply",
+            )
     return packet
 
 

@@ -157,7 +157,11 @@ class Walker:
         if self.by:  # what a table said at an earlier hook is not what it says here
             for stage in self.machine.hooks[hook]:
                 self.by.pop(stage.name, None)
-        stages = self.machine.hooks[hook] if self.recorder is not None or self.state.connections else self.machine.stages(hook)
+        stages = (
+            self.machine.hooks[hook]
+            if self.recorder is not None or self.state.connections
+            else self.machine.stages(hook)
+        )
         for stage in stages:
             if not _STAGES[stage.kind](self, hook, stage):
                 return STOP
@@ -189,9 +193,13 @@ class Walker:
             return True
         clashes = clashing(self.state.connections, connection, self.state.ranges)
         if clashes is None:
-            clashes = self.chooser.ask("the kernel finds no address or port that no other connection has", key=("clash",))
+            clashes = self.chooser.ask(
+                "the kernel finds no address or port that no other connection has", key=("clash",)
+            )
         if clashes:
-            self.stop("DROP", "clash", "its answers could not be told from those of another connection", hook=hook)
+            self.stop(
+                "DROP", "clash", "its answers could not be told from those of another connection", hook=hook
+            )
             return False
         confirmed = msgspec.structs.replace(connection, status=connection.status | conntrack.CONFIRMED)
         self.state.set_connection(confirmed, self.state.state or NEW, self.state.direction)
@@ -214,7 +222,9 @@ class Walker:
         if loop is None:
             return True
         way = " > ".join(loop)
-        self.assumed[f"table {table} is not there: its chains call each other in a circle ({way}), which the kernel refuses to load"] = None
+        self.assumed[
+            f"table {table} is not there: its chains call each other in a circle ({way}), which the kernel refuses to load"
+        ] = None
         return False
 
     def _refuse(self, verdict: Stop, hook: str, table: str, by: RuleRef | None) -> bool:
@@ -229,10 +239,18 @@ class Walker:
             self.stop("REJECT", "rule", f"{by} refuses it; {told}", hook=hook, by=by, answer=answer)
         else:
             words = {"DROP": "drops it", "QUEUE": "hands it to a program in userspace"}
-            self.stop(verdict.verdict, "rule", f"{by} {words.get(verdict.verdict, verdict.verdict)}", hook=hook, by=by)
+            self.stop(
+                verdict.verdict,
+                "rule",
+                f"{by} {words.get(verdict.verdict, verdict.verdict)}",
+                hook=hook,
+                by=by,
+            )
         return False
 
-    def _apply(self, effect: Effect, state: State, ref: RuleRef) -> tuple[tuple[Change, ...], str | None, Stop | None]:
+    def _apply(
+        self, effect: Effect, state: State, ref: RuleRef
+    ) -> tuple[tuple[Change, ...], str | None, Stop | None]:
         if not isinstance(effect, Rewrite):
             return (*apply(effect, state), None)
         if state.connection is None:
@@ -240,7 +258,9 @@ class Walker:
         hook = self._nat_hook
         out = self.way.interface if self.way is not None else self.bridged_out
         if state.direction:
-            state.connection = asked_by_answer(state, hook, effect, self.way.nexthop if self.way else None, out)
+            state.connection = asked_by_answer(
+                state, hook, effect, self.way.nexthop if self.way else None, out
+            )
             return (), "a packet of the other direction is not translated by this rule", None
         try:
             changes = rewrite(state, hook, effect, self.way.nexthop if self.way else None, out)
@@ -259,7 +279,12 @@ class Walker:
         state = self.state
         if state.untracked or (state.tracked and (self.looped or state.connection is not None)):
             return True
-        if self.recorder is None and self.machine.asks_state_only and not state.connections and self.packet.state is None:
+        if (
+            self.recorder is None
+            and self.machine.asks_state_only
+            and not state.connections
+            and self.packet.state is None
+        ):
             state.state, state.tracked = first_state_of(state), True
             state.version += 1
             return True
@@ -296,7 +321,10 @@ class Walker:
 
     def _left_its_way(self, hook: str) -> bool:
         """nf_nat_inet_fn: a masqueraded connection that would leave by another interface is forgotten, its packet dropped."""
-        connection, out = self.state.connection, self.way.interface if self.way is not None else self.bridged_out
+        connection, out = (
+            self.state.connection,
+            self.way.interface if self.way is not None else self.bridged_out,
+        )
         if hook != "POSTROUTING" or connection is None or self.state.direction or self.state.is_error():
             return False
         if connection.masqueraded in (None, out):
@@ -317,7 +345,10 @@ class Walker:
 
 
 def _translated(changes: tuple[Change, ...], family: int) -> str:
-    words = [f"{_end_words(change, change.before, family)} becomes {_end_words(change, change.after, family)}" for change in changes]
+    words = [
+        f"{_end_words(change, change.before, family)} becomes {_end_words(change, change.after, family)}"
+        for change in changes
+    ]
     return "as its connection demands, " + ", ".join(words)
 
 

@@ -14,7 +14,7 @@ _TEMPLATE = ("$", "{{", "{%", "<%", "%{", "@@")
 
 
 def close(word: str, known: Iterable[str]) -> str | None:
-    """"did you mean …?" for the known word that is most like ``word``; None where none is near."""
+    """The words "did you mean …?" for the known word that is most like ``word``; None where none is near."""
     found = difflib.get_close_matches(word, list(known), 1, 0.75)
     return f"did you mean {found[0]}?" if found else None
 
@@ -42,7 +42,12 @@ def unexpected(word: str, before: Sequence[str], registry: Registry) -> str:
     text = next((flag for flag in reversed(before) if flag.startswith("-")), "")
     if text and _takes_text(text, registry):
         return f'put a text of several words in quotes: {text} "…"'
-    if before and (cls := registry.matches.get(before[-1])) is not None and len(before) > 1 and before[-2] in ("-m", "--match"):
+    if (
+        before
+        and (cls := registry.matches.get(before[-1])) is not None
+        and len(before) > 1
+        and before[-2] in ("-m", "--match")
+    ):
         first = next(iter(cls.options()), None)
         return f"write {first} {word}" if first else f"-m {before[-1]} takes no values"
     return "an option begins with a dash"
@@ -60,7 +65,13 @@ def suggestion(word: str, protocol: str | None, words: Sequence[str], registry: 
     targets = [cls.name for cls in registry.targets.values() if word in cls.options()]
     protocols = [name for cls in owners for name in cls.protocol]
     given = next((words[i + 1] for i in range(len(words) - 1) if words[i] in _PROTOCOL), None)
-    if protocols and given is not None and protocol is None and given.lower() not in NUMBERS and not given.isdigit():
+    if (
+        protocols
+        and given is not None
+        and protocol is None
+        and given.lower() not in NUMBERS
+        and not given.isdigit()
+    ):
         return close(given, NUMBERS) or f"I do not know the protocol {given}"
     if protocols:
         wanted = " or ".join(f"-p {name}" for name in dict.fromkeys(protocols[:2]))

@@ -127,7 +127,11 @@ class TableBuilder:
         elif line.rule in rules:
             rules.remove(line.rule)
         else:
-            yield "RF009", f"-D takes away a rule that {line.chain} does not have", "a restore would stop here"
+            yield (
+                "RF009",
+                f"-D takes away a rule that {line.chain} does not have",
+                "a restore would stop here",
+            )
 
     def _check(self, line: Line) -> Iterator[tuple[str, str, str | None]]:
         chain = self.chains.get(line.chain)
@@ -146,7 +150,11 @@ class TableBuilder:
         yield from ()
 
     def _remove(self, line: Line) -> Iterator[tuple[str, str, str | None]]:
-        names = [self._existing(line).name] if line.chain else [name for name in self.chains if name not in self.builtin]
+        names = (
+            [self._existing(line).name]
+            if line.chain
+            else [name for name in self.chains if name not in self.builtin]
+        )
         for name in names:
             if self.chains[name].rules:
                 raise Refused(f"the chain {name} is not empty", f"write -F {name} first")
@@ -170,7 +178,11 @@ class TableBuilder:
     def _rename(self, line: Line) -> Iterator[tuple[str, str, str | None]]:
         chain = self._existing(line)
         if not line.word or line.word in self.chains:
-            raise Refused("-E needs the chain's new name" if not line.word else f"the chain {line.word} is there already")
+            raise Refused(
+                "-E needs the chain's new name"
+                if not line.word
+                else f"the chain {line.word} is there already"
+            )
         del self.chains[chain.name], self.rules[chain.name]
         chain.name = line.word
         chain.rules[:] = [msgspec.structs.replace(rule, chain=line.word) for rule in chain.rules]
@@ -182,10 +194,20 @@ class TableBuilder:
     def warnings(self) -> Iterator[tuple[str, str, int, str | None]]:
         """What a restore would refuse in the whole table: code, message, line and help."""
         if not self.builtin:
-            yield "RF008", f"iptables has no table {self.name}; a restore would refuse it", self.line, close(self.name, BUILTIN_CHAINS)
+            yield (
+                "RF008",
+                f"iptables has no table {self.name}; a restore would refuse it",
+                self.line,
+                close(self.name, BUILTIN_CHAINS),
+            )
         for chain in self.chains.values():
             if not chain.declared:
-                yield "RF008", f"the chain {chain.name} is not declared; a restore would refuse its rules", chain.line or self.line, close(chain.name, self._declared())
+                yield (
+                    "RF008",
+                    f"the chain {chain.name} is not declared; a restore would refuse its rules",
+                    chain.line or self.line,
+                    close(chain.name, self._declared()),
+                )
         known = {*self.chains, *self.builtin}
         missing: dict[str, int] = {}
         for chain in self.chains.values():
@@ -193,7 +215,12 @@ class TableBuilder:
                 if type(rule.target) in (Jump, Goto) and rule.target.chain not in known:  # type: ignore[union-attr]
                     missing.setdefault(rule.target.chain, rule.line or self.line)  # type: ignore[union-attr]
         for name, line in missing.items():
-            yield "RF008", f"there is no chain and no target {name}; a restore would refuse the rule", line, close(name, (*registry(self.family).targets, *self._declared()))
+            yield (
+                "RF008",
+                f"there is no chain and no target {name}; a restore would refuse the rule",
+                line,
+                close(name, (*registry(self.family).targets, *self._declared())),
+            )
 
     def _declared(self) -> list[str]:
         return [*self.builtin, *(chain.name for chain in self.chains.values() if chain.declared)]
@@ -210,7 +237,10 @@ class TableBuilder:
                 if name not in self.chains:
                     self.chains[name] = _Chain(name, "ACCEPT", ZERO, None, [])
             rank = {name: index for index, name in enumerate(self.builtin)}
-            names = sorted(self.chains, key=lambda name: (rank.get(name, len(rank)), name.encode("utf-8", "surrogateescape")))
+            names = sorted(
+                self.chains,
+                key=lambda name: (rank.get(name, len(rank)), name.encode("utf-8", "surrogateescape")),
+            )
         chains = tuple(self._finished(self.chains[name]) for name in names)
         return Table(self.name, chains, self.before, tuple(self.comments), (), self.line)
 
@@ -223,7 +253,9 @@ class TableBuilder:
             if len(name.split()) != 1:
                 raise Refused(f"{name!r} is no name of a chain", "it has no blanks in it")
             builtin = name in self.builtin
-            chain = _Chain(name, "ACCEPT" if builtin else None, ZERO, None if builtin else line, [], (), builtin)
+            chain = _Chain(
+                name, "ACCEPT" if builtin else None, ZERO, None if builtin else line, [], (), builtin
+            )
             self.chains[name] = chain
             self.rules[name] = chain.rules
         return chain

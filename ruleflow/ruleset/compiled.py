@@ -66,7 +66,9 @@ class Express(NamedTuple):
 class _Source:
     """The source of one line's reader in the making."""
 
-    def __init__(self, words: tuple[str, ...], groups: dict[int, int], family: int, *, remembers: bool = True) -> None:
+    def __init__(
+        self, words: tuple[str, ...], groups: dict[int, int], family: int, *, remembers: bool = True
+    ) -> None:
         self.words, self.groups, self.family, self.remembers = words, groups, family, remembers
         self.names: dict[str, Any] = {"Other": Other}
 
@@ -93,7 +95,9 @@ class _Source:
         """A function from a part's groups (one as a text, several as a tuple) to its value."""
         varying = [place for place in piece.owned if place in self.groups]
         renamed = {place: number for number, place in enumerate(varying)}
-        inner = _Source(self.words, renamed, self.family, remembers=False)  # the part as a whole is remembered
+        inner = _Source(
+            self.words, renamed, self.family, remembers=False
+        )  # the part as a whole is remembered
         direct = inner.direct(piece)
         if direct is None:
             return None
@@ -170,7 +174,9 @@ def express(
     return Express(re.compile(pattern).fullmatch, source.names["build"], places)
 
 
-def _pattern(line: str, words: tuple[str, ...], known: Callable[[str], str | None]) -> tuple[str | None, tuple[int, ...]]:
+def _pattern(
+    line: str, words: tuple[str, ...], known: Callable[[str], str | None]
+) -> tuple[str | None, tuple[int, ...]]:
     """A regular expression for lines of this kind, its groups the words that are no structure.
 
     A value that begins with a dash or ``!``, or is quoted where this line's is not, is left to the slower way.
@@ -260,7 +266,11 @@ def _word_memo(type_: ValueType[Any], vacuous: Callable[[Any], bool] | None, fam
 @functools.cache
 def printer(cls: type[Any]) -> Callable[[Any], str]:
     """A function that prints a match or target of this class as ``str`` does."""
-    if not issubclass(cls, Extension) or cls.show is not Extension.show or cls.__str__ not in (Match.__str__, Target.__str__):
+    if (
+        not issubclass(cls, Extension)
+        or cls.show is not Extension.show
+        or cls.__str__ not in (Match.__str__, Target.__str__)
+    ):
         return str
     head = f"{'-m' if issubclass(cls, Match) else '-j'} {cls.name}" if cls.name else ""
     lines = [f"def show(x):\n    t = {head!r}\n"]
@@ -276,8 +286,12 @@ def _printed(row: Option, names: dict[str, Any]) -> str:
     names[f"hidden_{row.attr}"] = row.hidden
     names[f"show_{row.attr}"] = _text_memo(row.type) if isinstance(row.type, Network) else row.type.show
     unless = "" if row.hidden is UNSET else f" and v != hidden_{row.attr}"
-    plain, negated = (f" {row.flag} ", f" ! {row.flag} ") if row.type.words else (f" {row.flag}", f" ! {row.flag}")
-    call = "[{}]" if isinstance(row.type, Network) else "({})"  # to print an address costs more than to find it
+    plain, negated = (
+        (f" {row.flag} ", f" ! {row.flag} ") if row.type.words else (f" {row.flag}", f" ! {row.flag}")
+    )
+    call = (
+        "[{}]" if isinstance(row.type, Network) else "({})"
+    )  # to print an address costs more than to find it
     value, inner = (f" + show_{row.attr}{call.format(v)}" if row.type.words else "" for v in ("v", "v.value"))
     if isinstance(row.type, Interface):  # a name is its own text
         value, inner = " + v", " + v.value"

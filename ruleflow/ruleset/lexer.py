@@ -103,7 +103,9 @@ class Lexer:
         self._bring_command_forward()
         kind = COMMANDS.get(self._word() or "")
         if kind is None:
-            raise Misplaced(f"I do not know the command {self._word()!r}", self.at, "a rule begins with -A CHAIN")
+            raise Misplaced(
+                f"I do not know the command {self._word()!r}", self.at, "a rule begins with -A CHAIN"
+            )
         self._emit(kind)
         if self.at < len(self.words):
             self._emit("NAME")
@@ -112,7 +114,9 @@ class Lexer:
             self._emit("NUMBER")
         elif kind in ("POLICY", "RENAME") and self.at < len(self.words):
             self._emit("NAME")
-            if kind == "POLICY" and self.at < len(self.words):  # -P takes no counters, but dumps of old had them
+            if kind == "POLICY" and self.at < len(
+                self.words
+            ):  # -P takes no counters, but dumps of old had them
                 self._emit("COUNTERS")
         while self.at < len(self.words):
             self._clause()
@@ -132,14 +136,20 @@ class Lexer:
         first = self._word()
         if first is None or first in COMMANDS or not first.startswith(("-", "!")):
             return
-        found = next((i for i in range(self.at, len(self.words)) if command_words(self.words[i]) is not None), None)
+        found = next(
+            (i for i in range(self.at, len(self.words)) if command_words(self.words[i]) is not None), None
+        )
         if found is None:
             return
         self.exact = False
         spelled = command_words(self.words[found]) or ()
         places = [self.places[found]] * len(spelled)
         self.words[found : found + 1], self.places[found : found + 1] = spelled, places
-        order = [found, found + 1, *[i for i in range(self.at, len(self.words)) if i not in (found, found + 1)]]
+        order = [
+            found,
+            found + 1,
+            *[i for i in range(self.at, len(self.words)) if i not in (found, found + 1)],
+        ]
         order = [i for i in order if i < len(self.words)]
         self.words[self.at :] = [self.words[i] for i in order]
         self.places[self.at :] = [self.places[i] for i in order]
@@ -227,7 +237,11 @@ class Lexer:
         number = NUMBERS.get(word.lower())
         if number is None and word.isascii() and word.isdigit():
             number = int(word)
-        if word not in self.registry.protocol_words and number is not None and protocol_name(number) in self.registry.protocols:
+        if (
+            word not in self.registry.protocol_words
+            and number is not None
+            and protocol_name(number) in self.registry.protocols
+        ):
             self.exact = False  # tCP, 006
         self.protocol = None if negated or number is None else protocol_name(number)
 
@@ -291,10 +305,25 @@ class Lexer:
         if len(word) > 2 and word[:2] in _SWITCHES:
             self._replace([word[:2], f"-{word[2:]}"])
             return True
-        if len(word) < 3 or word[:2] not in ("-s", "-d", "-i", "-o", "-p", "-j", "-g", "-m", "-w", "-W", "-M", "-c"):
+        if len(word) < 3 or word[:2] not in (
+            "-s",
+            "-d",
+            "-i",
+            "-o",
+            "-p",
+            "-j",
+            "-g",
+            "-m",
+            "-w",
+            "-W",
+            "-M",
+            "-c",
+        ):
             return False
         if f"-{word}" in self.registry.flags:
-            raise Misplaced(f"I do not know the option {word}", self.at, f"did you mean -{word}, with two dashes?", word)
+            raise Misplaced(
+                f"I do not know the option {word}", self.at, f"did you mean -{word}, with two dashes?", word
+            )
         self._replace([word[:2], word[2:].removeprefix("=")])
         return True
 
@@ -307,7 +336,9 @@ class Lexer:
 
     def _spellings(self, *, loaded: bool) -> dict[str, Option | None]:
         """The long options of every rule and of the extensions ``loaded``, or also of the protocol's match."""
-        known: dict[str, Option | None] = dict.fromkeys((*_GENERAL, *(flag for flag in COMMANDS if flag.startswith("--"))))
+        known: dict[str, Option | None] = dict.fromkeys(
+            (*_GENERAL, *(flag for flag in COMMANDS if flag.startswith("--")))
+        )
         classes = [group.cls for group in self.groups]
         if not loaded:
             classes.append(self.registry.for_protocol(self.protocol))
@@ -320,7 +351,11 @@ class Lexer:
         self.exact = False
         if not word.startswith("-"):
             self._swallowed()
-            raise Misplaced(f"I do not expect {word!r} here", self.at, unexpected(word, self.words[: self.at], self.registry))
+            raise Misplaced(
+                f"I do not expect {word!r} here",
+                self.at,
+                unexpected(word, self.words[: self.at], self.registry),
+            )
         last = len(self.groups) - 1
         if last == 0 and not self._has_unknown_owner():
             raise Misplaced(f"I do not know the option {word}", self.at, self._suggestion(word), unknown=word)
@@ -330,7 +365,12 @@ class Lexer:
     def _swallowed(self) -> None:
         """Say where a value is missing: ``--dport -j ACCEPT`` takes ``-j`` for the port. Raises `Misplaced`."""
         for token in reversed(self.tokens):
-            if token.index == self.at - 1 and token.kind in ("VALUE", "NAME") and token.text.startswith("-") and token.index:
+            if (
+                token.index == self.at - 1
+                and token.kind in ("VALUE", "NAME")
+                and token.text.startswith("-")
+                and token.index
+            ):
                 owner = token.row.flag if token.row is not None else self.words[token.index - 1]
                 help_ = f"write the value of {owner} behind it"
                 raise Misplaced(f"{owner} has taken {token.text!r} for its value", token.index - 1, help_)
@@ -343,7 +383,9 @@ class Lexer:
         self.unknown.append((at if at is not None else start + 1, message))
         target = self.words[start] in _JUMP | _GOTO
         self.tokens = [token for token in self.tokens if token.index < start]
-        header, *others = self.groups  # the header stays the first group, though all its options may stand behind
+        header, *others = (
+            self.groups
+        )  # the header stays the first group, though all its options may stand behind
         self.groups = [header, *(group for group in others if not group.words or min(group.words) < start)]
         header.options = [given for given in header.options if max(given[2], default=given[3]) < start]
         header.words = [index for index in header.words if index < start]
@@ -401,5 +443,3 @@ def command_words(word: str) -> tuple[str, ...] | None:
 
 def _count(number: int) -> str:
     return "a value" if number == 1 else f"{number} values"
-
-

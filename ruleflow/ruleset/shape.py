@@ -179,7 +179,9 @@ class Reader:
         for token in tokens:
             by_kind.setdefault(token.kind, token.index)
         command = next(token for token in tokens if token.kind in COMMANDS.values())
-        names = [token.index for token in tokens if token.kind == "NAME" and token.group == 0 and token.row is None]
+        names = [
+            token.index for token in tokens if token.kind == "NAME" and token.group == 0 and token.row is None
+        ]
         given = by_kind.get("SET_COUNTERS")
         parts = [self._part(group, number, lexer) for number, group in enumerate(lexer.groups) if group.words]
         target = next((part for part in parts if _is_target(part, lexer)), None)
@@ -199,14 +201,18 @@ class Reader:
             unknown=tuple((lexer.places[index], message) for index, message in lexer.unknown),
             words=None,
             picky=tuple(picky),
-            fits=not any(part.cls.misfit_by_value for part in parts if part.cls is not None and part.cls.picky),
+            fits=not any(
+                part.cls.misfit_by_value for part in parts if part.cls is not None and part.cls.picky
+            ),
         )
 
     def _part(self, group: Group, number: int, lexer: Lexer) -> Part:
         owned = tuple(sorted(group.words))
         kind = _part_kind(group, number, lexer.words[owned[0]])
         place = {index: position for position, index in enumerate(owned)}
-        options = tuple((row, negated, tuple([place[i] for i in places])) for row, negated, places, _ in group.options)
+        options = tuple(
+            (row, negated, tuple([place[i] for i in places])) for row, negated, places, _ in group.options
+        )
         known = (kind, group.cls, tuple((id(row), negated, places) for row, negated, places in options))
         memo = self.memos.get(known)
         part = Part(kind, group.cls, group.name, options, owned, memo if memo is not None else Memo(str))
@@ -220,7 +226,9 @@ class Reader:
         chain = words[plan.chain] if plan.chain is not None else ""
         position = int(words[plan.number]) if plan.number is not None else None
         if plan.command in ("NEW", "FLUSH", "REMOVE", "ZERO", "POLICY", "RENAME"):
-            return Line(plan.command, chain, None, position, words[plan.word] if plan.word is not None else "")
+            return Line(
+                plan.command, chain, None, position, words[plan.word] if plan.word is not None else ""
+            )
         matches = [self._value(part, words, line) for part in plan.parts]
         target = self._value(plan.target, words, line) if plan.target is not None else None
         if matches and matches[0] is _NOTHING:
@@ -258,14 +266,21 @@ class Reader:
     def _compile(self, plan: Plan, words: tuple[str, ...], line: str) -> None:
         """Make the express way of a plan; see `ruleflow.ruleset.compiled`."""
         parts = [*plan.parts, *([plan.target] if plan.target else [])]
-        if plan.words or plan.chain is None or plan.counters is not None or plan.given or any(p.kind == "opaque" for p in parts):
+        if (
+            plan.words
+            or plan.chain is None
+            or plan.counters is not None
+            or plan.given
+            or any(p.kind == "opaque" for p in parts)
+        ):
             return
         pieces = [
-            Piece(p.kind, p.cls, _on_line(p), p.owned, lambda own, part=p: self._make(part, own)) for p in parts  # type: ignore[misc]
+            Piece(part.kind, part.cls, _on_line(part), part.owned, functools.partial(self._make, part))
+            for part in parts
         ]
         target = pieces.pop() if plan.target else None
         names = frozenset(self.registry.targets)
-        picky = () if plan.fits else plan.picky  # where the kinds alone decide, this line has shown that it fits
+        picky = () if plan.fits else plan.picky  # where the kinds alone decide, this line has shown it
         try:
             plan.express = express(
                 line, words, self.kinds.get, plan.chain, pieces, target, Rule, names, self.family, picky
@@ -273,9 +288,7 @@ class Reader:
         except Unreadable:  # a value that stands in every line of this kind is read in a way of its own
             plan.express = None
 
-    def _several(
-        self, plan: Plan, words: tuple[str, ...], line: str, number: int | None
-    ) -> Iterator[Line]:
+    def _several(self, plan: Plan, words: tuple[str, ...], line: str, number: int | None) -> Iterator[Line]:
         """``-s a,b -d c,d`` is four rules, sources outermost (`add_entry`, iptables.c)."""
         header = next(part for part in plan.parts if part.kind == "header")
         owned = header.owned
@@ -283,7 +296,9 @@ class Reader:
         lists = {place: row for row, _, place in given if row.attr in ("source", "destination")}
         for row, negated, place in given:
             if negated and place in lists and "," in words[place]:
-                raise Misplaced(f"! {row.flag} cannot stand before several addresses", place, "write one rule for each")
+                raise Misplaced(
+                    f"! {row.flag} cannot stand before several addresses", place, "write one rule for each"
+                )
         order = sorted(lists, key=lambda place: lists[place].attr != "source")
         for chosen in product(*[words[place].split(",") for place in order]):
             single = list(words)
@@ -326,7 +341,9 @@ def _check_fit(plan: Plan, matches: Sequence[Any], target: Any) -> None:
 
 def _on_line(part: Part) -> tuple[Given, ...]:
     """A part's options with the places of their words on the line."""
-    return tuple((row, negated, tuple([part.owned[i] for i in places])) for row, negated, places in part.options)
+    return tuple(
+        (row, negated, tuple([part.owned[i] for i in places])) for row, negated, places in part.options
+    )
 
 
 def _is_target(part: Part, lexer: Lexer) -> bool:
@@ -383,5 +400,3 @@ def _source(part: Part, words: tuple[str, ...], line: str) -> str:
 def reader(family: int) -> Reader:
     """The reader of a family's rule lines, with what it has learned so far."""
     return Reader(family)
-
-

@@ -111,7 +111,9 @@ def number(text: str, low: int = 0, high: int = 0xFFFFFFFF) -> int:
         raise Unreadable(f"{text!r} is not a number")
     digits = found[1]
     try:
-        value = int(digits, 16 if digits[:2] in ("0x", "0X") else 8 if digits[0] == "0" and len(digits) > 1 else 10)
+        value = int(
+            digits, 16 if digits[:2] in ("0x", "0X") else 8 if digits[0] == "0" and len(digits) > 1 else 10
+        )
     except ValueError:
         raise Unreadable(f"{text!r} is not a number (a leading 0 means octal)") from None
     if not low <= value <= high:
@@ -150,7 +152,9 @@ class Number(ValueType[int]):
 class NumberRange(ValueType[Range]):
     """``low[:high]``; an end left out is the type's bound. ``full`` ranges print both ends always."""
 
-    def __init__(self, low: int = 0, high: int = 0xFFFFFFFF, *, separator: str = ":", ordered: bool = True) -> None:
+    def __init__(
+        self, low: int = 0, high: int = 0xFFFFFFFF, *, separator: str = ":", ordered: bool = True
+    ) -> None:
         self.low, self.high, self.separator, self.ordered = low, high, separator, ordered
 
     def read_word(self, word: str, family: int) -> Range:  # noqa: ARG002
@@ -237,7 +241,8 @@ class Interface(ValueType[str]):
     def read_word(self, word: str, family: int) -> str:  # noqa: ARG002
         if len(word.encode("utf-8", "surrogateescape")) > 15:
             raise Unreadable(
-                f"the interface name {word!r} is longer than 15 characters", "the kernel allows no longer name"
+                f"the interface name {word!r} is longer than 15 characters",
+                "the kernel allows no longer name",
             )
         return word
 
@@ -251,7 +256,9 @@ class Interface(ValueType[str]):
 class Choice(ValueType[int]):
     """One of several words, kept as its number; ``names`` maps the printed word to the number."""
 
-    def __init__(self, names: Mapping[str, int], *, also: Mapping[str, int] | None = None, fold: bool = False) -> None:
+    def __init__(
+        self, names: Mapping[str, int], *, also: Mapping[str, int] | None = None, fold: bool = False
+    ) -> None:
         self.names = {v: k for k, v in reversed(list(names.items()))}
         self.fold = fold
         self.numbers = {self._key(k): v for k, v in {**names, **(also or {})}.items()}
@@ -280,7 +287,12 @@ class BitNames(ValueType[int]):
     """
 
     def __init__(
-        self, names: Mapping[str, int], *, also: Mapping[str, int] | None = None, fold: bool = False, abbreviated: bool = False
+        self,
+        names: Mapping[str, int],
+        *,
+        also: Mapping[str, int] | None = None,
+        fold: bool = False,
+        abbreviated: bool = False,
     ) -> None:
         self.names = dict(names)
         self.fold = fold or abbreviated
@@ -378,7 +390,10 @@ def address_number(text: str, family: int) -> int:
         raise _no_address(text, family) from None
 
 
-_LOCAL_NAMES = {4: {"localhost": "127.0.0.1"}, 6: dict.fromkeys(("localhost", "ip6-localhost", "ip6-loopback"), "::1")}
+_LOCAL_NAMES = {
+    4: {"localhost": "127.0.0.1"},
+    6: dict.fromkeys(("localhost", "ip6-localhost", "ip6-loopback"), "::1"),
+}
 """The names that mean the same on every machine (RFC 6761, and Debian's /etc/hosts); no others are looked up."""
 
 
@@ -387,7 +402,9 @@ def _no_address(text: str, family: int) -> Unreadable:
     try:
         socket.inet_pton(_AF[other], text)
     except (OSError, ValueError):
-        return Unreadable(f"{text!r} is not an IPv{family} address", "host names are not resolved: write the address")
+        return Unreadable(
+            f"{text!r} is not an IPv{family} address", "host names are not resolved: write the address"
+        )
     return Unreadable(f"{text} is an IPv{other} address in an IPv{family} rule set", f"read it with -{other}")
 
 
@@ -448,7 +465,9 @@ class Network(ValueType[Prefix]):
             address, _, length = word.partition("/")
             try:
                 mask = _LENGTHS4[length]
-                return Prefix(4, int.from_bytes(socket.inet_pton(socket.AF_INET, address), "big") & mask, mask)
+                return Prefix(
+                    4, int.from_bytes(socket.inet_pton(socket.AF_INET, address), "big") & mask, mask
+                )
             except (KeyError, OSError, ValueError):
                 pass
         if "," in word:
@@ -479,7 +498,9 @@ class HostMask(ValueType[Prefix]):
         return Prefix(family, address_number(address, family), bits)
 
     def show(self, value: Prefix) -> str:
-        return address_text(value.address, value.family) if value.mask == full_mask(value.family) else str(value)
+        return (
+            address_text(value.address, value.family) if value.mask == full_mask(value.family) else str(value)
+        )
 
     def values(self, value: Prefix) -> Values | None:
         return Masked(value.address & value.mask, value.mask)

@@ -46,7 +46,11 @@ def _row(one: Told) -> str:
 def _fate(one: Told, side: int) -> str:
     fates = (one.before, one.after)[side]
     by = fates[0].by
-    place = f"<br>{cell(f'{by.table} {by.chain}')} {by.index or 'policy'}{f' (line {by.line})' if by.line else ''}" if by else ""
+    place = (
+        f"<br>{cell(f'{by.table} {by.chain}')} {by.index or 'policy'}{f' (line {by.line})' if by.line else ''}"
+        if by
+        else ""
+    )
     return f"{cell(fate_words(fates[0]))}{place}"
 
 

@@ -13,7 +13,12 @@ _SIGNS = {
 }  # fmt: skip
 WORDS = {"refuses": "refuses otherwise", "queues": "asks a program", "marks": "marks otherwise", "tracks": "tracks otherwise",
          "alters": "changes otherwise", "logs": "logs otherwise", "unknown": "perhaps otherwise"}  # fmt: skip
-WAYS = {"in": "into this host", "through": "through this host", "out": "out of this host", "arriving": "arriving"}
+WAYS = {
+    "in": "into this host",
+    "through": "through this host",
+    "out": "out of this host",
+    "arriving": "arriving",
+}
 _HOST_SHOWN = 5
 _SHOWN = 3
 """Changes, and edits, that are shown before the rest is counted."""
@@ -44,7 +49,9 @@ class DiffText:
 
     def _host(self) -> Iterator[str]:
         """What differs of the hosts; settings and routes of the machine's own making last."""
-        told = sorted(self.changes.host, key=lambda text: ("setting" in text) + ("fe80" in text or "ff00" in text))
+        told = sorted(
+            self.changes.host, key=lambda text: ("setting" in text) + ("fe80" in text or "ff00" in text)
+        )
         shown = told if self.whole else told[:_HOST_SHOWN]
         if told:
             yield "The hosts differ:"
@@ -65,7 +72,10 @@ class DiffText:
             back = family.published[0].taken_back
             yield ""
             yield f"{'This takes back' if back else 'These are'} {len(family.published)} published ports (--all says what each of their rules is for):"
-            yield from (f"  {'-' if back else '+'} {visible(one.sentence.rpartition('port: ')[2])}" for one in family.published)
+            yield from (
+                f"  {'-' if back else '+'} {visible(one.sentence.rpartition('port: ')[2])}"
+                for one in family.published
+            )
         else:
             for one in family.published:
                 yield from self._published(one)
@@ -91,10 +101,15 @@ class DiffText:
         sign, colour = _SIGNS[change.kind]
         head = self.paper.paint(f"{sign} {WORDS.get(change.kind, change.kind)}", colour)
         boxes, more = _boxes(change.words, shown)
-        yield from self._hung(f"  {head}  ", f"{WAYS[change.way]}: {visible(boxes[0])}{more if len(boxes) == 1 else ''}")
+        yield from self._hung(
+            f"  {head}  ", f"{WAYS[change.way]}: {visible(boxes[0])}{more if len(boxes) == 1 else ''}"
+        )
         for place, words in enumerate(boxes[1:], 2):
             yield from self._hung("      ", f"{visible(words)}{more if place == len(boxes) else ''}")
-        before, after = self._fate(change.before, self.changes.before), self._fate(change.after, self.changes.after)
+        before, after = (
+            self._fate(change.before, self.changes.before),
+            self._fate(change.after, self.changes.after),
+        )
         yield from self._hung("      ", f"was  {before}      now  {after}")
         if change.walk:
             yield f"      try  {visible(change.walk)}"
@@ -148,7 +163,8 @@ class DiffText:
 
     def _count(self) -> str:
         counted = [
-            (kind, sum(1 for family in self.changes.families for one in family.told if one.kind == kind)) for kind in _PLURAL
+            (kind, sum(1 for family in self.changes.families for one in family.told if one.kind == kind))
+            for kind in _PLURAL
         ]
         text = ", ".join(f"{number} {_PLURAL[kind]}" for kind, number in counted if number)
         return f"{text}; {len(self.changes.classes)} class{'es' if len(self.changes.classes) > 1 else ''} of packets; {_edits(self.changes.edits)}"
@@ -177,7 +193,9 @@ def _first(family: FamilyChanges) -> tuple[Told, ...]:
 
 
 def _headline(family: FamilyChanges) -> str:
-    changed = [way for way in ("arriving", "in", "through", "out") if any(one.way == way for one in family.told)]
+    changed = [
+        way for way in ("arriving", "in", "through", "out") if any(one.way == way for one in family.told)
+    ]
     same = [way for way in ("in", "through", "out") if way not in changed and "arriving" not in changed]
     head = f"Packets {_and([WAYS[way] for way in changed])} fare differently."
     return f"{head} {_and([WAYS[way] for way in same]).capitalize()} all is as before." if same else head
@@ -197,10 +215,16 @@ def fate_words(fate: Fate) -> str:
     for side, word in (("destination", "to"), ("source", "from")):
         where, port = address.get(side), address.get(f"{side}_port")
         if where or port:
-            parts.append(f"{word} {where or ''}{f':{port}' if where and port else f'port {port}' if port else ''}")
+            parts.append(
+                f"{word} {where or ''}{f':{port}' if where and port else f'port {port}' if port else ''}"
+            )
     if parts:
         verdict += f", rewritten {' and '.join(parts)}"
-    others = [f"{one.field} {one.to}" for one in fate.rewritten if not one.field.startswith(("destination", "source"))]
+    others = [
+        f"{one.field} {one.to}"
+        for one in fate.rewritten
+        if not one.field.startswith(("destination", "source"))
+    ]
     if others:
         verdict += f", {', '.join(others)}"
     return visible(f"{verdict}, {', '.join(fate.notes)}" if fate.notes else verdict)

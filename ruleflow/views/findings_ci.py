@@ -42,7 +42,10 @@ def gitlab(reports: tuple[Report, ...]) -> str:
             "check_name": one.code,
             "fingerprint": one.fingerprint,
             "severity": _GITLAB[one.severity],
-            "location": {"path": one.primary.source or report.source, "lines": {"begin": max(1, one.primary.line)}},
+            "location": {
+                "path": one.primary.source or report.source,
+                "lines": {"begin": max(1, one.primary.line)},
+            },
         }
         for report in reports
         for one in report.findings
@@ -53,12 +56,17 @@ def gitlab(reports: tuple[Report, ...]) -> str:
 def junit(reports: tuple[Report, ...]) -> str:
     """A test suite for each file, a failed test for each finding of severity warning or error."""
     suites = "".join(_suite(report) for report in reports)
-    return f'<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name="ruleflow lint">\n{suites}</testsuites>\n'
+    return (
+        f'<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name="ruleflow lint">\n{suites}</testsuites>\n'
+    )
 
 
 def _suite(report: Report) -> str:
     bad = [one for one in report.findings if one.severity != "info"]
-    cases = "".join(_case(one, report) for one in report.findings) or f'    <testcase name="no findings" classname={_attribute(report.source)}/>\n'
+    cases = (
+        "".join(_case(one, report) for one in report.findings)
+        or f'    <testcase name="no findings" classname={_attribute(report.source)}/>\n'
+    )
     number = max(1, len(report.findings))
     return f'  <testsuite name={_attribute(report.source)} tests="{number}" failures="{len(bad)}" errors="0" skipped="0">\n{cases}  </testsuite>\n'
 

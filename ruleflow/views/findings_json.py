@@ -28,7 +28,9 @@ def value(reports: tuple[Report, ...]) -> dict[str, Any]:
 
 def lines(reports: tuple[Report, ...]) -> str:
     """One finding a line."""
-    found = [{"schema": SCHEMA, **finding_value(one, report)} for report in reports for one in report.findings]
+    found = [
+        {"schema": SCHEMA, **finding_value(one, report)} for report in reports for one in report.findings
+    ]
     return "".join(json.dumps(one, ensure_ascii=True) + "\n" for one in found)
 
 

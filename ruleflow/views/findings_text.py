@@ -58,7 +58,9 @@ def _one(finding: Finding, report: Report, color: bool) -> Iterator[str]:
     place = finding.primary
     where = f":{place.line}:{place.column}" if place.line else ""
     yield f"  --> {visible(place.source or report.source)}{where}"
-    marks = sorted([*(m for m in finding.others if m.line), *([place] if place.line else [])], key=lambda mark: mark.line)
+    marks = sorted(
+        [*(m for m in finding.others if m.line), *([place] if place.line else [])], key=lambda mark: mark.line
+    )
     yield from _excerpt(marks, finding, report)
     for mark in (m for m in finding.others if not m.line):
         yield f"   = note: {visible(f'{mark.ref}: {mark.label}' if mark.ref else mark.label)}"
@@ -85,7 +87,9 @@ def _excerpt(marks: list[Mark], finding: Finding, report: Report) -> Iterator[st
         line = report.lines[mark.line - 1]
         yield f"{mark.line:>{margin}} | {visible(line[:_WIDTH])}{'...' if len(line) > _WIDTH else ''}"
         before = len(visible(line[: mark.column - 1]))
-        width = max(1, min(len(visible(line[mark.column - 1 : mark.column - 1 + mark.width])), _WIDTH - before))
+        width = max(
+            1, min(len(visible(line[mark.column - 1 : mark.column - 1 + mark.width])), _WIDTH - before)
+        )
         sign = "^" if mark is finding.primary else "-"
         yield f"{' ' * margin} | {' ' * before}{sign * width} {visible(mark.label)}".rstrip()
 

@@ -28,7 +28,9 @@ def as_json(declaration: Declaration, family: int) -> str:
     """The rules and what they need as JSON (``ruleflow.generate/1``)."""
     rules = str(generate(declaration, family=family))
     declared = msgspec.to_builtins(declaration, enc_hook=str)
-    found = Generated("ruleflow.generate/1", __version__, declaration.layout, family, rules, needs(declaration), declared)
+    found = Generated(
+        "ruleflow.generate/1", __version__, declaration.layout, family, rules, needs(declaration), declared
+    )
     return msgspec.json.format(msgspec.json.encode(found), indent=2).decode() + "\n"
 
 

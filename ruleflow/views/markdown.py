@@ -24,7 +24,11 @@ def explanation(told: Explanation) -> Iterator[str]:
         yield from (f"## {escape(part.title)}", "")
         yield from (_plain(part.about), "") if part.about else ()
         for line in part.lines:
-            yield f"- **{escape(line.what.strip())}** {_plain(line.says)}" if line.what.strip() else f"- {_plain(line.says)}"
+            yield (
+                f"- **{escape(line.what.strip())}** {_plain(line.says)}"
+                if line.what.strip()
+                else f"- {_plain(line.says)}"
+            )
         yield ""
     for one in told.rulesets:
         yield from _ruleset(one)
@@ -49,7 +53,12 @@ def _ruleset(told: Explained) -> Iterator[str]:
 def _chain(chain: ChainSaid, reasons: Reasons) -> Iterator[str]:
     about = f": {_plain(chain.about)}" if chain.about else ""
     owner = f" ({_plain(chain.owner)})" if chain.owner else ""
-    yield from (f"## {escape(chain.table)} {escape(chain.name)}", "", f"{escape(chain.name)}{about}{owner}", "")
+    yield from (
+        f"## {escape(chain.table)} {escape(chain.name)}",
+        "",
+        f"{escape(chain.name)}{about}{owner}",
+        "",
+    )
     for rule in chain.rules:
         yield from _rule(rule, reasons)
     if chain.rest:

@@ -97,7 +97,12 @@ def spoofing_lines(entries: Iterable[Entry]) -> Iterator[str]:
 
 
 def as_value(
-    source: str, family: int, *, answers: Sequence[Answer] = (), matrices: Sequence[Matrix] = (), entries: Sequence[Entry] = ()
+    source: str,
+    family: int,
+    *,
+    answers: Sequence[Answer] = (),
+    matrices: Sequence[Matrix] = (),
+    entries: Sequence[Entry] = (),
 ) -> dict[str, Any]:
     """Everything that was asked as one value."""
     value: dict[str, Any] = {"schema": SCHEMA, "ruleflow": __version__, "source": source, "family": family}
@@ -107,7 +112,14 @@ def as_value(
         value["matrices"] = [_matrix(one) for one in matrices]
     if entries:
         value["spoofing"] = [
-            {"interface": e.interface, "networks": list(e.nets), "safe": e.is_safe, "packet": e.packet or None, "by": e.by or None} for e in entries
+            {
+                "interface": e.interface,
+                "networks": list(e.nets),
+                "safe": e.is_safe,
+                "packet": e.packet or None,
+                "by": e.by or None,
+            }
+            for e in entries
         ]
     return value
 
@@ -115,7 +127,10 @@ def as_value(
 def _answer(answer: Answer) -> dict[str, Any]:
     import msgspec
 
-    return {"question": msgspec.to_builtins(answer.question), "fates": [_fate_value(one) for one in answer.fates]}
+    return {
+        "question": msgspec.to_builtins(answer.question),
+        "fates": [_fate_value(one) for one in answer.fates],
+    }
 
 
 def _fate_value(fate: Fate) -> dict[str, Any]:
@@ -124,7 +139,9 @@ def _fate_value(fate: Fate) -> dict[str, Any]:
         "rewritten": fate.rewritten or None,
         "words": list(fate.words),
         "words_left": fate.left,
-        "classes": [{name: [list(pair) for pair in parts] for name, parts in fields_of(box)} for box in fate.boxes],
+        "classes": [
+            {name: [list(pair) for pair in parts] for name, parts in fields_of(box)} for box in fate.boxes
+        ],
         "classes_left": fate.more,
         "by": [_ref(ref) for ref in fate.by],
         "rewritten_by": [_ref(ref) for ref in fate.rewritten_by],
@@ -141,6 +158,9 @@ def _matrix(matrix: Matrix) -> dict[str, Any]:
         "chain": matrix.chain,
         "protocol": matrix.protocol,
         "ports": [matrix.port, max(matrix.port, matrix.last)],
-        "classes": [[[address_text(low, matrix.family), address_text(high, matrix.family)] for low, high in parts] for parts in matrix.classes],
+        "classes": [
+            [[address_text(low, matrix.family), address_text(high, matrix.family)] for low, high in parts]
+            for parts in matrix.classes
+        ],
         "relation": [list(pair) for pair in sorted(matrix.edges)],
     }

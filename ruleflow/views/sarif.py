@@ -27,7 +27,9 @@ def sarif(reports: tuple[Report, ...], codes: dict[str, Code]) -> str:
 
 
 def _rule(code: Code) -> dict[str, Any]:
-    example = f"Before:\n\n```\n{code.before}\n```\n" + (f"\nAfter:\n\n```\n{code.after}\n```\n" if code.after else "")
+    example = f"Before:\n\n```\n{code.before}\n```\n" + (
+        f"\nAfter:\n\n```\n{code.after}\n```\n" if code.after else ""
+    )
     properties: dict[str, Any] = {"tags": ["security"] if code.security else ["maintainability"]}
     if code.security:
         properties["security-severity"] = f"{code.security:.1f}"
@@ -43,7 +45,12 @@ def _rule(code: Code) -> dict[str, Any]:
 
 
 def _result(finding: Finding, report: Report, used: list[str]) -> dict[str, Any]:
-    told = [finding.message, *finding.notes, *([f"strength: {finding.strength}"]), *([finding.help] if finding.help else [])]
+    told = [
+        finding.message,
+        *finding.notes,
+        *([f"strength: {finding.strength}"]),
+        *([finding.help] if finding.help else []),
+    ]
     result: dict[str, Any] = {
         "ruleId": finding.code,
         "ruleIndex": used.index(finding.code),

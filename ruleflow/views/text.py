@@ -203,7 +203,12 @@ class _Page:
 
     def _why(self, claim: Claim, ref: RuleRef, indent: int) -> Iterator[str]:
         first, *rest = self.paper.wrap(visible(self.reasons.say(claim, ref)), indent + 5)
-        yield " " * indent + self.paper.paint("why", "cyan") + "  " + self.paper.paint(first[indent + 5 :], "dim")
+        yield (
+            " " * indent
+            + self.paper.paint("why", "cyan")
+            + "  "
+            + self.paper.paint(first[indent + 5 :], "dim")
+        )
         yield from (self.paper.paint(line, "dim") for line in rest)
 
     def _source(self, rule: RuleSaid, indent: int) -> Iterator[str]:

@@ -106,7 +106,12 @@ class _Packet:
             return self._columns("-", "", "back: the chain's end", None)
         rule = self._rule(event.table, event.chain, event.number)
         said = visible(who(rule)[0]) if rule is not None else "a rule that is not in the listing"
-        then = {"JUMP": f"see {event.target}", "GOTO": f"go to {event.target}", "RETURN": "back", "CONTINUE": "next rule"}
+        then = {
+            "JUMP": f"see {event.target}",
+            "GOTO": f"go to {event.target}",
+            "RETURN": "back",
+            "CONTINUE": "next rule",
+        }
         what = visible(then[event.verdict]) if event.verdict in then else verdict
         return self._columns(event.number, said, f"match    {what}", event.line)
 

@@ -181,7 +181,9 @@ def walk_value(walk: Walk) -> WalkSaid:
 def connection_value(found: Connection) -> ConnectionSaid:
     """A connection under ``ruleflow.connect/1``."""
     walks = [msgspec.structs.replace(_walk(leg.walk), host=leg.host) for leg in found.walks]
-    return msgspec.structs.replace(_row(found), schema="ruleflow.connect/1", ruleflow=__version__, walks=walks)
+    return msgspec.structs.replace(
+        _row(found), schema="ruleflow.connect/1", ruleflow=__version__, walks=walks
+    )
 
 
 def matrix_value(found: Iterable[Connection]) -> MatrixSaid:
@@ -244,7 +246,12 @@ def _outcome(end: Outcome) -> OutcomeSaid:
 
 
 def _tracked(connection: Tracked, family: int) -> TrackedSaid:
-    return TrackedSaid(_ends(connection.original, family), _ends(connection.reply, family), connection.status, connection.mark)
+    return TrackedSaid(
+        _ends(connection.original, family),
+        _ends(connection.reply, family),
+        connection.status,
+        connection.mark,
+    )
 
 
 def _ends(ends: Ends, family: int) -> EndsSaid:
@@ -260,7 +267,12 @@ def _step(step: Step, family: int) -> StepSaid:
         if name in StepSaid.__struct_fields__ and name not in ("changes", "notes", "gateway"):
             told[name] = getattr(step, name)
     if isinstance(step, RuleStep):
-        told |= {"rule": _ref(step.ref), "notes": list(step.notes), "then": step.then or None, "reason": step.why or None}
+        told |= {
+            "rule": _ref(step.ref),
+            "notes": list(step.notes),
+            "then": step.then or None,
+            "reason": step.why or None,
+        }
         if step.answer == "no":
             told["reason"] = why_not(step.condition, step.actual, family, step.why)
             told["field"] = step.condition.field.name if isinstance(step.condition, In) else None
@@ -272,7 +284,9 @@ def _step(step: Step, family: int) -> StepSaid:
 
 def _change(change: Change, family: int) -> ChangeSaid:
     values = (change.before, change.after, change.low, change.high)
-    before, after, low, high = (None if value is None else show(change.field, value, family) for value in values)
+    before, after, low, high = (
+        None if value is None else show(change.field, value, family) for value in values
+    )
     return ChangeSaid(change.field, before, after, low, high)
 
 

@@ -68,7 +68,11 @@ class _Page:
     def __init__(self, walk: Walk, rules: Ruleset | None, paper: Paper, detail: str) -> None:
         self.walk, self.rules, self.paper, self.detail = walk, rules, paper, detail
         self.section = ("", "")
-        shown = [step for step in walk.steps if isinstance(step, RuleStep) and (detail == "full" or step.answer != "no")]
+        shown = [
+            step
+            for step in walk.steps
+            if isinstance(step, RuleStep) and (detail == "full" or step.answer != "no")
+        ]
         self.left = min(max([_LEFT[0], *(len(self._said(step)) + 2 for step in shown)]), _LEFT[1])
 
     def lines(self) -> Iterator[str]:
@@ -129,7 +133,9 @@ class _Page:
             return
         answer = "match" if step.answer == "match" else "unknown"
         then = self._then(step)
-        yield self._columns(left, f"{answer:{_ANSWER}}{then}", line, _ANSWER + _THEN + len(then) - len(_plain(then)))
+        yield self._columns(
+            left, f"{answer:{_ANSWER}}{then}", line, _ANSWER + _THEN + len(then) - len(_plain(then))
+        )
         if step.answer == "unknown":
             taken = "taken as a match" if step.taken else "taken as no match"
             taken = "either way the next rule is asked" if step.taken is None else taken
@@ -192,8 +198,13 @@ class _Page:
 
     def _ways(self) -> Iterator[str]:
         for outcome in self.walk.outcomes:
-            likely = f" ({outcome.probability:.1%})" if outcome.probability is not None and outcome.choices else ""
-            conditions = "; ".join(f"{'' if one.taken else 'not: '}{one.text}" for one in outcome.choices) or "otherwise"
+            likely = (
+                f" ({outcome.probability:.1%})" if outcome.probability is not None and outcome.choices else ""
+            )
+            conditions = (
+                "; ".join(f"{'' if one.taken else 'not: '}{one.text}" for one in outcome.choices)
+                or "otherwise"
+            )
             yield f"  {outcome.verdict:8}{visible(ending(outcome))}{likely}"
             yield f"          if {visible(conditions)}"
         if not self.walk.complete:
@@ -211,7 +222,13 @@ def ending(end: Outcome) -> str:
     text = f"{_protocol(packet)} {_end_text(packet.source, packet.source_port, packet.family)} > "
     text += _end_text(packet.destination, packet.destination_port, packet.family)
     if end.local:
-        taken = "refused: nobody listens there" if end.refused else f"taken by {end.delivered}" if end.delivered else "for this host"
+        taken = (
+            "refused: nobody listens there"
+            if end.refused
+            else f"taken by {end.delivered}"
+            if end.delivered
+            else "for this host"
+        )
         return f"{text}, {taken}"
     if end.verdict == "ACCEPT":
         return f"{text}, out {end.out_interface or 'by an interface that is not known'}"
@@ -281,7 +298,9 @@ def _change(change: Change, family: int) -> str:
     if change.after is not None:
         after = show(change.field, change.after, family)
     elif change.low is not None and change.high is not None:
-        after = f"one of {show(change.field, change.low, family)} to {show(change.field, change.high, family)}"
+        after = (
+            f"one of {show(change.field, change.low, family)} to {show(change.field, change.high, family)}"
+        )
     else:
         after = "what is not known"
     return f"{name}  {before}  becomes  {after}"

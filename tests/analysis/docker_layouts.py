@@ -9,19 +9,28 @@ REPLY = "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
 def table(name: str, hooks: str, rules: list[str]) -> str:
     """A table with the chains that its rules name."""
     own = {word for rule in rules for word in rule.split() if word.startswith("DOCKER")} - {"DOCKER-EXT"}
-    heads = [f":{hook} ACCEPT [0:0]" for hook in hooks.split()] + [f":{chain} - [0:0]" for chain in sorted(own)]
+    heads = [f":{hook} ACCEPT [0:0]" for hook in hooks.split()] + [
+        f":{chain} - [0:0]" for chain in sorted(own)
+    ]
     return "\n".join([f"*{name}", *heads, *rules, "COMMIT", ""])
 
 
-def dump(filter_rules: list[str], nat: list[str], raw: list[str] | None = None, mangle: list[str] | None = None) -> str:
+def dump(
+    filter_rules: list[str], nat: list[str], raw: list[str] | None = None, mangle: list[str] | None = None
+) -> str:
     """The tables of a host."""
     parts = [table("raw", "PREROUTING OUTPUT", raw)] if raw else []
     parts += [table("mangle", "PREROUTING INPUT FORWARD OUTPUT POSTROUTING", mangle)] if mangle else []
-    parts += [table("filter", "INPUT FORWARD OUTPUT", filter_rules), table("nat", "PREROUTING INPUT OUTPUT POSTROUTING", nat)]
+    parts += [
+        table("filter", "INPUT FORWARD OUTPUT", filter_rules),
+        table("nat", "PREROUTING INPUT OUTPUT POSTROUTING", nat),
+    ]
     return "".join(parts)
 
 
-def classic_filter(*, icc: bool = True, port: str = "80", bridge: str = "docker0", at: str = "172.17.0.2") -> list[str]:
+def classic_filter(
+    *, icc: bool = True, port: str = "80", bridge: str = "docker0", at: str = "172.17.0.2"
+) -> list[str]:
     """18.06 to 27: one block a network in FORWARD."""
     rules = [
         "-A FORWARD -j DOCKER-USER",
@@ -158,11 +167,18 @@ DOCKER_28_0_0 = dump(
         "-A DOCKER-ISOLATION-STAGE-2 -o docker0 -j DROP",
         "-A DOCKER-USER -j RETURN",
     ],
-    [*NAT_IN, *PROXY_OUT, "-A POSTROUTING -s 172.17.0.0/16 ! -o docker0 -j MASQUERADE", "-A DOCKER -i docker0 -j RETURN"],
+    [
+        *NAT_IN,
+        *PROXY_OUT,
+        "-A POSTROUTING -s 172.17.0.0/16 ! -o docker0 -j MASQUERADE",
+        "-A DOCKER -i docker0 -j RETURN",
+    ],
 )
 
 
-def filter_29(extra: list[str] | None = None, *, out: list[str] | None = None, ports: list[str] | None = None) -> list[str]:
+def filter_29(
+    extra: list[str] | None = None, *, out: list[str] | None = None, ports: list[str] | None = None
+) -> list[str]:
     """29 with docker0 and bridge1."""
     published = ["-A DOCKER -d 192.0.2.2/32 ! -i bridge1 -o bridge1 -p tcp -m tcp --dport 80 -j ACCEPT"]
     return [
@@ -226,7 +242,10 @@ DOCKER_29_NO_ICC = dump(
     RAW_29,
 )  # fmt: skip
 DOCKER_29_UNPROTECTED = dump(
-    filter_29(["-I DOCKER-FORWARD -m mark --mark 0x1/0x1 -j ACCEPT"], ports=["-A DOCKER ! -i bridge1 -o bridge1 -j ACCEPT"]),
+    filter_29(
+        ["-I DOCKER-FORWARD -m mark --mark 0x1/0x1 -j ACCEPT"],
+        ports=["-A DOCKER ! -i bridge1 -o bridge1 -j ACCEPT"],
+    ),
     [*NAT_IN, *PROXY_OUT, *NAT_29, *DNAT_29],
 )
 DOCKER_29_ROUTED = dump(

@@ -5,7 +5,9 @@ import re
 from ruleflow.netfilter.idd import Interval
 from ruleflow.ruleset.values import address_number
 
-_RANGE = re.compile(r"\{([0-9a-fA-F.:]+) \.\. ([0-9a-fA-F.:]+)\}|(?<![.:0-9a-fA-F])([0-9a-fA-F]+[.:][0-9a-fA-F.:]*|::[0-9a-fA-F.:]*)")
+_RANGE = re.compile(
+    r"\{([0-9a-fA-F.:]+) \.\. ([0-9a-fA-F.:]+)\}|(?<![.:0-9a-fA-F])([0-9a-fA-F]+[.:][0-9a-fA-F.:]*|::[0-9a-fA-F.:]*)"
+)
 Read = tuple[dict[str, list[Interval]], set[tuple[str, str]]]
 
 
@@ -20,7 +22,8 @@ def matrices(text: str, family: int) -> dict[int, Read]:
             if "|->" in line:
                 name, _, sets = line.partition(" |-> ")
                 classes[name.strip()] = [
-                    (address_number(low or one, family), address_number(high or one, family)) for low, high, one in _RANGE.findall(sets)
+                    (address_number(low or one, family), address_number(high or one, family))
+                    for low, high, one in _RANGE.findall(sets)
                 ]
             elif line.startswith("("):
                 one, two = line.strip("()\n ").split(",")

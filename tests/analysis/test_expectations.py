@@ -89,7 +89,9 @@ def test_faults_say_where(text: str, line: int, words: str) -> None:
 
 
 def test_the_forms(tmp_path: Path) -> None:
-    results = tried(tmp_path, "- name: 'ssh # 1'\n  accept: every tcp to port 22\n- accept: every tcp to port 23\n")
+    results = tried(
+        tmp_path, "- name: 'ssh # 1'\n  accept: every tcp to port 22\n- accept: every tcp to port 23\n"
+    )
     assert list(expectations_text.text(results, "e.yaml"))[-1] == "2 expectations, 1 not met"
     tap = list(expectations_text.tap(results, "e.yaml"))
     assert tap[:4] == ["TAP version 14", "1..2", "ok 1 - ssh \\# 1", "not ok 2 - accept every tcp to port 23"]

@@ -25,7 +25,9 @@ def chain(rules: str, name: str) -> ChainSaid:
     return next(said for said in told(rules).chains if said.name == name)
 
 
-def filter_table(*rules: str, heads: str = ":INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n") -> str:
+def filter_table(
+    *rules: str, heads: str = ":INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n"
+) -> str:
     return f"*filter\n{heads}" + "".join(f"{rule}\n" for rule in rules) + "COMMIT\n"
 
 
@@ -50,7 +52,9 @@ def test_the_explanation_of_a_sample(name: str, golden: Golden) -> None:
 
 def test_the_explanation_in_markdown(golden: Golden) -> None:
     document = parse(sample("docker-port-80").read_text(), source="sample:docker-port-80")
-    golden("explain/docker-port-80.md", "".join(f"{line}\n" for line in markdown.explanation(explain(document))))
+    golden(
+        "explain/docker-port-80.md", "".join(f"{line}\n" for line in markdown.explanation(explain(document)))
+    )
 
 
 def test_the_explanation_as_json(golden: Golden) -> None:
@@ -63,7 +67,9 @@ def test_the_explanation_as_json(golden: Golden) -> None:
 
 def test_the_source_with_carets(golden: Golden) -> None:
     document = parse(sample("docker-port-80").read_text(), source="sample:docker-port-80")
-    lines = text.explanation(explain(document, spans=True), text.Paper(80), {document.source: Spans(document.text)})
+    lines = text.explanation(
+        explain(document, spans=True), text.Paper(80), {document.source: Spans(document.text)}
+    )
     golden("explain/docker-port-80.spans.txt", "".join(f"{line}\n" for line in lines))
 
 
@@ -111,7 +117,12 @@ def test_one_line_a_rule(rule: str, who: str, does: str) -> None:
 
 
 def test_a_chain_for_two_hooks_lets_in_or_through() -> None:
-    rules = filter_table("-A INPUT -j mine", "-A FORWARD -g mine", "-A mine -j ACCEPT", heads=":INPUT DROP [0:0]\n:FORWARD DROP [0:0]\n:mine - [0:0]\n")
+    rules = filter_table(
+        "-A INPUT -j mine",
+        "-A FORWARD -g mine",
+        "-A mine -j ACCEPT",
+        heads=":INPUT DROP [0:0]\n:FORWARD DROP [0:0]\n:mine - [0:0]\n",
+    )
     assert chain(rules, "mine").rules[0].does == "let in or through"
     assert chain(rules, "FORWARD").rules[0].does == "go to mine (no way back)"
 
@@ -119,7 +130,13 @@ def test_a_chain_for_two_hooks_lets_in_or_through() -> None:
 def test_a_single_rule_on_the_command_line_has_no_summary() -> None:
     explained = told("iptables -t nat -A POSTROUTING -s 10.0.0.0/24 -o eth0 -j MASQUERADE")
     (only,) = explained.chains
-    assert (only.table, only.name, only.rest, explained.short, explained.notes) == ("nat", "POSTROUTING", "", (), ())
+    assert (only.table, only.name, only.rest, explained.short, explained.notes) == (
+        "nat",
+        "POSTROUTING",
+        "",
+        (),
+        (),
+    )
     assert only.rules[0].why is not None
 
 
@@ -169,25 +186,43 @@ def test_whether_the_policy_is_ever_asked(rules: list[str], decided: bool) -> No
 def test_the_same_rule_again_decides_nothing_but_not_where_there_is_memory() -> None:
     limited = "-A INPUT -p tcp -m limit --limit 3/sec -j ACCEPT"
     rules = filter_table("-A INPUT -p tcp -j ACCEPT", limited, limited, "-A INPUT -p tcp -j DROP")
-    assert notes_of(rules, "INPUT") == ["", "", "", "never decides anything: line 5 takes these packets first"]
+    assert notes_of(rules, "INPUT") == [
+        "",
+        "",
+        "",
+        "never decides anything: line 5 takes these packets first",
+    ]
 
 
 def test_chains_that_nothing_reaches_are_said() -> None:
     heads = ":INPUT DROP [0:0]\n:alone - [0:0]\n:behind - [0:0]\n"
-    explained = told(filter_table("-A INPUT -j DROP", "-A INPUT -j behind", "-A behind -j ACCEPT", "-A alone -j ACCEPT", heads=heads))
+    explained = told(
+        filter_table(
+            "-A INPUT -j DROP", "-A INPUT -j behind", "-A behind -j ACCEPT", "-A alone -j ACCEPT", heads=heads
+        )
+    )
     assert "filter: nothing jumps to alone, so no packet meets it" in explained.notes
     assert "filter: no packet reaches behind: what jumps there is itself never asked" in explained.notes
 
 
 def test_a_chain_that_calls_itself_is_told_once() -> None:
     heads = ":INPUT DROP [0:0]\n:loop - [0:0]\n"
-    assert shown(filter_table("-A INPUT -j loop", "-A loop -j loop", "-A loop -j ACCEPT", heads=heads)).count("filter loop") == 1
+    assert (
+        shown(filter_table("-A INPUT -j loop", "-A loop -j loop", "-A loop -j ACCEPT", heads=heads)).count(
+            "filter loop"
+        )
+        == 1
+    )
 
 
 def test_deep_nesting_is_told_without_a_traceback() -> None:
     count = 3000
     heads = ":INPUT DROP [0:0]\n" + "".join(f":c{n} - [0:0]\n" for n in range(count))
-    rules = ["-A INPUT -j c0", *(f"-A c{n} -j c{n + 1}" for n in range(count - 1)), f"-A c{count - 1} -j ACCEPT"]
+    rules = [
+        "-A INPUT -j c0",
+        *(f"-A c{n} -j c{n + 1}" for n in range(count - 1)),
+        f"-A c{count - 1} -j ACCEPT",
+    ]
     assert len(told(filter_table(*rules, heads=heads)).chains) == count + 1
     assert "c2999" in shown(filter_table(*rules, heads=heads))
 
@@ -237,13 +272,21 @@ def test_translations_say_who_was_taken_out_before() -> None:
 
 def test_in_short_says_where_ruleflow_does_not_know() -> None:
     rules = filter_table("-A INPUT -p tcp -j TARPIT --reset", heads=":INPUT DROP [0:0]\n")
-    assert short(rules, "Into this host")[0] == "approximately, for ruleflow does not know what decides about:"
+    assert (
+        short(rules, "Into this host")[0] == "approximately, for ruleflow does not know what decides about:"
+    )
 
 
 def test_the_surprise_of_a_published_port() -> None:
-    rules = sample("docker-port-80").read_text().replace("*filter", "*filter\n-A INPUT -p tcp -m tcp --dport 80 -j DROP", 1)
+    rules = (
+        sample("docker-port-80")
+        .read_text()
+        .replace("*filter", "*filter\n-A INPUT -p tcp -m tcp --dport 80 -j DROP", 1)
+    )
     (line,) = short(rules, "Surprise")
-    assert line.startswith("the drop of tcp port 80 in INPUT (line 3) does not close the published port 80 (line 37)")
+    assert line.startswith(
+        "the drop of tcp port 80 in INPUT (line 3) does not close the published port 80 (line 37)"
+    )
 
 
 # -- spans ------------------------------------------------------------------------------------------------
@@ -259,7 +302,9 @@ def phrases(rule: str) -> dict[str, str]:
 
 
 def test_each_phrase_knows_its_words() -> None:
-    found = phrases('-A INPUT -s 10.0.0.0/8 ! -i eth0 -p tcp -m comment --comment "--dport 1" -m tcp --dport 22 -j REJECT --reject-with tcp-reset')
+    found = phrases(
+        '-A INPUT -s 10.0.0.0/8 ! -i eth0 -p tcp -m comment --comment "--dport 1" -m tcp --dport 22 -j REJECT --reject-with tcp-reset'
+    )
     assert found == {
         "tcp": "-p tcp", "from 10.0.0.0/8": "-s 10.0.0.0/8", "to port 22 (ssh)": "--dport 22",
         "arriving on any interface but eth0": "! -i eth0", "refuse with a tcp reset": "--reject-with tcp-reset",
@@ -322,14 +367,22 @@ def test_colour_only_adds_codes() -> None:
 
 def test_counters_are_a_hint_in_the_last_column() -> None:
     page = shown(filter_table("[12:840] -A INPUT -p tcp -j ACCEPT"))
-    assert next(line for line in page.splitlines() if "tcp" in line).endswith("line 5  12 packets") or "12 packets" in page
+    assert (
+        next(line for line in page.splitlines() if "tcp" in line).endswith("line 5  12 packets")
+        or "12 packets" in page
+    )
 
 
 def test_only_some_chains() -> None:
     whole = explain(parse(sample("docker-port-80").read_text()))
-    names = [said.name for said in narrowed(whole, table="filter", chain="FORWARD", depth=1).rulesets[0].chains]
+    names = [
+        said.name for said in narrowed(whole, table="filter", chain="FORWARD", depth=1).rulesets[0].chains
+    ]
     assert names == ["FORWARD", "DOCKER-USER", "DOCKER-ISOLATION-STAGE-1", "DOCKER"]
-    assert [said.name for said in narrowed(whole, chain="DOCKER", depth=0).rulesets[0].chains] == ["DOCKER", "DOCKER"]
+    assert [said.name for said in narrowed(whole, chain="DOCKER", depth=0).rulesets[0].chains] == [
+        "DOCKER",
+        "DOCKER",
+    ]
 
 
 def test_a_chain_that_is_not_there_is_said() -> None:

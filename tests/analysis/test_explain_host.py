@@ -31,7 +31,9 @@ def test_which_end_of_a_cable_belongs_to_whom(world: World) -> None:
     assert interfaces["9: veth7e1be54@if8"] == (
         "one end of a virtual cable; the other is eth0 in the namespace web (172.17.0.4), plugged into docker0"
     )
-    assert lines(world, "Bridges")["veth7e1be54"].startswith("eth0 in the namespace web (172.17.0.4), hairpin")
+    assert lines(world, "Bridges")["veth7e1be54"].startswith(
+        "eth0 in the namespace web (172.17.0.4), hairpin"
+    )
     assert lines(world, "Namespaces")["web  8: eth0@if9"] == "172.17.0.4/16"
 
 

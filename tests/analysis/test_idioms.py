@@ -61,10 +61,14 @@ def test_the_owner_is_a_guess_with_its_evidence(name: str, made: str) -> None:
     assert sentence.startswith(f"{made}: a guess, by the names of its chains and the jumps to them (line")
 
 
-@pytest.mark.parametrize(("text", "address"), [(CLASSIC_NO_PROXY, "172.18.0.2"), (DOCKER_29_NO_PROXY, "192.0.2.2")])
+@pytest.mark.parametrize(
+    ("text", "address"), [(CLASSIC_NO_PROXY, "172.18.0.2"), (DOCKER_29_NO_PROXY, "192.0.2.2")]
+)
 def test_the_self_masquerade(text: str, address: str) -> None:
     rules = ruleflow.parse(text)
-    claim = told(rules)[f"nat -A POSTROUTING -s {address}/32 -d {address}/32 -p tcp -m tcp --dport 80 -j MASQUERADE"]
+    claim = told(rules)[
+        f"nat -A POSTROUTING -s {address}/32 -d {address}/32 -p tcp -m tcp --dport 80 -j MASQUERADE"
+    ]
     dnat = next(rule for _, rule in rules.rules() if "DNAT" in str(rule))
     assert claim.code == "docker-self-masquerade"
     assert claim.purpose == "for the published port 8080"
@@ -76,16 +80,22 @@ def test_the_self_masquerade(text: str, address: str) -> None:
 
 
 def test_with_the_proxy_the_self_masquerade_is_a_spare() -> None:
-    claim = told(ruleflow.parse(CLASSIC_PROXY))["nat -A POSTROUTING -s 172.17.0.2/32 -d 172.17.0.2/32 -p tcp -m tcp --dport 80 -j MASQUERADE"]
+    claim = told(ruleflow.parse(CLASSIC_PROXY))[
+        "nat -A POSTROUTING -s 172.17.0.2/32 -d 172.17.0.2/32 -p tcp -m tcp --dport 80 -j MASQUERADE"
+    ]
     assert "does not translate what comes from docker0" in claim.reason
     assert "no packet meets this rule" in claim.reason
 
 
 def test_a_self_masquerade_alone_names_no_owner() -> None:
-    rules = ruleflow.parse("iptables -t nat -A POSTROUTING -s 10.0.0.5 -d 10.0.0.5 -p tcp --dport 443 -j MASQUERADE")
+    rules = ruleflow.parse(
+        "iptables -t nat -A POSTROUTING -s 10.0.0.5 -d 10.0.0.5 -p tcp --dport 443 -j MASQUERADE"
+    )
     (claim,) = told(rules).values()
     assert claim.owner == ""
-    assert claim.reason.startswith("It is needed where a DNAT publishes that port and 10.0.0.5 opens it itself")
+    assert claim.reason.startswith(
+        "It is needed where a DNAT publishes that port and 10.0.0.5 opens it itself"
+    )
 
 
 def test_a_self_masquerade_without_its_dnat_is_called_left_over() -> None:
@@ -95,8 +105,12 @@ def test_a_self_masquerade_without_its_dnat_is_called_left_over() -> None:
         "-A POSTROUTING -s 172.17.0.9/32 -d 172.17.0.9/32 -p tcp -m tcp --dport 80 -j MASQUERADE",
         chains="DOCKER",
     )
-    claim = told(rules)["nat -A POSTROUTING -s 172.17.0.9/32 -d 172.17.0.9/32 -p tcp -m tcp --dport 80 -j MASQUERADE"]
-    assert claim.reason.startswith("No rule here sends anything to 172.17.0.9, port 80, so it may be left over")
+    claim = told(rules)[
+        "nat -A POSTROUTING -s 172.17.0.9/32 -d 172.17.0.9/32 -p tcp -m tcp --dport 80 -j MASQUERADE"
+    ]
+    assert claim.reason.startswith(
+        "No rule here sends anything to 172.17.0.9, port 80, so it may be left over"
+    )
 
 
 @pytest.mark.parametrize(
@@ -142,7 +156,10 @@ def test_another_network_behind_dockers_bridge_is_not_dockers() -> None:
     """A VPN that leaves docker0 alone has the same shape; the containers' addresses tell them apart."""
     vpn = "-A POSTROUTING -s 10.8.0.0/24 ! -o docker0 -j MASQUERADE"
     own = "-A POSTROUTING -s 172.17.0.0/16 ! -o docker0 -j MASQUERADE"
-    for text in (CLASSIC_PROXY.replace(own, f"{vpn}\n{own}"), LAYOUTS["28.0.0"].replace(own, f"{own}\n{vpn}")):
+    for text in (
+        CLASSIC_PROXY.replace(own, f"{vpn}\n{own}"),
+        LAYOUTS["28.0.0"].replace(own, f"{own}\n{vpn}"),
+    ):
         claims = told(ruleflow.parse(text))
         assert claims[f"nat {own}"].owner == "Docker"
         assert (claims[f"nat {vpn}"].code, claims[f"nat {vpn}"].owner) == ("masquerade", "")
@@ -151,14 +168,22 @@ def test_another_network_behind_dockers_bridge_is_not_dockers() -> None:
 def test_what_a_person_forwards_by_dockers_chain_is_not_dockers() -> None:
     mine = "-A DOCKER -p tcp -m tcp --dport 9000 -j DNAT --to-destination 10.0.0.5:9000"
     loop = "-A POSTROUTING -s 10.0.0.5/32 -d 10.0.0.5/32 -p tcp -m tcp --dport 9000 -j MASQUERADE"
-    claims = told(ruleflow.parse(CLASSIC_PROXY.replace("-A DOCKER -i docker0 -j RETURN", f"-A DOCKER -i docker0 -j RETURN\n{mine}\n{loop}")))
+    claims = told(
+        ruleflow.parse(
+            CLASSIC_PROXY.replace(
+                "-A DOCKER -i docker0 -j RETURN", f"-A DOCKER -i docker0 -j RETURN\n{mine}\n{loop}"
+            )
+        )
+    )
     assert (claims[f"nat {mine}"].code, claims[f"nat {mine}"].owner) == ("forward-port", "")
     assert (claims[f"nat {loop}"].code, claims[f"nat {loop}"].owner) == ("docker-self-masquerade", "")
 
 
 def test_a_port_published_on_loopback_and_what_stops_the_neighbours() -> None:
     claims = told(ruleflow.parse(DOCKER_29_LOOPBACK))
-    dnat = claims["nat -A DOCKER -d 127.0.0.1/32 ! -i bridge1 -p tcp -m tcp --dport 8080 -j DNAT --to-destination 192.0.2.2:80"]
+    dnat = claims[
+        "nat -A DOCKER -d 127.0.0.1/32 ! -i bridge1 -p tcp -m tcp --dport 8080 -j DNAT --to-destination 192.0.2.2:80"
+    ]
     assert "a neighbour on the same link who routes 127.0.0.1 to this host would get in; line" in dnat.reason
     drop = claims["raw -A PREROUTING -d 127.0.0.1/32 ! -i lo -p tcp -m tcp --dport 8080 -j DROP"]
     assert "nat PREROUTING comes before the kernel refuses 127.0.0.1 from outside" in drop.reason
@@ -173,7 +198,9 @@ def test_a_port_published_on_one_address_is_open_behind_it() -> None:
 
 def test_the_policy_of_forward_is_perhaps_dockers() -> None:
     dropping = LAYOUTS["classic-proxy"].replace(":FORWARD ACCEPT", ":FORWARD DROP")
-    found = [claim for claim in idioms.recognise(ruleflow.parse(dropping)).claims if claim.code == "docker-policy"]
+    found = [
+        claim for claim in idioms.recognise(ruleflow.parse(dropping)).claims if claim.code == "docker-policy"
+    ]
     assert [(claim.owner, claim.about[0].index) for claim in found] == [("perhaps Docker", 0)]
     accepting = idioms.recognise(ruleflow.parse(LAYOUTS["classic-proxy"])).claims
     assert all(claim.code != "docker-policy" for claim in accepting)
@@ -250,8 +277,12 @@ def test_the_shares_of_endpoints_are_those_of_all_connections() -> None:
     shapes = Shapes(ruleflow.parse(KUBE))
     jumps = [one for one in shapes.chain("nat", "KUBE-SVC-SHOP") if (one.calls or "").startswith("KUBE-SEP-")]
     assert kubernetes.shares(jumps) == pytest.approx([1 / 3, 1 / 3, 1 / 3], abs=1e-6)
-    second = told(ruleflow.parse(KUBE))['nat -A KUBE-SVC-SHOP -m comment --comment "shop/web:http" -m statistic --mode random --probability 0.50000000000 -j KUBE-SEP-B']
-    assert second.reason.startswith("Endpoint 2 of 3 takes 50 % of what the 1 before left, which makes 33.33 % of all new connections.")
+    second = told(ruleflow.parse(KUBE))[
+        'nat -A KUBE-SVC-SHOP -m comment --comment "shop/web:http" -m statistic --mode random --probability 0.50000000000 -j KUBE-SEP-B'
+    ]
+    assert second.reason.startswith(
+        "Endpoint 2 of 3 takes 50 % of what the 1 before left, which makes 33.33 % of all new connections."
+    )
 
 
 def test_shares_are_not_told_where_something_else_than_chance_decides() -> None:
@@ -267,7 +298,9 @@ def test_the_hairpin_of_a_pod() -> None:
 
 
 def test_another_source_in_an_endpoint_chain_is_no_hairpin() -> None:
-    claims = told(ruleflow.parse(KUBE.replace("-A KUBE-SEP-A -s 10.244.0.5/32", "-A KUBE-SEP-A -s 10.244.0.99/32")))
+    claims = told(
+        ruleflow.parse(KUBE.replace("-A KUBE-SEP-A -s 10.244.0.5/32", "-A KUBE-SEP-A -s 10.244.0.99/32"))
+    )
     assert "nat -A KUBE-SEP-A -s 10.244.0.99/32 -j KUBE-MARK-MASQ" not in claims
 
 
@@ -372,7 +405,10 @@ COMMIT
 """
 
 
-@pytest.mark.parametrize(("text", "owner", "without"), [(CALICO, "Calico", 0), (TAILSCALE, "Tailscale", 0), (UFW_DOCKER, "ufw-docker", 1)])
+@pytest.mark.parametrize(
+    ("text", "owner", "without"),
+    [(CALICO, "Calico", 0), (TAILSCALE, "Tailscale", 0), (UFW_DOCKER, "ufw-docker", 1)],
+)
 def test_other_programs_are_recognised(text: str, owner: str, without: int) -> None:
     rules = ruleflow.parse(text)
     claims = told(rules)
@@ -395,7 +431,12 @@ def test_no_owner_is_invented(sample: str) -> None:
         ["-A FORWARD -j LIBVIRT_FWX", "-A LIBVIRT_FWX -s 10.0.0.1/32 -j ACCEPT"],
         ["-A INPUT -j ufw-mine", "-A ufw-mine -p tcp -j ACCEPT"],
         ["-A INPUT -i eth0 -j cali-INPUT2", "-A cali-INPUT2 -j ACCEPT"],
-        ["-A INPUT -i eth0 -j net-fw", "-A net-fw -p tcp -j ACCEPT", "-A INPUT -p tcp -j tcpflags", "-A tcpflags -j RETURN"],
+        [
+            "-A INPUT -i eth0 -j net-fw",
+            "-A net-fw -p tcp -j ACCEPT",
+            "-A INPUT -p tcp -j tcpflags",
+            "-A tcpflags -j RETURN",
+        ],
     ],
 )
 def test_names_alone_make_no_owner(rules: list[str]) -> None:
@@ -417,13 +458,25 @@ def test_names_alone_make_no_owner(rules: list[str]) -> None:
         ("filter", "-A INPUT -m conntrack --ctstate INVALID -j DROP", "invalid"),
         ("filter", "-A INPUT -s 127.0.0.0/8 ! -i lo -j DROP", "forged-loopback"),
         ("filter", "-A INPUT -p tcp -m tcp --tcp-flags FIN,SYN FIN,SYN -j DROP", "odd-flags"),
-        ("filter", "-A INPUT -p tcp -m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN -m conntrack --ctstate NEW -j DROP", "not-syn"),
+        (
+            "filter",
+            "-A INPUT -p tcp -m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN -m conntrack --ctstate NEW -j DROP",
+            "not-syn",
+        ),
         ("filter", "-A INPUT -p tcp -m tcp --dport 113 -j REJECT --reject-with tcp-reset", "ident"),
         ("raw", "-A PREROUTING -m rpfilter --invert -j DROP", "rpfilter"),
         ("mangle", "-A FORWARD -p tcp -m tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu", "clamp"),
         ("nat", "-A POSTROUTING -o eth0 -j MASQUERADE", "masquerade"),
-        ("nat", "-A POSTROUTING -s 192.168.1.0/24 ! -d 192.168.1.0/24 -j SNAT --to-source 192.0.2.1", "masquerade"),
-        ("nat", "-A PREROUTING -i eth0 -p tcp -m tcp --dport 80 -j DNAT --to-destination 10.0.0.2", "forward-port"),
+        (
+            "nat",
+            "-A POSTROUTING -s 192.168.1.0/24 ! -d 192.168.1.0/24 -j SNAT --to-source 192.0.2.1",
+            "masquerade",
+        ),
+        (
+            "nat",
+            "-A PREROUTING -i eth0 -p tcp -m tcp --dport 80 -j DNAT --to-destination 10.0.0.2",
+            "forward-port",
+        ),
     ],
 )
 def test_what_everybody_writes(table: str, rule: str, code: str) -> None:

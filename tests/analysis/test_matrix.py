@@ -30,7 +30,9 @@ def table(*rules: str) -> str:
 
 
 def test_a_matrix_by_hand() -> None:
-    found = matrices(table("-A FORWARD -s 10.0.0.0/8 -d 192.0.2.1/32 -p tcp -m tcp --dport 22 -j ACCEPT")).port(22)
+    found = matrices(
+        table("-A FORWARD -s 10.0.0.0/8 -d 192.0.2.1/32 -p tcp -m tcp --dport 22 -j ACCEPT")
+    ).port(22)
     assert len(found.classes) == 3
     assert found.allows(address_number("10.1.2.3", 4), address_number("192.0.2.1", 4))
     assert not found.allows(address_number("192.0.2.1", 4), address_number("10.1.2.3", 4))
@@ -44,7 +46,12 @@ def test_what_is_not_known_may_or_must_be_so() -> None:
 
 
 def test_all_ports_are_those_of_each_port() -> None:
-    one = matrices(table("-A FORWARD -p tcp -m tcp --dport 22:25 -s 10.0.0.0/8 -j ACCEPT", "-A FORWARD -p tcp -m tcp --dport 80 -j ACCEPT"))
+    one = matrices(
+        table(
+            "-A FORWARD -p tcp -m tcp --dport 22:25 -s 10.0.0.0/8 -j ACCEPT",
+            "-A FORWARD -p tcp -m tcp --dport 80 -j ACCEPT",
+        )
+    )
     ranges = [(each.port, each.last, len(each.edges)) for each in one.all_ports()]
     assert ranges == [(0, 21, 0), (22, 25, 2), (26, 79, 0), (80, 80, 1), (81, 65535, 0)]
 
@@ -66,8 +73,13 @@ def simpler(text: str) -> Iterator[str]:
 def disagreements(found: Matrix, read: fffuu_reader.Read) -> tuple[int, int]:
     """How many pairs of classes only we allow, and only fffuu does; each pair of classes by its own addresses."""
     classes, edges = read
-    points = {low for parts in classes.values() for low, _ in parts} | {low for parts in found.classes for low, _ in parts}
-    named = {(next(n for n, parts in classes.items() if any(a <= p <= b for a, b in parts)), found.of(p)) for p in points}
+    points = {low for parts in classes.values() for low, _ in parts} | {
+        low for parts in found.classes for low, _ in parts
+    }
+    named = {
+        (next(n for n, parts in classes.items() if any(a <= p <= b for a, b in parts)), found.of(p))
+        for p in points
+    }
     ours = theirs = 0
     for one, mine in named:
         for two, other in named:

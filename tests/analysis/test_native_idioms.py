@@ -37,7 +37,10 @@ def test_every_rule_has_its_reason(family: int) -> None:
 
 def test_the_reason_is_that_of_the_function_that_wrote_it() -> None:
     found = idioms.recognise(generate(read_declaration(DECLARED), "native"))
-    sentences = {" ".join((inspect.getdoc(one) or "").split()) for _, one in inspect.getmembers(NativeLayout, inspect.isfunction)}
+    sentences = {
+        " ".join((inspect.getdoc(one) or "").split())
+        for _, one in inspect.getmembers(NativeLayout, inspect.isfunction)
+    }
     assert {claim.reason for claim in found.claims if claim.owner == "ruleflow"} <= sentences
     codes = {claim.code for claim in found.claims}
     assert {

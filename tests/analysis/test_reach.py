@@ -29,7 +29,11 @@ DUMP = """*filter
 -A FORWARD -i eth1 -o eth0 -s 10.0.0.0/8 -j ACCEPT
 COMMIT
 """
-DUMPS = [name for name, path in samples().items() if path.suffix == ".rules" and not name.startswith(("firehol", "firewalld", "shorewall"))]
+DUMPS = [
+    name
+    for name, path in samples().items()
+    if path.suffix == ".rules" and not name.startswith(("firehol", "firewalld", "shorewall"))
+]
 
 
 def rules(dump: str, family: int | None = None) -> Ruleset:
@@ -48,13 +52,24 @@ def test_the_matrix_of_a_small_host() -> None:
 
 
 def test_a_question() -> None:
-    (fate,) = Reach(rules(DUMP)).ask(Question(source="10.0.0.0/9", port="22", protocol="tcp", in_interface="eth0")).fates
+    (fate,) = (
+        Reach(rules(DUMP))
+        .ask(Question(source="10.0.0.0/9", port="22", protocol="tcp", in_interface="eth0"))
+        .fates
+    )
     assert (fate.then, fate.words, str(fate.by[0])) == ("ACCEPT", ("everything",), "filter INPUT 3 (line 7)")
     assert Packet.parse(fate.packet).destination_port == 22
 
 
 @pytest.mark.parametrize(
-    "question", [Question(source="somewhere"), Question(port="many"), Question(protocol="tdp"), Question(state="old"), Question(port="70000")]
+    "question",
+    [
+        Question(source="somewhere"),
+        Question(port="many"),
+        Question(protocol="tdp"),
+        Question(state="old"),
+        Question(port="70000"),
+    ],
 )
 def test_words_that_say_nothing(question: Question) -> None:
     with pytest.raises(ReadError):
@@ -71,12 +86,18 @@ def test_spoofing() -> None:
 def test_the_classes_are_disjoint_and_together_everything() -> None:
     asking = Reach(rules(DUMP))
     for way in ("in", "through", "out"):
-        left = asking.diagrams.without(asking.space(Question(way=way, state="any")), asking.flow.lost({"out": "send"}.get(way, way)))
+        left = asking.diagrams.without(
+            asking.space(Question(way=way, state="any")), asking.flow.lost({"out": "send"}.get(way, way))
+        )
         for fate in asking.partition(way).fates:
             assert asking.diagrams.without(fate.where, left) == NOTHING
             left = asking.diagrams.without(left, fate.where)
         local = asking.encoder.local()
-        rest = {"in": asking.diagrams.both(left, local), "through": asking.diagrams.without(left, local), "out": left}[way]
+        rest = {
+            "in": asking.diagrams.both(left, local),
+            "through": asking.diagrams.without(left, local),
+            "out": left,
+        }[way]
         assert rest == NOTHING
 
 
@@ -100,8 +121,12 @@ def test_every_example_fares_as_is_said(name: str) -> None:
 
 
 def test_json_has_classes_relation_and_examples() -> None:
-    told = json.loads(CliRunner().invoke(cli, ["reach", "sample:docker-port-80", "--json", "--chain", "INPUT"]).output)
+    told = json.loads(
+        CliRunner().invoke(cli, ["reach", "sample:docker-port-80", "--json", "--chain", "INPUT"]).output
+    )
     assert told["schema"] == "ruleflow.reach/1"
     assert told["answers"][0]["fates"][0]["witness"]
-    told = json.loads(CliRunner().invoke(cli, ["reach", "sample:docker-port-80", "--json", "--service-matrix", "80"]).output)
+    told = json.loads(
+        CliRunner().invoke(cli, ["reach", "sample:docker-port-80", "--json", "--service-matrix", "80"]).output
+    )
     assert set(told["matrices"][0]) == {"chain", "protocol", "ports", "classes", "relation"}

@@ -30,10 +30,16 @@ def _ports(draw: st.DrawFn, first: int) -> list[str]:
     for _ in range(draw(st.integers(0, 3))):
         count = draw(st.integers(1, 4))
         target = draw(st.sampled_from([80, 443, first]))
-        host = draw(st.sampled_from(["", "192.0.2.10:", "127.0.0.1:", "[2001:db8::10]:", "[::1]:", "0.0.0.0:"]))
+        host = draw(
+            st.sampled_from(["", "192.0.2.10:", "127.0.0.1:", "[2001:db8::10]:", "[::1]:", "0.0.0.0:"])
+        )
         protocol = draw(st.sampled_from(PROTOCOLS))
         last = (first + count - 1, target + count - 1)
-        found.append(f"{host}{first}-{last[0]}:{target}-{last[1]}/{protocol}" if count > 1 else f"{host}{first}:{target}/{protocol}")
+        found.append(
+            f"{host}{first}-{last[0]}:{target}-{last[1]}/{protocol}"
+            if count > 1
+            else f"{host}{first}:{target}/{protocol}"
+        )
         first += count
     return found
 
@@ -43,7 +49,10 @@ def declarations(draw: st.DrawFn) -> Declaration:
     """One to three networks with up to four endpoints."""
     networks = {f"n{number}": draw(_network(number)) for number in range(draw(st.integers(1, 3)))}
     endpoints = {
-        f"e{number}": {"network": draw(st.sampled_from(sorted(networks))), "ports": draw(_ports(8000 + 100 * number))}
+        f"e{number}": {
+            "network": draw(st.sampled_from(sorted(networks))),
+            "ports": draw(_ports(8000 + 100 * number)),
+        }
         for number in range(draw(st.integers(0, 4)))
     }
     tree = {

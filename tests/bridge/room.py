@@ -125,7 +125,9 @@ class Room:
             folder.joinpath("listen.txt").write_text(shell(name, "ss -H -ltnup", check=False))
         for tool in ("iptables", "ip6tables"):
             rules = shell(self.names["host"], f"{tool}-{self.backend}-save")
-            directory.joinpath(f"{tool}.save" if self.backend == "nft" else f"{tool}-legacy.save").write_text(rules)
+            directory.joinpath(f"{tool}.save" if self.backend == "nft" else f"{tool}-legacy.save").write_text(
+                rules
+            )
         return directory
 
 
@@ -161,8 +163,13 @@ def _serve(place: str, name: str) -> subprocess.Popen[str]:
 def _outside(names: dict[str, str]) -> None:
     host, outside = names["host"], names["outside"]
     shell(host, f"ip link add eth0 type veth peer name eth0 netns {outside}")
-    shell(host, f"ip addr add {HOST4}/24 dev eth0; ip addr add {HOST6}/64 dev eth0 nodad; ip link set eth0 up")
-    shell(outside, f"ip addr add {OUTSIDE4}/24 dev eth0; ip addr add {OUTSIDE6}/64 dev eth0 nodad; ip link set eth0 up")
+    shell(
+        host, f"ip addr add {HOST4}/24 dev eth0; ip addr add {HOST6}/64 dev eth0 nodad; ip link set eth0 up"
+    )
+    shell(
+        outside,
+        f"ip addr add {OUTSIDE4}/24 dev eth0; ip addr add {OUTSIDE6}/64 dev eth0 nodad; ip link set eth0 up",
+    )
     shell(outside, f"ip route add default via {HOST4}; ip -6 route add default via {HOST6}")
 
 
@@ -175,7 +182,10 @@ def _bridges(declaration: Declaration, names: dict[str, str]) -> None:
             subnet = network.subnet(family)
             if subnet is not None:
                 nodad = "nodad" if family == 6 else ""
-                shell(host, f"ip addr add {network.gateway(family)}/{subnet.prefixlen} dev {network.bridge} {nodad}")
+                shell(
+                    host,
+                    f"ip addr add {network.gateway(family)}/{subnet.prefixlen} dev {network.bridge} {nodad}",
+                )
         for endpoint in declaration.on(network):
             port = f"v-{endpoint.name}"
             inside = names[endpoint.name]

@@ -7,7 +7,11 @@ import sys
 
 def ruleflow(*arguments: str, text: str = "") -> tuple[int, str, str]:
     done = subprocess.run(
-        [sys.executable, "-m", "ruleflow", *arguments], input=text, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "ruleflow", *arguments],
+        input=text,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     return done.returncode, done.stdout, done.stderr
 
@@ -16,7 +20,9 @@ def test_a_sample_in_two_layouts() -> None:
     code, native, said = ruleflow("generate", "sample:net-two-bridges")
     assert (code, said) == (0, "note: there are IPv6 rules too: give -6\n")
     assert "--to-destination 172.18.0.10:80-83/9000" in native
-    code, docker, _ = ruleflow("generate", "sample:net-two-bridges", "-6", "--layout", "docker-29", "--no-userland-proxy")
+    code, docker, _ = ruleflow(
+        "generate", "sample:net-two-bridges", "-6", "--layout", "docker-29", "--no-userland-proxy"
+    )
     assert code == 0
     assert "-A OUTPUT -m addrtype --dst-type LOCAL -j DOCKER" in docker
 
@@ -53,4 +59,7 @@ def test_what_is_imported_can_be_generated() -> None:
     assert (code, said) == (0, "note: the service old has network_mode host, and no bridge\n")
     code, rules, _ = ruleflow("generate", "-", text=declared)
     assert code == 0
-    assert '--dport 8080 -m comment --comment "ruleflow:default/web" -j DNAT --to-destination 172.18.0.2:80' in rules
+    assert (
+        '--dport 8080 -m comment --comment "ruleflow:default/web" -j DNAT --to-destination 172.18.0.2:80'
+        in rules
+    )

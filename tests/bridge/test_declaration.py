@@ -17,7 +17,9 @@ from ruleflow.netfilter.host import Host, Nexthop, Route
 from ruleflow.ruleset.values import Range
 
 CASES = dict(
-    re.findall(r"^=== (.+)\n((?:(?!^=== ).*\n)*)", Path(__file__).with_name("faults.t").read_text(), re.MULTILINE)
+    re.findall(
+        r"^=== (.+)\n((?:(?!^=== ).*\n)*)", Path(__file__).with_name("faults.t").read_text(), re.MULTILINE
+    )
 )
 
 
@@ -27,7 +29,9 @@ def test_faults(name: str) -> None:
     with pytest.raises(DeclarationError) as raised:
         read_declaration(text, "net.yaml")
     assert f"{raised.value}\n" == wanted
-    assert raised.value.faults == tuple(sorted(raised.value.faults, key=lambda one: (one.where.line, one.where.column)))
+    assert raised.value.faults == tuple(
+        sorted(raised.value.faults, key=lambda one: (one.where.line, one.where.column))
+    )
 
 
 WHOLE = """
@@ -67,14 +71,26 @@ apply: {backend: auto, confirm: 5m, prefix: MY, comment: false, sysctls: check}
 def test_everything_that_can_be_said() -> None:
     declared = read_declaration(WHOLE)
     network = declared.network("app")
-    assert (network.bridge, network.icc, network.icc_enforcement, network.mtu) == ("br-app", False, "port_isolation", 1400)
+    assert (network.bridge, network.icc, network.icc_enforcement, network.mtu) == (
+        "br-app",
+        False,
+        "port_isolation",
+        1400,
+    )
     assert (network.gateway_mode(4), network.gateway_mode(6)) == ("nat-unprotected", "routed")
     assert (network.subnet4, network.gateway4) == (IPv4Network("172.18.0.0/16"), IPv4Address("172.18.0.9"))
     assert (network.subnet6, network.gateway6) == (IPv6Network("fd00:18::/64"), IPv6Address("fd00:18::1"))
-    assert (network.host_binding4, network.host_binding6) == (IPv4Address("192.0.2.10"), IPv6Address("2001:db8::10"))
+    assert (network.host_binding4, network.host_binding6) == (
+        IPv4Address("192.0.2.10"),
+        IPv6Address("2001:db8::10"),
+    )
     assert network.trusted_host_interfaces == ("eth0", "wg0")
     web, db = declared.endpoints
-    assert (web.netns, web.address4, web.address6) == ("web", IPv4Address("172.18.5.0"), IPv6Address("fd00:18::2"))
+    assert (web.netns, web.address4, web.address6) == (
+        "web",
+        IPv4Address("172.18.5.0"),
+        IPv6Address("fd00:18::2"),
+    )
     assert (db.netns, db.address4) == ("pid:1234", IPv4Address("172.18.0.7"))
     assert [str(port) for port in web.ports] == [
         "8080:80/tcp", "127.0.0.1:8081:80/tcp", "[::1]:6001:6001/tcp", "8000-8002:80-82/udp", "192.0.2.10:53:53/udp",
@@ -106,7 +122,12 @@ networks:
     labels: {a: b}
 """
     network = read_declaration(text).networks[0]
-    assert (network.bridge, network.icc, network.mtu, network.outbound4) == ("br0", False, 1400, IPv4Address("192.0.2.10"))
+    assert (network.bridge, network.icc, network.mtu, network.outbound4) == (
+        "br0",
+        False,
+        1400,
+        IPv4Address("192.0.2.10"),
+    )
     assert (network.gateway_mode4, network.gateway_mode6) == ("nat", "routed")
     assert network.trusted_host_interfaces == ("eth0", "wg0")
     assert network.subnet6 is not None
@@ -131,7 +152,11 @@ def given_out(declared: Declaration) -> dict[str, str]:
 
 def test_what_is_left_out_is_given_as_docker_does() -> None:
     declared = read_declaration(THREE)
-    assert [str(one.subnet4) for one in declared.networks] == ["172.17.0.0/16", "172.18.0.0/16", "172.19.0.0/16"]
+    assert [str(one.subnet4) for one in declared.networks] == [
+        "172.17.0.0/16",
+        "172.18.0.0/16",
+        "172.19.0.0/16",
+    ]
     assert [one.bridge for one in declared.networks] == ["docker0", "br-one", "br-two"]
     assert [str(one.gateway4) for one in declared.networks] == ["172.17.0.1", "172.18.0.1", "172.19.0.1"]
     assert given_out(declared) == {"a": "172.18.0.3", "b": "172.18.0.2", "c": "172.18.0.4", "d": "172.17.0.2"}
@@ -152,7 +177,10 @@ def test_addresses_are_remembered() -> None:
 
 def test_of_several_host_ports_the_first_free_one() -> None:
     text = 'networks: {app: {}}\nendpoints: {a: {ports: ["8000-8005:80"]}, b: {ports: ["8000-8005:80"]}}'
-    assert [one.ports[0].published for one in read_declaration(text).endpoints] == [Range(8000, 8000), Range(8001, 8001)]
+    assert [one.ports[0].published for one in read_declaration(text).endpoints] == [
+        Range(8000, 8000),
+        Range(8001, 8001),
+    ]
 
 
 def test_a_subnet_keeps_away_from_what_is_routed_here() -> None:
@@ -170,7 +198,16 @@ def test_a_subnet_keeps_away_from_what_is_routed_here() -> None:
         "  |                                  ^^^^^^^^^^^^^\n"
         "   = help: take another one, or leave it out and a free one is given"
     )
-    ours = Host(routes=(Route(family=4, destination=int(ip_address("172.19.7.0")), length=24, nexthops=(Nexthop(interface="br-one"),)),))
+    ours = Host(
+        routes=(
+            Route(
+                family=4,
+                destination=int(ip_address("172.19.7.0")),
+                length=24,
+                nexthops=(Nexthop(interface="br-one"),),
+            ),
+        )
+    )
     assert read_declaration(text, host=ours).networks[0].bridge == "br-one"
 
 

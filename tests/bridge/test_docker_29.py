@@ -19,7 +19,9 @@ endpoints:
 """
 
 
-def rules(layout: str, options: str = "", port: str = '"8080:80"', *, family: int = 4, proxy: bool = True) -> list[str]:
+def rules(
+    layout: str, options: str = "", port: str = '"8080:80"', *, family: int = 4, proxy: bool = True
+) -> list[str]:
     text = SCENARIO.replace("OPTIONS", f"{options}," if options else "").replace("PORT", port)
     declaration = read_declaration(f"{text}\nuserland_proxy: {str(proxy).lower()}\n")
     ruleset = generate(declaration, layout, family)
@@ -136,7 +138,10 @@ def test_without_the_userland_proxy() -> None:
 
 def test_six() -> None:
     found = rules("docker-29", family=6)
-    assert "nat -A DOCKER ! -s fe80::/10 ! -i bridge1 -p tcp -m tcp --dport 8080 -j DNAT --to-destination [2001:db8::2]:80" in found
+    assert (
+        "nat -A DOCKER ! -s fe80::/10 ! -i bridge1 -p tcp -m tcp --dport 8080 -j DNAT --to-destination [2001:db8::2]:80"
+        in found
+    )
     assert "raw -A PREROUTING -d 2001:db8::2/128 ! -i bridge1 -j DROP" in found
     internal = rules("docker-29", "internal: true", family=6)
     assert [rule for rule in internal if "DOCKER-INTERNAL " in rule] == [
@@ -154,7 +159,9 @@ def test_ports_come_by_container_port_and_stand_upside_down_where_they_are_inser
     assert [(one.split()[0], one.rpartition(":")[2]) for one in translated] == [
         ("53", "53"), ("53", "53"), ("8080", "80"), ("9000", "80"), ("9001", "81"), ("443", "443"),
     ]  # fmt: skip
-    opened = [rule.split("--dport ")[1].split()[0] for rule in found if rule.startswith("filter -A DOCKER -d")]
+    opened = [
+        rule.split("--dport ")[1].split()[0] for rule in found if rule.startswith("filter -A DOCKER -d")
+    ]
     assert opened == ["443", "81", "80", "53", "53"]
 
 
@@ -180,7 +187,12 @@ def test_docker_28() -> None:
 
 MATRIX = list(
     itertools.product(
-        ("true", "false"), ("true", "false"), ("true", "false"), ("nat", "nat-unprotected", "routed"), (True, False), (4, 6)
+        ("true", "false"),
+        ("true", "false"),
+        ("true", "false"),
+        ("nat", "nat-unprotected", "routed"),
+        (True, False),
+        (4, 6),
     )
 )
 
@@ -195,8 +207,10 @@ def test_each_option_leaves_the_others_rules_alone(layout: str) -> None:
         assert masked == (masq == "true" and internal == "false" and mode != "routed"), where
         guarded = any(rule.startswith("raw ") for rule in found)
         assert guarded == (internal == "false" and mode == "nat"), where
-        assert any("-o bridge1 -j DROP" in rule and "-i bridge1 -o" in rule for rule in found if "! -i" not in rule) == (
-            icc == "false"
-        ), where
-        self_masqueraded = any("-s 192.0.2.2/32 -d" in rule or "-s 2001:db8::2/128 -d" in rule for rule in found)
+        assert any(
+            "-o bridge1 -j DROP" in rule and "-i bridge1 -o" in rule for rule in found if "! -i" not in rule
+        ) == (icc == "false"), where
+        self_masqueraded = any(
+            "-s 192.0.2.2/32 -d" in rule or "-s 2001:db8::2/128 -d" in rule for rule in found
+        )
         assert self_masqueraded == (not proxy and internal == "false"), where

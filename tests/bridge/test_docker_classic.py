@@ -67,7 +67,9 @@ def test_equals_what_the_daemon_made(stage: Path, family: int) -> None:
 @pytest.mark.parametrize("stage", [stage for stage in STAGES if "ipv6" not in stage.parts[0]], ids=str)
 def test_needs_what_the_daemon_did_beside_its_rules(stage: Path) -> None:
     found, folder = needs(run(stage)), SHARED / "truth" / stage
-    assert sorted(words(proxy) for proxy in found.proxies) == sorted(folder.joinpath("docker-proxy.txt").read_text().splitlines())
+    assert sorted(words(proxy) for proxy in found.proxies) == sorted(
+        folder.joinpath("docker-proxy.txt").read_text().splitlines()
+    )
     switches = dict(line.split(" = ") for line in folder.joinpath("sysctl.txt").read_text().splitlines())
     assert {one.name: one.value for one in found.sysctls}.items() <= switches.items()
     wanted = {name for name, value in switches.items() if name.endswith(".route_localnet") and value == "1"}

@@ -35,7 +35,9 @@ def declared(stage: int, proxy: bool, six: str) -> str:
     lines = ["layout: docker-classic", f"userland_proxy: {str(proxy).lower()}", "networks:"]
     for since, name, options, subnet in NETWORKS:
         more = six if name == "bridge" else ', {subnet: "fd00:18::/64"}' if name == "br-app" and six else ""
-        keys = ", ".join(filter(None, (options if "bridge:" in options else f"bridge: {name}, {options}".rstrip(", "),)))
+        keys = ", ".join(
+            filter(None, (options if "bridge:" in options else f"bridge: {name}, {options}".rstrip(", "),))
+        )
         if since <= stage:
             lines.append(f"  {name}: {{{keys}, ipam: {{config: [{{subnet: {subnet}}}{more}]}}}}")
     started = [one for one in CONTAINERS if one[0] <= stage and not (stage == 10 and one[1] == "first")]
@@ -47,7 +49,10 @@ def declared(stage: int, proxy: bool, six: str) -> str:
 @pytest.mark.docker
 @pytest.mark.shared
 @pytest.mark.slow
-@pytest.mark.skipif(not (shutil.which("gcc") and shutil.which("busybox")), reason="needs gcc and busybox-static: apt-get install them")
+@pytest.mark.skipif(
+    not (shutil.which("gcc") and shutil.which("busybox")),
+    reason="needs gcc and busybox-static: apt-get install them",
+)
 @pytest.mark.parametrize("mode", MODES)
 def test_every_stage(mode: str, tmp_path: Path) -> None:
     options, proxy, six = MODES[mode]

@@ -47,7 +47,9 @@ def test_nothing_of_ours_is_in_the_operators_chain(declaration: Declaration) -> 
     assert ruleset["filter"]["RF-USER"].rules == ()
     for table in ruleset:
         for chain in table:
-            assert chain.policy is None or len(chain.rules) <= 1  # one jump for each hook, and no policy of ours
+            assert (
+                chain.policy is None or len(chain.rules) <= 1
+            )  # one jump for each hook, and no policy of ours
 
 
 @settings(deadline=None)  # the first one loads the grammar
@@ -59,7 +61,8 @@ def test_a_port_map_adds_one_rule(declaration: Declaration) -> None:
     network = declaration.network(endpoint.network)
     port = PortMap(Range(99, 99), Range(60000, 60000))
     before, after = (
-        {rule for _, rule in generate(one, "native").rules()} for one in (declaration, declaration.with_port(endpoint.name, port))
+        {rule for _, rule in generate(one, "native").rules()}
+        for one in (declaration, declaration.with_port(endpoint.name, port))
     )
     silent = network.internal or endpoint.address4 is None or not port.serves(4)
     own = 1 if network.hairpin == "docker" and network.gateway_mode4 != "routed" else 0
@@ -97,7 +100,9 @@ def tables(text: str) -> dict[str, list[str]]:
 @given(declaration=declarations(), family=st.sampled_from([4, 6]))
 def test_the_real_tools_take_it_and_give_it_back(backend: str, declaration: Declaration, family: int) -> None:
     text = str(generate(declaration, family=family))
-    made = {name: lines for name, lines in tables(text).items() if any(line.startswith("-A") for line in lines)}
+    made = {
+        name: lines for name, lines in tables(text).items() if any(line.startswith("-A") for line in lines)
+    }
     assert made.items() <= restored(backend, family, text).items()
 
 
@@ -148,7 +153,11 @@ endpoints:
     assert [f"{one.name}={one.value}" for one in found.sysctls] == [
         "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1", "net.ipv4.conf.br-app.route_localnet=1",
     ]  # fmt: skip
-    assert [(one.endpoint, one.flag) for one in found.port_flags] == [("web", "hairpin"), ("web", "isolated"), ("db", "isolated")]
+    assert [(one.endpoint, one.flag) for one in found.port_flags] == [
+        ("web", "hairpin"),
+        ("web", "isolated"),
+        ("db", "isolated"),
+    ]
     assert found.unserved == (
         "web: [::1]:81:81/tcp cannot be served by rules, for IPv6 has no route_localnet; a program that listens on [::1] would have to relay it",
     )

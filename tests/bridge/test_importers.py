@@ -49,7 +49,10 @@ def imported(kind: str, text: str) -> tuple[Declaration, tuple[str, ...]]:
 
 
 def said(declaration: Declaration) -> dict[str, tuple[str, str, list[str]]]:
-    return {one.name: (one.network, str(one.address4), [str(port) for port in one.ports]) for one in declaration.endpoints}
+    return {
+        one.name: (one.network, str(one.address4), [str(port) for port in one.ports])
+        for one in declaration.endpoints
+    }
 
 
 def test_compose(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,7 +65,12 @@ def test_compose(monkeypatch: pytest.MonkeyPatch) -> None:
         "api": ("open", "172.20.0.2", ["443/tcp"]),
     }
     front, back, open_ = declaration.networks
-    assert (front.bridge, front.icc, back.internal, open_.gateway_mode4) == ("br-front", False, True, "routed")
+    assert (front.bridge, front.icc, back.internal, open_.gateway_mode4) == (
+        "br-front",
+        False,
+        True,
+        "routed",
+    )
     assert notes == (
         "the option com.docker.network.bridge.inhibit_ipv4 of the network front is left out",
         "the service web is on several networks; its ports are published on the first",
@@ -96,7 +104,9 @@ CONTAINER = {
 
 def test_docker_network_and_container() -> None:
     declaration, notes = imported("docker", json.dumps([NETWORK, CONTAINER]))
-    assert said(declaration) == {"w2": ("app", "172.18.0.2", ["8080:80/tcp", "127.0.0.1:8081:80/tcp", "32768:53/udp"])}
+    assert said(declaration) == {
+        "w2": ("app", "172.18.0.2", ["8080:80/tcp", "127.0.0.1:8081:80/tcp", "32768:53/udp"])
+    }
     assert (declaration.networks[0].bridge, declaration.networks[0].mtu) == ("br-403e3b930220", 1400)
     assert notes == ("w2: Docker chose port 32768 of the host for 53/udp; it is fixed here",)
 
@@ -107,7 +117,10 @@ def test_docker_network_alone_and_container_alone() -> None:
     assert notes == ("the ports of w2 are not in a network's inspection: inspect the container too",)
     declaration, notes = imported("docker", json.dumps([CONTAINER]))
     assert str(declaration.networks[0].subnet4) == "172.18.0.0/16"
-    assert notes[1] == "the network app is known by its containers only: inspect it too, for its bridge and its options"
+    assert (
+        notes[1]
+        == "the network app is known by its containers only: inspect it too, for its bridge and its options"
+    )
 
 
 def test_cni() -> None:
@@ -129,7 +142,12 @@ def test_cni() -> None:
     declaration, notes = imported("cni", json.dumps(config))
     assert said(declaration) == {"container": ("pods", "10.22.0.7", ["8080:80/tcp", "192.0.2.10:53:53/udp"])}
     network = declaration.networks[0]
-    assert (network.bridge, network.mtu, network.icc, network.icc_enforcement) == ("cni0", 1450, False, "port_isolation")
+    assert (network.bridge, network.mtu, network.icc, network.icc_enforcement) == (
+        "cni0",
+        1450,
+        False,
+        "port_isolation",
+    )
     assert (str(network.subnet4), str(network.subnet6)) == ("10.22.0.0/16", "fd00:22::/64")
     assert notes == ("vlan of the bridge plugin is left out", "the plugin tuning is left out")
 
@@ -153,7 +171,9 @@ def test_podman() -> None:
         ],
     }  # fmt: skip
     declaration, _ = imported("podman", json.dumps(given_to_netavark))
-    assert said(declaration) == {"w": ("web", "10.89.0.5", ["8080:80/tcp", "8080:80/udp", "9000-9003:80-83/tcp"])}
+    assert said(declaration) == {
+        "w": ("web", "10.89.0.5", ["8080:80/tcp", "8080:80/udp", "9000-9003:80-83/tcp"])
+    }
 
 
 @pytest.mark.parametrize("kind", KINDS)

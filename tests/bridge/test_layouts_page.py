@@ -12,7 +12,11 @@ from ruleflow.bridge.read_declaration import read_declaration
 
 PAGE = (Path(__file__).parents[2] / "docs" / "layouts.md").read_text()
 DECLARED = PAGE.split("```yaml\n")[1].split("```")[0]
-ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in PAGE.splitlines() if line.startswith("| ")]
+ROWS = [
+    [cell.strip() for cell in line.strip("|").split("|")]
+    for line in PAGE.splitlines()
+    if line.startswith("| ")
+]
 LAYOUTS = ROWS[0][1:]
 QUESTIONS = {
     "outside to published port": ("outside", HOST4, 8080),
@@ -64,6 +68,9 @@ def test_the_page_has_every_row() -> None:
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_every_cell(layout: str, bridge_netfilter: bool) -> None:
     with room(read_declaration(DECLARED, layout=layout), bridge_netfilter=bridge_netfilter) as tried:
-        found = {row: in_its_words(tried.ask(place, ("tcp", address, port))[0]) for row, (place, address, port) in QUESTIONS.items()}
+        found = {
+            row: in_its_words(tried.ask(place, ("tcp", address, port))[0])
+            for row, (place, address, port) in QUESTIONS.items()
+        }
         found[BY_ROUTE] = neighbour(tried)
     assert found == {row: said(row, layout, bridge_netfilter=bridge_netfilter) for row in found}

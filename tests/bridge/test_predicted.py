@@ -25,12 +25,29 @@ endpoints:
   in1: {network: inner}
 userland_proxy: false
 """
-ADDRESSES = (HOST4, "127.0.0.1", "172.18.0.2", "172.18.0.3", "172.19.0.2", "172.20.0.2", OUTSIDE4, HOST6, "fd00:18::2", "fd00:19::2", OUTSIDE6)
+ADDRESSES = (
+    HOST4,
+    "127.0.0.1",
+    "172.18.0.2",
+    "172.18.0.3",
+    "172.19.0.2",
+    "172.20.0.2",
+    OUTSIDE4,
+    HOST6,
+    "fd00:18::2",
+    "fd00:19::2",
+    OUTSIDE6,
+)
 PORTS = {HOST4: (8080, 8081, 9001, 7000, 22), HOST6: (8080, 9000, 7000), "127.0.0.1": (8080, 8081, 7000)}
 
 
 def questions() -> list[tuple[str, str, int]]:
-    found = [(protocol, address, port) for address in ADDRESSES for port in PORTS.get(address, (80, 81)) for protocol in ("tcp", "udp")]
+    found = [
+        (protocol, address, port)
+        for address in ADDRESSES
+        for port in PORTS.get(address, (80, 81))
+        for protocol in ("tcp", "udp")
+    ]
     return found + [("icmp", address, 0) for address in ADDRESSES]
 
 
@@ -40,7 +57,9 @@ def ask_everybody(tried: Room) -> dict[str, list[str]]:
     asked = questions()
 
     def ask(place: str) -> None:
-        answers[place] = tried.ask(place, *asked, patience=2)  # before the kernel gives up looking for a neighbour (3 s)
+        answers[place] = tried.ask(
+            place, *asked, patience=2
+        )  # before the kernel gives up looking for a neighbour (3 s)
 
     threads = [threading.Thread(target=ask, args=(place,)) for place in tried.names]
     for thread in threads:
@@ -70,17 +89,30 @@ def differences(world: World, answers: dict[str, list[str]]) -> list[str]:
         for (protocol, address, port), answer in zip(questions(), given, strict=True):
             found = connect(world, place, address, port or None, protocol)
             if in_the_same_words(found) != as_predicted(answer):
-                wrong.append(f"{place} {protocol} {address} {port}: was {answer}, predicted {in_the_same_words(found)}: {found.because}")
+                wrong.append(
+                    f"{place} {protocol} {address} {port}: was {answer}, predicted {in_the_same_words(found)}: {found.because}"
+                )
     return wrong
 
 
 @pytest.mark.parametrize("bridge_netfilter", [False, True], ids=["routed", "br_netfilter"])
 @pytest.mark.parametrize(
     ("layout", "backend"),
-    [("native", "nft"), ("native", "legacy"), ("docker-classic", "nft"), ("docker-28", "nft"), ("docker-29", "nft"), ("cni-portmap", "nft")],
+    [
+        ("native", "nft"),
+        ("native", "legacy"),
+        ("docker-classic", "nft"),
+        ("docker-28", "nft"),
+        ("docker-29", "nft"),
+        ("cni-portmap", "nft"),
+    ],
 )
-def test_what_was_predicted_happens(layout: str, backend: str, bridge_netfilter: bool, tmp_path: Path) -> None:
-    with room(read_declaration(DECLARED, layout=layout), backend=backend, bridge_netfilter=bridge_netfilter) as tried:
+def test_what_was_predicted_happens(
+    layout: str, backend: str, bridge_netfilter: bool, tmp_path: Path
+) -> None:
+    with room(
+        read_declaration(DECLARED, layout=layout), backend=backend, bridge_netfilter=bridge_netfilter
+    ) as tried:
         answers = ask_everybody(tried)
         world = read_world(tried.record(tmp_path))
         wrong = differences(world, answers)

@@ -48,23 +48,34 @@ def test_who_reaches_whom(backend: str, bridge_netfilter: bool) -> None:
     with room(read_declaration(TWO), backend=backend, bridge_netfilter=bridge_netfilter) as tried:
         for place in ("outside", "host", "web", "sib", "far"):
             mine = [(address, port, answer) for where, address, port, answer in promises if where == place]
-            answers = tried.ask(place, *(question for address, port, _ in mine for question in both(address, port)))
+            answers = tried.ask(
+                place, *(question for address, port, _ in mine for question in both(address, port))
+            )
             wanted = [answer for *_, answer in mine for _ in range(2)]
             assert answers == wanted, (place, list(zip(mine, answers[::2], answers[1::2], strict=True)))
-        assert tried.ask("host", ("tcp", "127.0.0.1", 8081), ("udp", "127.0.0.1", 8081)) == ["web 172.18.0.1 80", "refused"]
+        assert tried.ask("host", ("tcp", "127.0.0.1", 8081), ("udp", "127.0.0.1", 8081)) == [
+            "web 172.18.0.1 80",
+            "refused",
+        ]
 
 
 def route_loopback(name: str) -> None:
     """Make a neighbour send what it has for 127.0.0.1 to the host."""
     shell(name, "sysctl -qw net.ipv4.conf.all.route_localnet=1 net.ipv4.conf.eth0.route_localnet=1")
-    shell(name, "ip route del local 127.0.0.1 table local; ip route del local 127.0.0.0/8 table local", check=False)
+    shell(
+        name,
+        "ip route del local 127.0.0.1 table local; ip route del local 127.0.0.0/8 table local",
+        check=False,
+    )
     shell(name, f"ip route add 127.0.0.1/32 via {HOST4} src {OUTSIDE4}")
 
 
 def published_on_loopback(host: str) -> int:
     """How many connections the rule for 127.0.0.1:8081 has sent on."""
     saved = shell(host, "iptables-save -c -t nat")
-    return int(next(line for line in saved.splitlines() if "-A RF-PUBLISH -d 127.0.0.1/32" in line)[1:].split(":")[0])
+    return int(
+        next(line for line in saved.splitlines() if "-A RF-PUBLISH -d 127.0.0.1/32" in line)[1:].split(":")[0]
+    )
 
 
 def test_a_neighbour_does_not_reach_what_is_published_on_loopback() -> None:
@@ -104,7 +115,10 @@ def test_quiet_internal_and_routed_networks(means: str, bridge_netfilter: bool) 
         assert tried.ask("outside", ("tcp", "172.20.0.2", 80), ("tcp", "172.20.0.2", 81), ("tcp", "172.19.0.2", 80)) == [
             f"rt {OUTSIDE4} 80", "timeout", "timeout",
         ]  # fmt: skip
-        assert tried.ask("rt", ("tcp", OUTSIDE4, 80), ("tcp", HOST4, 8080)) == ["outside 172.20.0.2 80", "web 172.20.0.2 80"]
+        assert tried.ask("rt", ("tcp", OUTSIDE4, 80), ("tcp", HOST4, 8080)) == [
+            "outside 172.20.0.2 80",
+            "web 172.20.0.2 80",
+        ]
 
 
 UNMASKED = """
@@ -117,8 +131,14 @@ endpoints:
 
 def test_replies_come_back_without_masquerading_and_direct_access_does_not() -> None:
     with room(read_declaration(UNMASKED)) as tried:
-        assert tried.ask("web", ("tcp", OUTSIDE4, 80), ("tcp", HOST4, 8080)) == ["outside 172.18.0.2 80", "refused"]
-        assert tried.ask("outside", ("tcp", "172.18.0.2", 80), ("tcp", HOST4, 8080)) == ["timeout", f"web {OUTSIDE4} 80"]
+        assert tried.ask("web", ("tcp", OUTSIDE4, 80), ("tcp", HOST4, 8080)) == [
+            "outside 172.18.0.2 80",
+            "refused",
+        ]
+        assert tried.ask("outside", ("tcp", "172.18.0.2", 80), ("tcp", HOST4, 8080)) == [
+            "timeout",
+            f"web {OUTSIDE4} 80",
+        ]
         assert tried.ask("host", ("tcp", "127.0.0.1", 8080)) == ["refused"]
 
 
@@ -147,7 +167,10 @@ def test_the_foreign_layouts_do_what_their_owners_promise(layout: str) -> None:
         assert tried.ask("host", ("tcp", HOST4, 8080), ("tcp", "127.0.0.1", 8080), ("udp", HOST4, 9000)) == [
             f"web {seen_from_host} 80", "web 172.18.0.1 80", f"web {seen_from_host} 80",
         ]  # fmt: skip
-        assert tried.ask("web", ("tcp", HOST4, 8080), ("tcp", OUTSIDE4, 80)) == ["web 172.18.0.1 80", f"outside {HOST4} 80"]
+        assert tried.ask("web", ("tcp", HOST4, 8080), ("tcp", OUTSIDE4, 80)) == [
+            "web 172.18.0.1 80",
+            f"outside {HOST4} 80",
+        ]
         assert tried.ask("sib", ("tcp", HOST4, 8080), ("tcp", "172.18.0.2", 80)) == [
             f"web {seen_from_sib} 80", "web 172.18.0.3 80",
         ]  # fmt: skip
@@ -167,8 +190,14 @@ endpoints:
 
 def test_hairpin_as_docker_does_it_keeps_the_siblings_address() -> None:
     with room(read_declaration(HAIRPIN), bridge_netfilter=True) as tried:
-        assert tried.ask("web", ("tcp", HOST4, 8080), ("tcp", HOST6, 8080)) == ["web 172.18.0.1 80", "web fd00:18::1 80"]
-        assert tried.ask("sib", ("tcp", HOST4, 8080), ("tcp", HOST6, 8080)) == ["web 172.18.0.3 80", "web fd00:18::3 80"]
+        assert tried.ask("web", ("tcp", HOST4, 8080), ("tcp", HOST6, 8080)) == [
+            "web 172.18.0.1 80",
+            "web fd00:18::1 80",
+        ]
+        assert tried.ask("sib", ("tcp", HOST4, 8080), ("tcp", HOST6, 8080)) == [
+            "web 172.18.0.3 80",
+            "web fd00:18::3 80",
+        ]
 
 
 OPENED = """
@@ -183,7 +212,12 @@ endpoints:
 
 def test_what_is_opened_is_open_and_no_more() -> None:
     with room(read_declaration(OPENED)) as tried:
-        asked = ("tcp", HOST4, 8080), ("tcp", "172.18.0.2", 81), ("udp", "fd00:18::2", 82), ("tcp", "172.19.0.2", 80)
+        asked = (
+            ("tcp", HOST4, 8080),
+            ("tcp", "172.18.0.2", 81),
+            ("udp", "fd00:18::2", 82),
+            ("tcp", "172.19.0.2", 80),
+        )
         assert tried.ask("outside", *asked) == [
             f"any {OUTSIDE4} 80", f"any {OUTSIDE4} 81", f"any {OUTSIDE6} 82", f"friend {OUTSIDE4} 80",
         ]  # fmt: skip

@@ -131,7 +131,9 @@ def replies_stay_translated(patch: Patch) -> None:
 def local_is_what_is_on_the_link(patch: Patch) -> None:
     real = Machine.has_type
 
-    def has_type(self: Machine, address: int, types: tuple[str, ...], interface: str | None = None) -> bool | None:
+    def has_type(
+        self: Machine, address: int, types: tuple[str, ...], interface: str | None = None
+    ) -> bool | None:
         if types == ("LOCAL",):
             return any(one.on_link(address) for _, one in self.host.addresses(self.family))
         return real(self, address, types, interface)
@@ -161,7 +163,11 @@ def notrack_does_nothing(patch: Patch) -> None:
 
 def masquerade_takes_the_incoming_interface(patch: Patch) -> None:
     real = translate.rewrite
-    patch.setattr(walker, "rewrite", lambda state, hook, what, hop, out: real(state, hook, what, hop, state.arrived or out))
+    patch.setattr(
+        walker,
+        "rewrite",
+        lambda state, hook, what, hop, out: real(state, hook, what, hop, state.arrived or out),
+    )
 
 
 def redirect_in_output_keeps_the_address(patch: Patch) -> None:

@@ -36,7 +36,9 @@ def test_the_model_agrees() -> None:
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_is_found(fault: str, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(differential, "smaller", lambda pairing, pair: (pairing.rules, tuple(pairing.sent), pair))
+    monkeypatch.setattr(
+        differential, "smaller", lambda pairing, pair: (pairing.rules, tuple(pairing.sent), pair)
+    )
     FAULTS[fault](monkeypatch)
     assert pairs_until_found(host) <= ENOUGH
 
@@ -64,5 +66,11 @@ def test_a_disagreement_is_made_small(host: Host, monkeypatch: pytest.MonkeyPatc
     text = found.disagreements[0][1]
     rules = [line for line in text.splitlines() if line.startswith("-A ")]
     assert len(rules) < 8
-    for part in ("## router", "## rules", "## packets, and what the kernel did", "## the way: kernel", "## the walk"):
+    for part in (
+        "## router",
+        "## rules",
+        "## packets, and what the kernel did",
+        "## the way: kernel",
+        "## the walk",
+    ):
         assert part in text

@@ -77,9 +77,15 @@ class Rules:
             "nat": ["ACCEPT", "RETURN"],
         }[table]  # fmt: skip
         if table == "nat" and hook in ("PREROUTING", "OUTPUT"):
-            targets += ["DNAT --to-destination 172.17.0.2", "DNAT --to-destination 10.1.2.3", "NETMAP --to 10.1.0.0/16"]
+            targets += [
+                "DNAT --to-destination 172.17.0.2",
+                "DNAT --to-destination 10.1.2.3",
+                "NETMAP --to 10.1.0.0/16",
+            ]
             if protocol in ("tcp", "udp"):
-                targets += [f"DNAT --to-destination {to}" for to in ("172.17.0.2:80", ":8080", "172.17.0.2:1000-1010")] * 2
+                targets += [
+                    f"DNAT --to-destination {to}" for to in ("172.17.0.2:80", ":8080", "172.17.0.2:1000-1010")
+                ] * 2
         if table == "nat" and hook in ("POSTROUTING", "INPUT"):
             targets += ["SNAT --to-source 192.0.2.10"] * 2
         return self.random.choice(targets)
@@ -88,7 +94,9 @@ class Rules:
         words, protocol = self.asked(chain)
         target = f"-j {self.target(table, chain, protocol)}"
         if users and chain != "U2" and self.random.random() < 0.35:
-            target = self.random.choice(("-j ", "-g ")) + ("U2" if chain == "U1" else self.random.choice(users))
+            target = self.random.choice(("-j ", "-g ")) + (
+                "U2" if chain == "U1" else self.random.choice(users)
+            )
         if "NETMAP" in target:  # over a network, as people use it
             words = ["-d 10.0.0.0/8", *(word for word in words if "-d " not in word)]
         return f"-A {chain} {' '.join(words)} {target}"
@@ -124,17 +132,28 @@ class Rules:
         elif kind < 0.5:
             line, table = lines[at], _table(lines, at)
             chain = line.split()[1]
-            places = [n for n, x in enumerate(lines) if x.startswith(f"-A {chain} ") and _table(lines, n) == table]
+            places = [
+                n for n, x in enumerate(lines) if x.startswith(f"-A {chain} ") and _table(lines, n) == table
+            ]
             del lines[at]
             lines.insert(min(self.random.choice(places), len(lines) - 2), line)
         elif kind < 0.65:
-            policies = [n for n, x in enumerate(lines) if x.startswith(":") and " - " not in x and _table(lines, n) != "*nat"]
+            policies = [
+                n
+                for n, x in enumerate(lines)
+                if x.startswith(":") and " - " not in x and _table(lines, n) != "*nat"
+            ]
             chosen = self.random.choice(policies)
             swap = {"ACCEPT": "DROP", "DROP": "ACCEPT"}
             name, policy, counters = lines[chosen].split()
             lines[chosen] = f"{name} {swap[policy]} {counters}"
         elif kind < 0.85:
-            for old, new in (("-j ACCEPT", "-j DROP"), ("-j DROP", "-j ACCEPT"), ("--dport 80", "--dport 22"), ("172.17.0.2", "10.1.2.3")):
+            for old, new in (
+                ("-j ACCEPT", "-j DROP"),
+                ("-j DROP", "-j ACCEPT"),
+                ("--dport 80", "--dport 22"),
+                ("172.17.0.2", "10.1.2.3"),
+            ):
                 if old in lines[at] and _table(lines, at) != "*nat":
                     lines[at] = lines[at].replace(old, new, 1)
                     break

@@ -84,7 +84,9 @@ def _disjoint(comparison: Comparison, differences: list[Difference]) -> None:
                 union = comparison.diagrams.either(union, each.where)
 
 
-def _agree(comparison: Comparison, differences: list[Difference], one: Packet, old: Verdict, new: Verdict) -> None:
+def _agree(
+    comparison: Comparison, differences: list[Difference], one: Packet, old: Verdict, new: Verdict
+) -> None:
     point = Away(Point(comparison.space.encoder, one))
     entry = "send" if one.in_interface is None else "arrive"
     hits = [each for each in differences if each.entry == entry and comparison.diagrams.at(each.where, point)]
@@ -107,7 +109,9 @@ def test_equal_rule_sets_have_no_differences() -> None:
 
 def test_what_only_looks_different_has_no_differences() -> None:
     """Rules that can never match, a split range, a chain in between: other texts, the same behaviour."""
-    before = ruleflow.parse("*filter\n:INPUT DROP [0:0]\n-A INPUT -p tcp -m tcp --dport 80:83 -j ACCEPT\nCOMMIT\n")
+    before = ruleflow.parse(
+        "*filter\n:INPUT DROP [0:0]\n-A INPUT -p tcp -m tcp --dport 80:83 -j ACCEPT\nCOMMIT\n"
+    )
     after = ruleflow.parse(
         "*filter\n:INPUT DROP [0:0]\n:web - [0:0]\n-A INPUT -p tcp -g web\n-A web -p tcp -m tcp --dport 82:83 -j ACCEPT\n"
         "-A web -p tcp -m tcp --dport 80:81 -j ACCEPT\n-A web -p tcp -m tcp --dport 81 -j DROP\nCOMMIT\n"
@@ -141,8 +145,15 @@ def test_a_known_host_decides_as_the_walk_does(shared: Path, stage: str) -> None
 
 
 def _near(host: Host, chance: random.Random) -> Packet:
-    known = [own.address for _, own in host.addresses(4)] + [route.destination for route in host.routes or () if route.family == 4]
-    ends = [address_text(min(chance.choice(known) + chance.choice((0, 1, 2, 4)), (1 << 32) - 1), 4) for _ in range(2)]
+    known = [own.address for _, own in host.addresses(4)] + [
+        route.destination for route in host.routes or () if route.family == 4
+    ]
+    ends = [
+        address_text(min(chance.choice(known) + chance.choice((0, 1, 2, 4)), (1 << 32) - 1), 4)
+        for _ in range(2)
+    ]
     names = [link.name for link in host.interfaces if link.name != "lo" and link.master is None]
     where = f" in {chance.choice(names)}" if chance.random() < 0.8 else ""
-    return Packet.parse(f"tcp {ends[0]}:40000 {ends[1]}:{chance.choice((80, 22))}{where} state {chance.choice(('new', 'established'))}")
+    return Packet.parse(
+        f"tcp {ends[0]}:40000 {ends[1]}:{chance.choice((80, 22))}{where} state {chance.choice(('new', 'established'))}"
+    )

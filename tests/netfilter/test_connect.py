@@ -100,7 +100,12 @@ def test_isolated_ports_do_not_talk() -> None:
 
 
 def test_a_refusing_rule_is_heard_by_tcp_and_by_udp_in_their_ways() -> None:
-    world = with_rules((":DOCKER-USER - [0:0]\n", ":DOCKER-USER - [0:0]\n-A DOCKER-USER -j REJECT --reject-with icmp-host-unreachable\n"))
+    world = with_rules(
+        (
+            ":DOCKER-USER - [0:0]\n",
+            ":DOCKER-USER - [0:0]\n-A DOCKER-USER -j REJECT --reject-with icmp-host-unreachable\n",
+        )
+    )
     assert connect(world, "test", "198.51.100.7", 80).result == "unreachable"
     assert connect(world, "test", "198.51.100.7", 80, "udp").result == "no-answer"
     ping = connect(world, "test", "198.51.100.7", protocol="icmp")
@@ -108,10 +113,14 @@ def test_a_refusing_rule_is_heard_by_tcp_and_by_udp_in_their_ways() -> None:
     assert "DOCKER-USER 1" in ping.because
 
 
-@pytest.mark.parametrize(("from_", "to", "chain"), [("test", "198.51.100.7", "DOCKER-USER"), ("host", "172.17.0.3", "OUTPUT")])
+@pytest.mark.parametrize(
+    ("from_", "to", "chain"), [("test", "198.51.100.7", "DOCKER-USER"), ("host", "172.17.0.3", "OUTPUT")]
+)
 def test_a_reset_comes_from_the_address_that_was_asked(from_: str, to: str, chain: str) -> None:
     """Its source is not the host's own: ip_route_me_harder lets such a packet out (tried beside a real Docker)."""
-    text = WORLD.main.dumps[0].text.replace("-A FORWARD -j DOCKER-USER\n", f"-A FORWARD -j DOCKER-USER\n-A {chain} {RESET}\n")
+    text = WORLD.main.dumps[0].text.replace(
+        "-A FORWARD -j DOCKER-USER\n", f"-A FORWARD -j DOCKER-USER\n-A {chain} {RESET}\n"
+    )
     world = changed(dumps=(RulesText(4, "nf_tables", text),))
     assert connect(world, from_, to, 80).result == "refused"
 
@@ -121,7 +130,12 @@ RESET = "-p tcp -m tcp --dport 80 -j REJECT --reject-with tcp-reset"
 
 def test_a_masqueraded_frame_goes_on_leaving_by_its_bridge() -> None:
     """What is bridged has no route, yet its way is the bridge's (firewalld's masquerade on a zone of docker0, tried)."""
-    world = with_rules(("-A POSTROUTING -o docker0 -m", "-A POSTROUTING -o docker0 -j MASQUERADE\n-A POSTROUTING -o docker0 -m"))
+    world = with_rules(
+        (
+            "-A POSTROUTING -o docker0 -m",
+            "-A POSTROUTING -o docker0 -j MASQUERADE\n-A POSTROUTING -o docker0 -m",
+        )
+    )
     assert short(connect(world, "test", "172.17.0.4", 80)) == ("reached", "web", "172.17.0.1")
 
 
@@ -131,7 +145,11 @@ def test_an_address_outlives_its_interface() -> None:
         msgspec.structs.replace(link, flags=("BROADCAST",), state="DOWN") if link.name == "docker0" else link
         for link in WORLD.main.interfaces
     )
-    routes = tuple(one for one in WORLD.main.routes or () if one.nexthops[0].interface != "docker0" or one.kind == "local")
+    routes = tuple(
+        one
+        for one in WORLD.main.routes or ()
+        if one.nexthops[0].interface != "docker0" or one.kind == "local"
+    )
     assert connect(changed(interfaces=down, routes=routes), "host", "172.17.0.1", 8080).result == "refused"
 
 
@@ -194,7 +212,9 @@ def test_what_would_make_it_a_yes_is_tried_until_it_is_one() -> None:
 def test_what_would_make_it_a_yes_where_no_rule_is_at_fault() -> None:
     world = with_setting("net.ipv4.conf.docker0.forwarding", "0")
     assert connect(world, "test", "198.51.100.7", 80).remedy == "net.ipv4.ip_forward = 1 at host"
-    assert connect(WORLD, "outside", "192.0.2.10", 81).remedy == "a program at host that listens on tcp port 81"
+    assert (
+        connect(WORLD, "outside", "192.0.2.10", 81).remedy == "a program at host that listens on tcp port 81"
+    )
 
 
 def test_a_stranger_comes_in_at_the_machines_own_host() -> None:

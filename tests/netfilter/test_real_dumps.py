@@ -44,7 +44,9 @@ class Near:
         for asked in comparison.space.all_asked():
             for level, intervals in asked.tests:
                 for low, high in intervals[:4]:
-                    cuts.setdefault(level, set()).update((low, high, max(low - 1, 0), min(high + 1, self.tops[level])))
+                    cuts.setdefault(level, set()).update(
+                        (low, high, max(low - 1, 0), min(high + 1, self.tops[level]))
+                    )
         self.cuts = {level: sorted(found) for level, found in cuts.items()}
 
     def number(self, level: int, box: dict[int, tuple[tuple[int, int], ...]]) -> int:
@@ -101,7 +103,11 @@ def test_claims_on_real_dumps_are_those_of_the_walks(shared: Path) -> None:
     for name, before, after, chance in pairs(shared):
         comparison = Comparison(before, after)
         differences = comparison.differences()
-        boxes = [box for each in differences for _, box in zip(range(10), comparison.diagrams.boxes(each.where), strict=False)]
+        boxes = [
+            box
+            for each in differences
+            for _, box in zip(range(10), comparison.diagrams.boxes(each.where), strict=False)
+        ]
         near = Near(comparison, boxes, chance)
         packets = [one for _ in range(PACKETS) if (one := near.packet()) is not None]
         walks = [walk_many(Machine(Host(), (each,), each.family), packets) for each in (before, after)]
@@ -111,13 +117,22 @@ def test_claims_on_real_dumps_are_those_of_the_walks(shared: Path) -> None:
             tried += 1
             point = Away(Point(comparison.space.encoder, one))
             entry = "send" if one.in_interface is None else "arrive"
-            hits = [each for each in differences if each.entry == entry and comparison.diagrams.at(each.where, point)]
+            hits = [
+                each
+                for each in differences
+                if each.entry == entry and comparison.diagrams.at(each.where, point)
+            ]
             assert len(hits) <= 1, name
             if end(old) == end(new):
-                assert not hits or is_hidden(hits[0]) or hits[0].before.then == hits[0].after.then, f"{name}: {one}"
+                assert not hits or is_hidden(hits[0]) or hits[0].before.then == hits[0].after.then, (
+                    f"{name}: {one}"
+                )
             else:
                 assert hits, f"{name}: {one} fares differently"
-                assert [part.then.split()[0] for part in (hits[0].before, hits[0].after)] == [old.verdict, new.verdict]
+                assert [part.then.split()[0] for part in (hits[0].before, hits[0].after)] == [
+                    old.verdict,
+                    new.verdict,
+                ]
                 for part, walked in ((hits[0].before, old), (hits[0].after, new)):
                     if walked.verdict != "ACCEPT":
                         assert rule(part.by) == walked.by, f"{name}: {one}"

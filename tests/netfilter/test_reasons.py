@@ -25,11 +25,15 @@ def verdict(machine: Machine, packet: str = PLAIN, **around: object) -> str:
 
 
 def answers(found: Walk) -> list[tuple[str, int, str]]:
-    return [(step.ref.chain, step.ref.index, step.answer) for step in found.steps if isinstance(step, RuleStep)]
+    return [
+        (step.ref.chain, step.ref.index, step.answer) for step in found.steps if isinstance(step, RuleStep)
+    ]
 
 
 def test_a_rule_passed_over_says_its_first_failing_condition() -> None:
-    found = walk(rules_of("-A INPUT -p tcp --dport 22 -j ACCEPT", "-A INPUT -p udp -j DROP"), Packet.parse(PLAIN))
+    found = walk(
+        rules_of("-A INPUT -p tcp --dport 22 -j ACCEPT", "-A INPUT -p udp -j DROP"), Packet.parse(PLAIN)
+    )
     first, second = (step for step in found.steps if isinstance(step, RuleStep))
     assert (first.why, first.actual) == ("to port 22 (ssh)", 80)
     assert second.actual == 6
@@ -46,7 +50,9 @@ def test_goto_leaves_to_the_callers_caller() -> None:
 
 
 def test_return_in_a_built_in_chain_is_its_policy() -> None:
-    assert verdict(rules_of("-A INPUT -j RETURN", "-A INPUT -j ACCEPT", chains=":INPUT DROP [0:0]\n")) == "DROP"
+    assert (
+        verdict(rules_of("-A INPUT -j RETURN", "-A INPUT -j ACCEPT", chains=":INPUT DROP [0:0]\n")) == "DROP"
+    )
 
 
 def test_what_nobody_can_know_forks() -> None:
@@ -106,7 +112,13 @@ def test_the_reply_is_translated_back() -> None:
 
 def test_a_rule_in_input_for_a_published_port_is_not_asked_and_that_is_said() -> None:
     text = (SAMPLES / "docker-port-80-proxy.rules").read_text()
-    rules = ruleflow.parse(text.replace("-A FORWARD -j DOCKER-USER", "-A INPUT -p tcp -m tcp --dport 80 -j DROP\n-A FORWARD -j DOCKER-USER", 1))
+    rules = ruleflow.parse(
+        text.replace(
+            "-A FORWARD -j DOCKER-USER",
+            "-A INPUT -p tcp -m tcp --dport 80 -j DROP\n-A FORWARD -j DOCKER-USER",
+            1,
+        )
+    )
     found = walk(Machine.inferred_from(rules, local=("192.0.2.1",)), Packet.parse(PLAIN))
     assert found.verdict == "ACCEPT"
     assert found.beware[0].startswith("filter INPUT 1 (line ")
@@ -146,7 +158,9 @@ FULL = {
 
 
 @pytest.mark.parametrize("dump", DUMPS, ids=lambda path: path.stem)
-@pytest.mark.parametrize("missing", ["source", "destination_port", "source_port", "state", "mark", "ttl", "tcp_flags", "protocol"])
+@pytest.mark.parametrize(
+    "missing", ["source", "destination_port", "source_port", "state", "mark", "ttl", "tcp_flags", "protocol"]
+)
 def test_a_fact_that_is_missing_is_assumed_or_forks_or_was_not_asked(dump: Path, missing: str) -> None:
     """Nothing is guessed silently: without a fact the walk ends as before, or says that the fact was missing."""
     for rules in parse(dump.read_text()).rulesets:
@@ -198,5 +212,9 @@ def test_a_fact_of_the_host_that_is_missing_is_told(missing: str, packet: str) -
     more = set(after.assumptions) - set(before.assumptions) or len(after.forks) > len(before.forks)
     notes = {step.sentence for step in after.steps if hasattr(step, "sentence")}
     told = more or any("not known" in sentence for sentence in notes)
-    same = (before.verdict, before.end.by, before.end.packet) == (after.verdict, after.end.by, after.end.packet)
+    same = (before.verdict, before.end.by, before.end.packet) == (
+        after.verdict,
+        after.end.by,
+        after.end.packet,
+    )
     assert told or same, (after.verdict, after.assumptions)

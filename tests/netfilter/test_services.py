@@ -43,7 +43,9 @@ RULES = """*nat
 COMMIT
 """
 MACHINE = Machine.inferred_from(
-    ruleflow.parse(RULES), local=("192.0.2.10",), routes=(("10.244.0.0/16", "cni0"), ("203.0.113.0/24", "eth0"))
+    ruleflow.parse(RULES),
+    local=("192.0.2.10",),
+    routes=(("10.244.0.0/16", "cni0"), ("203.0.113.0/24", "eth0")),
 )
 
 

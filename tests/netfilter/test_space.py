@@ -38,14 +38,20 @@ def said(flow: Flow, one: Packet) -> set[tuple[object, ...]]:
     for leaf in endings(flow.encoder, flow.entry(entry_of(one)), point):
         outcome = flow.outcomes.value(leaf)
         changed = {k: v for k, v in fields_after(outcome.alter, point).items() if k in SHOWN}
-        found.add((outcome.then.split()[0], tuple(sorted(changed.items())) if outcome.then == "ACCEPT" else ()))
+        found.add(
+            (outcome.then.split()[0], tuple(sorted(changed.items())) if outcome.then == "ACCEPT" else ())
+        )
     return found
 
 
 def walked(verdict: Verdict, one: Packet) -> set[tuple[object, ...]]:
     found: set[tuple[object, ...]] = set()
     for end in verdict.outcomes or (verdict,):
-        changed = {k: getattr(end.packet, k) for k in SHOWN if (getattr(one, k) or 0) != (getattr(end.packet, k) or 0)}
+        changed = {
+            k: getattr(end.packet, k)
+            for k in SHOWN
+            if (getattr(one, k) or 0) != (getattr(end.packet, k) or 0)
+        }
         found.add((end.verdict, tuple(sorted(changed.items())) if end.verdict == "ACCEPT" else ()))
     return found
 
@@ -113,7 +119,11 @@ def test_masks_with_gaps_are_exact(mask: int) -> None:
     if found is None:
         return
     for _ in range(300):
-        number = chance.getrandbits(32) if chance.random() < 0.5 else (value | chance.getrandbits(32) & ~mask) & 0xFFFFFFFF
+        number = (
+            chance.getrandbits(32)
+            if chance.random() < 0.5
+            else (value | chance.getrandbits(32) & ~mask) & 0xFFFFFFFF
+        )
         assert any(low <= number <= high for low, high in found) == (number & mask == value)
 
 
@@ -158,5 +168,8 @@ def test_diagrams_are_sets(seed: int) -> None:
     assert diagrams.complement(diagrams.complement(found)) == found
     boxes = [dict(box) for box in diagrams.boxes(found)]
     for point in points:
-        hits = sum(all(any(a <= point[level] <= b for a, b in parts) for level, parts in box.items()) for box in boxes)
+        hits = sum(
+            all(any(a <= point[level] <= b for a, b in parts) for level, parts in box.items())
+            for box in boxes
+        )
         assert hits == (point in expected)

@@ -18,7 +18,9 @@ def inferred(text: str) -> Machine:
 
 
 def tables(found: Walk) -> list[str]:
-    return [f"{step.table} {step.chain}" for step in found.steps if isinstance(step, ChainStep) and step.verdict]
+    return [
+        f"{step.table} {step.chain}" for step in found.steps if isinstance(step, ChainStep) and step.verdict
+    ]
 
 
 def sequence(machine: Machine, *words: str) -> list[Walk]:
@@ -41,7 +43,10 @@ def test_security_stands_behind_nat_with_nft_and_before_it_with_legacy() -> None
     packet = Packet.parse("udp 203.0.113.9:5 192.0.2.1:7 in eth0")
     ruleset = parse_one(NAT + "COMMIT\n" + SECURITY + ASKS)
     host = inferred(str(ruleset)).host
-    order = {legacy: tables(walk(Machine(host, (ruleset,), 4, legacy=legacy), packet))[-2:] for legacy in (False, True)}
+    order = {
+        legacy: tables(walk(Machine(host, (ruleset,), 4, legacy=legacy), packet))[-2:]
+        for legacy in (False, True)
+    }
     assert order == {False: ["nat INPUT", "security INPUT"], True: ["security INPUT", "nat INPUT"]}
 
 
@@ -49,7 +54,10 @@ def test_an_acknowledged_connection_is_assured() -> None:
     machine = inferred(FILTER + ASKS)
     there, back = "tcp 203.0.113.9:5 192.0.2.1:7 in eth0", "tcp 192.0.2.1:7 203.0.113.9:5"
     *_, first, last = sequence(machine, there, f"{back} flags syn,ack", f"{there} flags ack")
-    assert [bool(each.end.connection and each.end.connection.status & ASSURED) for each in (first, last)] == [False, True]
+    assert [bool(each.end.connection and each.end.connection.status & ASSURED) for each in (first, last)] == [
+        False,
+        True,
+    ]
 
 
 def test_an_error_about_a_ping_is_related() -> None:

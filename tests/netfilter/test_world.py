@@ -219,7 +219,9 @@ def test_hosts_are_values() -> None:
 def test_a_container_in_the_network_of_another_is_another_name(samples: Path, tmp_path: Path) -> None:
     """`docker run --network host` and `--network container:web`: one namespace with two names."""
     shutil.copytree(samples / "docker-host", tmp_path / "host")
-    shutil.copytree(samples / "docker-host", tmp_path / "host" / "ns" / "hosted", ignore=shutil.ignore_patterns("ns"))
+    shutil.copytree(
+        samples / "docker-host", tmp_path / "host" / "ns" / "hosted", ignore=shutil.ignore_patterns("ns")
+    )
     shutil.copytree(samples / "docker-host" / "ns" / "web", tmp_path / "host" / "ns" / "friend")
     with (tmp_path / "host" / "containers.txt").open("a") as file:
         file.write("hosted host \nfriend \n")

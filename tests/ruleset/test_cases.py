@@ -82,7 +82,9 @@ def _differs(case: Case, backend: str) -> str | None:
     tool = f"{'ip6' if case.family == 6 else 'ip'}tables-{backend}"
     text = f"*{case.table}\n-A {case.chain} {case.rule}\nCOMMIT\n"
     script = f"{tool}-restore && {tool}-save -t {case.table}"
-    ran = subprocess.run(["unshare", "-n", "sh", "-c", script], input=text, capture_output=True, text=True, check=False)
+    ran = subprocess.run(
+        ["unshare", "-n", "sh", "-c", script], input=text, capture_output=True, text=True, check=False
+    )
     if case.verdict == "FAIL":
         return None  # the real tool may be laxer where a kernel refuses later, or stricter by the kernel it meets
     if ran.returncode:

@@ -69,7 +69,10 @@ def _real(data: bytes, family: int, backend: str, *, counters: bool = False) -> 
     tool = f"{'ip6' if family == 6 else 'ip'}tables-{backend}"
     flag = " -c" if counters else ""
     ran = subprocess.run(
-        ["unshare", "-n", "sh", "-c", f"{tool}-restore{flag} && {tool}-save"], input=data, capture_output=True, check=False
+        ["unshare", "-n", "sh", "-c", f"{tool}-restore{flag} && {tool}-save"],
+        input=data,
+        capture_output=True,
+        check=False,
     )
     return None if ran.returncode else ran.stdout.decode("utf-8", "surrogateescape")
 
@@ -85,8 +88,16 @@ def _parts(text: str) -> dict[str, list[str]]:
         if line.startswith("*"):
             tables[line[1:]] = current = []
         elif line and not line.startswith("#"):
-            current.append(re.sub(r"\[\d+:\d+\]", "[0:0]", line) if line[0] == ":" else re.sub(r"^\[\d+:\d+\] ", "", line))
-    return {table: lines for table, lines in tables.items() if any(line[0] == "-" for line in lines) or _says(lines)}
+            current.append(
+                re.sub(r"\[\d+:\d+\]", "[0:0]", line)
+                if line[0] == ":"
+                else re.sub(r"^\[\d+:\d+\] ", "", line)
+            )
+    return {
+        table: lines
+        for table, lines in tables.items()
+        if any(line[0] == "-" for line in lines) or _says(lines)
+    }
 
 
 def _says(lines: list[str]) -> bool:

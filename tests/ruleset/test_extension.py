@@ -31,7 +31,14 @@ def colour(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Match]]:
         name: ClassVar[str] = "colour"
         hue: Annotated[
             Maybe[Range],
-            option("--hue", type=NumberRange(0, 359), field=HUE, mandatory=True, says="of hue {}", says_not="of no hue in {}"),
+            option(
+                "--hue",
+                type=NumberRange(0, 359),
+                field=HUE,
+                mandatory=True,
+                says="of hue {}",
+                says_not="of no hue in {}",
+            ),
         ] = None
 
     monkeypatch.setattr(shape, "registry", functools.cache(Registry))
@@ -57,7 +64,9 @@ def test_an_imaginary_match_reads_and_prints(colour: type[Match], rule: str, can
     assert str(line.rule) == f"-A INPUT {canonical}"
 
 
-@pytest.mark.parametrize("rule", ["-m colour", "-m colour --hue 360", "-m colour --hue 5:4", "-m colour --hue red"])
+@pytest.mark.parametrize(
+    "rule", ["-m colour", "-m colour --hue 360", "-m colour --hue 5:4", "-m colour --hue red"]
+)
 def test_an_imaginary_match_is_refused(colour: type[Match], rule: str) -> None:
     with pytest.raises(Unreadable):
         shape.reader(4).read(f"-A INPUT {rule}")

@@ -14,7 +14,11 @@ from ruleflow.ruleset.registry import registry
 
 SAMPLES = sorted((Path(__file__).parent.parent.parent / "samples").glob("*.rules"))
 WORDS = sorted({*registry(4).flags, *registry(6).flags, *registry(4).matches, *registry(4).targets} - {""})
-CALM = settings(max_examples=int(os.environ.get("RULEFLOW_FUZZ", "300")), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+CALM = settings(
+    max_examples=int(os.environ.get("RULEFLOW_FUZZ", "300")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 
 
 def survives(data: bytes | str) -> None:
@@ -28,7 +32,9 @@ def survives(data: bytes | str) -> None:
             continue
         printed = str(document)
         if not document.errors:
-            again = parse(printed, lenient=True, family=document.rulesets[0].family if document.rulesets else None)
+            again = parse(
+                printed, lenient=True, family=document.rulesets[0].family if document.rulesets else None
+            )
             if len({ruleset.family for ruleset in document.rulesets}) == 1 and len(document.rulesets) == 1:
                 assert str(again) == printed
 

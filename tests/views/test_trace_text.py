@@ -67,7 +67,9 @@ def test_snapshot_and_trace_commands(tmp_path: Path) -> None:
 
     def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
         command = ["unshare", "-n", sys.executable, "-m", "ruleflow", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "HOME": str(tmp_path)})
+        return subprocess.run(
+            command, capture_output=True, text=True, check=False, env={**os.environ, "HOME": str(tmp_path)}
+        )
 
     wrote = run("snapshot", str(tmp_path / "host"), "--namespace", "nobody-of-this-name")
     assert wrote.returncode == 2

@@ -47,7 +47,12 @@ def entry(owner: Owner, one: Shape) -> Claim | None:
     hook = (one.calls or "").removeprefix("cali-")
     if one.ref.chain != hook or not one.asks():
         return None
-    return owner.claim("first", one, "Calico keeps its jump at the top of the chain, so that its policies decide before any other program's rules.", "to be asked first")
+    return owner.claim(
+        "first",
+        one,
+        "Calico keeps its jump at the top of the chain, so that its policies decide before any other program's rules.",
+        "to be asked first",
+    )
 
 
 _DISPATCH = {
@@ -77,11 +82,26 @@ def dispatch(owner: Owner, one: Shape) -> Claim | None:
     if called.startswith(("cali-fw-", "cali-tw-")) and isinstance(one.get("in") or one.get("out"), str):
         way = "comes from" if called.startswith("cali-fw-") else "goes to"
         side = one.get("in") or one.get("out")
-        return owner.claim("pod", one, f"{side} is this node's end of a pod's link: what {way} that pod is judged in its own chain, with no way back.", f"the pod behind {side}")
+        return owner.claim(
+            "pod",
+            one,
+            f"{side} is this node's end of a pod's link: what {way} that pod is judged in its own chain, with no way back.",
+            f"the pod behind {side}",
+        )
     if called.startswith(("cali-pi-", "cali-po-")):
-        return owner.claim("policy", one, "A network policy that selects this pod. It marks the packet where it allows it, and the next rule looks at the mark.", "a network policy")
+        return owner.claim(
+            "policy",
+            one,
+            "A network policy that selects this pod. It marks the packet where it allows it, and the next rule looks at the mark.",
+            "a network policy",
+        )
     if called.startswith(("cali-pri-", "cali-pro-")):
-        return owner.claim("profile", one, "A profile of the pod (its namespace or service account): what is allowed where no policy selects the pod.", "a profile")
+        return owner.claim(
+            "profile",
+            one,
+            "A profile of the pod (its namespace or service account): what is allowed where no policy selects the pod.",
+            "a profile",
+        )
     return None
 
 
@@ -90,15 +110,40 @@ def marks(owner: Owner, one: Shape) -> Claim | None:
     if not owner.mine(one.ref.chain):
         return None
     if one.target == "MARK" and one.asks() and _clears(one):
-        return owner.claim("clear", one, "The bit that stands for an answer is cleared, so that no older answer counts.", "the answer of the policies")
+        return owner.claim(
+            "clear",
+            one,
+            "The bit that stands for an answer is cleared, so that no older answer counts.",
+            "the answer of the policies",
+        )
     if one.target == "MARK":
-        return owner.claim("allow", one, "A policy cannot let a packet pass by itself, since other chains come after it: it sets the mark that stands for allowed.", "the answer of a policy")
+        return owner.claim(
+            "allow",
+            one,
+            "A policy cannot let a packet pass by itself, since other chains come after it: it sets the mark that stands for allowed.",
+            "the answer of a policy",
+        )
     if one.verdict == "RETURN" and one.asks("mark") and one.mark is not None and one.mark.value:
-        return owner.claim("allowed", one, "The policy above allowed the packet, so nothing else is asked here.", "packets that are allowed")
+        return owner.claim(
+            "allowed",
+            one,
+            "The policy above allowed the packet, so nothing else is asked here.",
+            "packets that are allowed",
+        )
     if one.verdict == "ACCEPT" and one.asks("mark"):
-        return owner.claim("accepted", one, "The policies have allowed the packet, and this is the place where it may pass.", "packets that are allowed")
+        return owner.claim(
+            "accepted",
+            one,
+            "The policies have allowed the packet, and this is the place where it may pass.",
+            "packets that are allowed",
+        )
     if one.verdict == "DROP" and one.asks("mark") and one.mark is not None and not one.mark.value:
-        return owner.claim("none-allowed", one, "Where a policy selects a pod, only what some policy allows may pass; no one allowed this.", "packets that no policy allows")
+        return owner.claim(
+            "none-allowed",
+            one,
+            "Where a policy selects a pod, only what some policy allows may pass; no one allowed this.",
+            "packets that no policy allows",
+        )
     return None
 
 
@@ -114,11 +159,30 @@ def drops(owner: Owner, one: Shape) -> Claim | None:
     if one.verdict not in ("DROP", "REJECT") or not owner.mine(chain):
         return None
     if chain.endswith("-dispatch") and one.asks():
-        return owner.claim("unknown", one, "The interface is named as a pod's, but Calico knows no such pod (yet); without policies to ask, nothing may pass.", "unknown interfaces")
+        return owner.claim(
+            "unknown",
+            one,
+            "The interface is named as a pod's, but Calico knows no such pod (yet); without policies to ask, nothing may pass.",
+            "unknown interfaces",
+        )
     if chain.startswith(("cali-fw-", "cali-tw-")) and one.asks():
-        return owner.claim("no-profile", one, "Neither a policy nor a profile allowed the packet.", "packets that nothing allows")
-    if chain.startswith("cali-fw-") and one.protocol in ("udp", "ipencap") and set(one.facts) <= {"protocol", "dport"}:
-        return owner.claim("encapsulated", one, "Nodes trust each other's tunnels. A pod that could send such packets itself could smuggle traffic past the policies.", "forged tunnels")
+        return owner.claim(
+            "no-profile",
+            one,
+            "Neither a policy nor a profile allowed the packet.",
+            "packets that nothing allows",
+        )
+    if (
+        chain.startswith("cali-fw-")
+        and one.protocol in ("udp", "ipencap")
+        and set(one.facts) <= {"protocol", "dport"}
+    ):
+        return owner.claim(
+            "encapsulated",
+            one,
+            "Nodes trust each other's tunnels. A pod that could send such packets itself could smuggle traffic past the policies.",
+            "forged tunnels",
+        )
     return None
 
 
@@ -127,9 +191,19 @@ def masquerade(owner: Owner, one: Shape) -> Claim | None:
     if one.rewrites is None or one.rewrites.what != "source" or not owner.mine(one.ref.chain):
         return None
     if one.ref.chain == "cali-nat-outgoing":
-        return owner.claim("nat-outgoing", one, "Nodes know the way to each other's pods, the rest of the world does not: toward other than pods the node's address is used.", "the way out for pods")
+        return owner.claim(
+            "nat-outgoing",
+            one,
+            "Nodes know the way to each other's pods, the rest of the world does not: toward other than pods the node's address is used.",
+            "the way out for pods",
+        )
     if isinstance(one.get("out"), str) and isinstance(one.get("src_type"), Not):
-        return owner.claim("tunnel", one, f"What this node itself sends into the tunnel {one.get('out')} must carry the tunnel's address, or the answer takes another way.", "this node in a tunnel")
+        return owner.claim(
+            "tunnel",
+            one,
+            f"What this node itself sends into the tunnel {one.get('out')} must carry the tunnel's address, or the answer takes another way.",
+            "this node in a tunnel",
+        )
     return None
 
 
@@ -137,31 +211,78 @@ def accepts(owner: Owner, one: Shape) -> Claim | None:
     """What passes without asking a policy."""
     chain = one.ref.chain
     if one.verdict == "ACCEPT" and owner.mine(chain) and one.asks("state") and "ESTABLISHED" in one.states:
-        return owner.claim("known", one, "Policies judge the first packet of a connection; what follows and the answers pass.", "known connections")
+        return owner.claim(
+            "known",
+            one,
+            "Policies judge the first packet of a connection; what follows and the answers pass.",
+            "known connections",
+        )
     if one.verdict == "DROP" and chain.startswith(("cali-fw-", "cali-tw-")) and one.states == {"INVALID"}:
-        return owner.claim("invalid", one, "Packets that fit no connection can be judged by no policy.", "packets that fit no connection")
+        return owner.claim(
+            "invalid",
+            one,
+            "Packets that fit no connection can be judged by no policy.",
+            "packets that fit no connection",
+        )
     if chain == "cali-INPUT" and one.protocol in ("ipencap", "udp", "ipv6"):
         if one.verdict == "ACCEPT" and "set.lookup" in one.facts:
-            return owner.claim("tunnel-in", one, "Packets in a tunnel between the nodes are taken apart here and judged then; only nodes that Calico knows may send them.", "tunnels between nodes")
+            return owner.claim(
+                "tunnel-in",
+                one,
+                "Packets in a tunnel between the nodes are taken apart here and judged then; only nodes that Calico knows may send them.",
+                "tunnels between nodes",
+            )
         if one.verdict == "DROP" and one.asks("protocol"):
-            return owner.claim("tunnel-out", one, "A tunnel packet from anybody else could smuggle traffic past the policies.", "forged tunnels")
+            return owner.claim(
+                "tunnel-out",
+                one,
+                "A tunnel packet from anybody else could smuggle traffic past the policies.",
+                "forged tunnels",
+            )
     if chain == "cali-wl-to-host" and one.verdict in ("ACCEPT", "RETURN", "DROP") and one.asks():
-        return owner.claim("to-host", one, "What the pod's own policies allow it to send to its node is decided by one setting for all pods (DefaultEndpointToHostAction).", "packets from pods to this node")
+        return owner.claim(
+            "to-host",
+            one,
+            "What the pod's own policies allow it to send to its node is decided by one setting for all pods (DefaultEndpointToHostAction).",
+            "packets from pods to this node",
+        )
     if chain == "cali-OUTPUT" and one.verdict == "RETURN" and one.asks("out"):
-        return owner.claim("own-pods", one, "A node may always reach its own pods: the kubelet has to ask whether they are well.", "this node and its pods")
+        return owner.claim(
+            "own-pods",
+            one,
+            "A node may always reach its own pods: the kubelet has to ask whether they are well.",
+            "this node and its pods",
+        )
     return None
 
 
 def behind(owner: Owner, one: Shape) -> Claim | None:
     """The rules behind the jump in FORWARD, which work on Calico's mark."""
-    jump = next((other for other in owner.signs if other.ref.chain == "FORWARD" and other.ref.table == "filter"), None)
-    used = {other.mark.mask for chain in ("cali-INPUT", "cali-FORWARD") for other in owner.shapes.chain("filter", chain) if other.mark}
+    jump = next(
+        (other for other in owner.signs if other.ref.chain == "FORWARD" and other.ref.table == "filter"), None
+    )
+    used = {
+        other.mark.mask
+        for chain in ("cali-INPUT", "cali-FORWARD")
+        for other in owner.shapes.chain("filter", chain)
+        if other.mark
+    }
     if jump is None or one.ref < jump.ref:
         return None
     if one.verdict == "ACCEPT" and one.asks("mark") and one.mark is not None and one.mark.mask in used:
-        return owner.claim("forwarded", one, "A policy of Calico has marked the packet as allowed, and may have the last word here.", "packets that a policy allows")
+        return owner.claim(
+            "forwarded",
+            one,
+            "A policy of Calico has marked the packet as allowed, and may have the last word here.",
+            "packets that a policy allows",
+        )
     if one.target == "MARK" and one.asks() and not _clears(one) and one.ref.index == jump.ref.index + 2:
-        return owner.claim("default", one, "What no policy is about is marked too, so that rules behind this one can tell that Calico has nothing against it.", "packets without a policy")
+        return owner.claim(
+            "default",
+            one,
+            "What no policy is about is marked too, so that rules behind this one can tell that Calico has nothing against it.",
+            "packets without a policy",
+        )
     return None
 
 

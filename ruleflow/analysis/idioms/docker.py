@@ -68,7 +68,13 @@ class Docker:
         for one in self.signs:
             if isinstance(one.get("out"), str):
                 found.add(str(one.get("out")))
-        for chain in ("DOCKER-ISOLATION-STAGE-1", "DOCKER-INTERNAL", "DOCKER-FORWARD", "DOCKER-CT", "DOCKER-BRIDGE"):
+        for chain in (
+            "DOCKER-ISOLATION-STAGE-1",
+            "DOCKER-INTERNAL",
+            "DOCKER-FORWARD",
+            "DOCKER-CT",
+            "DOCKER-BRIDGE",
+        ):
             for one in self.shapes.chain("filter", chain):
                 for side in ("in", "out"):
                     value = one.get(side)
@@ -88,9 +94,16 @@ class Docker:
         found: dict[str, list[Prefix]] = {}
         for one in self.shapes.chain("nat", "POSTROUTING"):
             bridge = one.negated("out")
-            if one.asks("source", "out") and one.source and bridge in self.bridges and one.rewrites is not None:
+            if (
+                one.asks("source", "out")
+                and one.source
+                and bridge in self.bridges
+                and one.rewrites is not None
+            ):
                 found.setdefault(str(bridge), []).append(one.source)
-        return {bridge: net for bridge, nets in found.items() if (net := self._fitting(bridge, nets)) is not None}
+        return {
+            bridge: net for bridge, nets in found.items() if (net := self._fitting(bridge, nets)) is not None
+        }
 
     def _fitting(self, bridge: str, nets: list[Prefix]) -> Prefix | None:
         """The network that holds the containers on the bridge; without any, the only one, or one of Docker's own pools."""
@@ -129,7 +142,16 @@ class Docker:
             return "18.06 to 27"
         return "1.10 to 18.05"
 
-    def claim(self, code: str, one: Shape, reason: str, purpose: str = "", also: list[Shape] | None = None, *, owned: bool = True) -> Claim:
+    def claim(
+        self,
+        code: str,
+        one: Shape,
+        reason: str,
+        purpose: str = "",
+        also: list[Shape] | None = None,
+        *,
+        owned: bool = True,
+    ) -> Claim:
         """A claim about one rule, with the evidence: its shape, and what was looked at beside it.
 
         ``owned`` is false where the rule has the shape but not the addresses of one of Docker's.
@@ -141,7 +163,9 @@ class Docker:
             by += f", with {places(seen)}"
         owner = "Docker" if known else ""
         words = purpose if purpose.startswith("to ") or not purpose else f"for {purpose}"
-        return Claim(f"docker-{code}", (one.ref,), reason, by, owner, words, tuple(other.ref for other in seen))
+        return Claim(
+            f"docker-{code}", (one.ref,), reason, by, owner, words, tuple(other.ref for other in seen)
+        )
 
 
 Idiom = Callable[[Docker, Shape], Claim | None]
@@ -152,7 +176,9 @@ def claims(shapes: Shapes) -> Iterator[Claim]:
     from ruleflow.analysis.idioms import docker_filter, docker_nat
 
     docker = Docker(shapes)
-    places_of: list[tuple[str, str, tuple[Idiom, ...]]] = [("nat", "POSTROUTING", (docker_nat.self_masquerade,))]
+    places_of: list[tuple[str, str, tuple[Idiom, ...]]] = [
+        ("nat", "POSTROUTING", (docker_nat.self_masquerade,))
+    ]
     if docker.known:
         places_of = [*docker_nat.PLACES, *docker_filter.PLACES]
     for table, chain, idioms in places_of:

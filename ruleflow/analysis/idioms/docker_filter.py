@@ -43,7 +43,11 @@ def to_isolation(docker: Docker, one: Shape) -> Claim | None:
 
 def isolation_first(docker: Docker, one: Shape) -> Claim | None:
     """``STAGE-1 -i br ! -o br -j DOCKER-ISOLATION-STAGE-2``."""
-    if one.calls != "DOCKER-ISOLATION-STAGE-2" or not one.asks("in", "out") or one.get("in") != one.negated("out"):
+    if (
+        one.calls != "DOCKER-ISOLATION-STAGE-2"
+        or not one.asks("in", "out")
+        or one.get("in") != one.negated("out")
+    ):
         return None
     bridge = one.get("in")
     reason = (
@@ -51,7 +55,13 @@ def isolation_first(docker: Docker, one: Shape) -> Claim | None:
         f"what comes from {bridge} and leaves it, in the second stage whether it goes to another of Docker's bridges. "
         f"Only what does both is dropped; traffic from {bridge} to the outside comes back."
     )
-    return docker.claim("isolation-1", one, reason, f"to keep {bridge} apart", docker.shapes.chain("filter", "DOCKER-ISOLATION-STAGE-2")[:1])
+    return docker.claim(
+        "isolation-1",
+        one,
+        reason,
+        f"to keep {bridge} apart",
+        docker.shapes.chain("filter", "DOCKER-ISOLATION-STAGE-2")[:1],
+    )
 
 
 def isolation_second(docker: Docker, one: Shape) -> Claim | None:
@@ -80,12 +90,22 @@ def isolation_end(docker: Docker, one: Shape) -> Claim | None:
     """``STAGE-n -j RETURN``."""
     if one.verdict != "RETURN" or not one.asks():
         return None
-    return docker.claim("isolation-end", one, "What is not between two of Docker's networks goes on to the rules below.", "to keep its networks apart")
+    return docker.claim(
+        "isolation-end",
+        one,
+        "What is not between two of Docker's networks goes on to the rules below.",
+        "to keep its networks apart",
+    )
 
 
 def routed_network(docker: Docker, one: Shape) -> Claim | None:
     """28, gateway mode routed: ``STAGE-1 -i br -m conntrack RELATED,ESTABLISHED -j ACCEPT``, ``-o br -j RETURN``."""
-    if one.verdict == "ACCEPT" and one.asks("in", "state") and one.states == _REPLIES and one.get("in") in docker.bridges:
+    if (
+        one.verdict == "ACCEPT"
+        and one.asks("in", "state")
+        and one.states == _REPLIES
+        and one.get("in") in docker.bridges
+    ):
         reason = (
             f"{one.get('in')} is routed, not translated (gateway mode routed), and may be reached from other networks: so its "
             "answers to them must pass before the isolation drops them."
@@ -104,7 +124,9 @@ def replies(docker: Docker, one: Shape) -> Claim | None:
     """``-o br -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT`` in FORWARD or DOCKER-CT; 28.0.0 with an ipset."""
     if one.verdict != "ACCEPT" or one.states != _REPLIES:
         return None
-    if not (one.asks("out", "state") and one.get("out") in docker.bridges) and not one.asks("set.lookup", "state"):
+    if not (one.asks("out", "state") and one.get("out") in docker.bridges) and not one.asks(
+        "set.lookup", "state"
+    ):
         return None
     where = str(one.get("out")) if "out" in one.facts else "any of Docker's bridges"
     reason = (
@@ -118,7 +140,9 @@ def to_docker(docker: Docker, one: Shape) -> Claim | None:
     """``-o br -j DOCKER`` in FORWARD or DOCKER-BRIDGE; 28.0.0 with an ipset."""
     if one.calls != "DOCKER" or not (one.asks("out") or one.asks("set.lookup")):
         return None
-    where = f"a container on {one.get('out')}" if "out" in one.facts else "a container on any of Docker's bridges"
+    where = (
+        f"a container on {one.get('out')}" if "out" in one.facts else "a container on any of Docker's bridges"
+    )
     reason = (
         f"New connections to {where} are looked up in DOCKER, which holds a rule for each published port. What it does not "
         "let through comes back here."
@@ -208,7 +232,11 @@ def published_port(docker: Docker, one: Shape) -> Claim | None:
     if bridge not in docker.bridges or one.negated("in") != bridge or not is_host(one.get("destination")):
         return None
     assert one.destination is not None
-    dnats = [d for d in docker.shapes.dnats_to(one.destination.address, one.port) if d.protocol in ("", one.protocol)]
+    dnats = [
+        d
+        for d in docker.shapes.dnats_to(one.destination.address, one.port)
+        if d.protocol in ("", one.protocol)
+    ]
     published = " and ".join(dict.fromkeys(port_words(dnat) for dnat in dnats[:3]))
     if not dnats:
         reason = (
@@ -221,7 +249,9 @@ def published_port(docker: Docker, one: Shape) -> Claim | None:
         f"through. It carries the container's own address and port by now, so those are asked here; what comes from {bridge} "
         "itself is left to the rule for neighbours."
     )
-    return docker.claim("accept", one, reason + _careful(docker, one, dnats), f"the published {published}", dnats[:3])
+    return docker.claim(
+        "accept", one, reason + _careful(docker, one, dnats), f"the published {published}", dnats[:3]
+    )
 
 
 def _careful(docker: Docker, one: Shape, dnats: list[Shape]) -> str:
@@ -279,7 +309,11 @@ def link(docker: Docker, one: Shape) -> Claim | None:
         return None
     if set(one.facts) != {"source", "destination", "in", "out", "protocol", *port}:
         return None
-    if not is_host(one.get("source")) or not is_host(one.get("destination")) or one.get("in") not in docker.bridges:
+    if (
+        not is_host(one.get("source"))
+        or not is_host(one.get("destination"))
+        or one.get("in") not in docker.bridges
+    ):
         return None
     reason = (
         f"{network(one.source)} and {network(one.destination)} are linked (the old option --link): one may open the exposed port of "
@@ -293,16 +327,26 @@ def internal_edge(docker: Docker, one: Shape) -> Claim | None:
     inside, outside = one.negated("source"), one.negated("destination")
     if one.verdict != "DROP":
         return None
-    if inside is not None and one.get("out") in docker.bridges and (
-        one.asks("source", "out") or (one.asks("source", "in", "out") and one.negated("in") == one.get("out"))
+    if (
+        inside is not None
+        and one.get("out") in docker.bridges
+        and (
+            one.asks("source", "out")
+            or (one.asks("source", "in", "out") and one.negated("in") == one.get("out"))
+        )
     ):
         reason = (
             f"The network on {one.get('out')} is internal: only its own containers may send to it, so whatever comes from another "
             "address is dropped. There is no masquerading and no published port for it either."
         )
         return docker.claim("internal-in", one, reason, f"the internal network on {one.get('out')}")
-    if outside is not None and one.get("in") in docker.bridges and (
-        one.asks("destination", "in") or (one.asks("destination", "in", "out") and one.negated("out") == one.get("in"))
+    if (
+        outside is not None
+        and one.get("in") in docker.bridges
+        and (
+            one.asks("destination", "in")
+            or (one.asks("destination", "in", "out") and one.negated("out") == one.get("in"))
+        )
     ):
         reason = (
             f"The network on {one.get('in')} is internal: its containers may send to each other and to nobody else, so what is for "
@@ -325,7 +369,12 @@ def ingress_port(docker: Docker, one: Shape) -> Claim | None:
     if one.verdict != "ACCEPT" or len(port) != 1 or not set(one.facts) <= {"protocol", "state", *port}:
         return None
     which = "Answers from" if "sport" in port else "Connections to"
-    return docker.claim("ingress-accept", one, f"{which} the port of a swarm service pass on their way to the ingress sandbox.", "published ports of swarm services")
+    return docker.claim(
+        "ingress-accept",
+        one,
+        f"{which} the port of a swarm service pass on their way to the ingress sandbox.",
+        "published ports of swarm services",
+    )
 
 
 _FORWARD: tuple[Idiom, ...] = (

@@ -24,7 +24,9 @@ def published_ports_for_this_host(docker: Docker, one: Shape) -> Claim | None:
         "published ports are looked up here again. Loopback is not left out, as Docker does without its userland "
         "proxy: it lets 127.0.0.1 be routed to the bridge (route_localnet) and masquerades the source."
     )
-    return docker.claim("local-out", one, reason, "published ports, for clients on this host", _loopback_masquerade(docker))
+    return docker.claim(
+        "local-out", one, reason, "published ports, for clients on this host", _loopback_masquerade(docker)
+    )
 
 
 def _loopback_masquerade(docker: Docker) -> list[Shape]:
@@ -75,7 +77,9 @@ def publish_port(docker: Docker, one: Shape) -> Claim | None:
         f"Publishes {one.protocol} {port_words(one)}{where}: whoever connects to it reaches {container}, "
         f"{'port ' if change.port_low is not None else ''}{port}."
     )
-    return docker.claim("publish", one, reason + _who_is_left_out(docker, one), f"the published {port_words(one)}")
+    return docker.claim(
+        "publish", one, reason + _who_is_left_out(docker, one), f"the published {port_words(one)}"
+    )
 
 
 def one_host(family: int) -> Prefix:
@@ -146,7 +150,11 @@ def masquerade_outgoing(docker: Docker, one: Shape) -> Claim | None:
     bridge = one.negated("out")
     if bridge not in docker.bridges or one.source is None or docker.networks.get(str(bridge)) != one.source:
         return None
-    into = f"the address {address_text(change.low, docker.family)}" if change.low is not None else "the address of that interface"
+    into = (
+        f"the address {address_text(change.low, docker.family)}"
+        if change.low is not None
+        else "the address of that interface"
+    )
     reason = (
         f"Nobody outside knows a way back to {network(one.source)}, so whatever its containers send out by another "
         f"interface than {bridge} leaves with {into}; the answers come back to this host, which translates them back. "
@@ -158,13 +166,22 @@ def masquerade_outgoing(docker: Docker, one: Shape) -> Claim | None:
 def masquerade_this_host(docker: Docker, one: Shape) -> Claim | None:
     """``POSTROUTING -o br -m addrtype --src-type LOCAL -j MASQUERADE`` (userland proxy off)."""
     change = one.rewrites
-    if change is None or change.what != "source" or not one.asks("out", "src_type") or one.get("src_type") != "LOCAL":
+    if (
+        change is None
+        or change.what != "source"
+        or not one.asks("out", "src_type")
+        or one.get("src_type") != "LOCAL"
+    ):
         return None
     bridge = one.get("out")
     if bridge not in docker.bridges and bridge != "docker_gwbridge":
         return None
     loopback = "127.0.0.1" if docker.family == 4 else "::1"
-    into = f"the address {address_text(change.low, docker.family)}" if change.low is not None else "the bridge's address"
+    into = (
+        f"the address {address_text(change.low, docker.family)}"
+        if change.low is not None
+        else "the bridge's address"
+    )
     reason = (
         f"When this host opens its own published port at {loopback}, the packet reaches the container with {loopback} as "
         f"source, and the container would answer to itself. So what this host sends by {bridge} carries {into}, "
@@ -180,11 +197,17 @@ def masquerade_this_host(docker: Docker, one: Shape) -> Claim | None:
 def self_masquerade(docker: Docker, one: Shape) -> Claim | None:
     """``POSTROUTING -s C -d C -p tcp --dport P -j MASQUERADE``: a container that calls its own published port."""
     change = one.rewrites
-    if change is None or change.what != "source" or not one.asks("source", "destination", "protocol", "dport"):
+    if (
+        change is None
+        or change.what != "source"
+        or not one.asks("source", "destination", "protocol", "dport")
+    ):
         return None
     if not is_host(one.get("source")) or one.get("source") != one.get("destination") or one.source is None:
         return None
-    dnats = [dnat for dnat in docker.shapes.dnats_to(one.source.address, one.port) if _same_protocol(dnat, one)]
+    dnats = [
+        dnat for dnat in docker.shapes.dnats_to(one.source.address, one.port) if _same_protocol(dnat, one)
+    ]
     if not dnats:
         return _self_masquerade_alone(docker, one)
     host_ports = " and ".join(dict.fromkeys(port_words(dnat) for dnat in dnats[:3]))
@@ -198,7 +221,9 @@ def self_masquerade(docker: Docker, one: Shape) -> Claim | None:
         "iptables, the container's bridge port must be in hairpin mode too, for the frame leaves by the port it came in on."
     )
     owned = docker.inside(one.source.address)
-    return docker.claim("self-masquerade", one, reason + _spare(dnats), f"the published {host_ports}", dnats[:3], owned=owned)
+    return docker.claim(
+        "self-masquerade", one, reason + _spare(dnats), f"the published {host_ports}", dnats[:3], owned=owned
+    )
 
 
 def _same_protocol(dnat: Shape, one: Shape) -> bool:
@@ -258,7 +283,11 @@ def drop_direct_access(docker: Docker, one: Shape) -> Claim | None:
 
 def drop_loopback_from_outside(docker: Docker, one: Shape) -> Claim | None:
     """``raw PREROUTING -d 127.0.0.1 ! -i lo -p tcp --dport 8080 -j DROP``."""
-    if one.verdict != "DROP" or one.negated("in") != "lo" or not one.asks("destination", "in", "protocol", "dport"):
+    if (
+        one.verdict != "DROP"
+        or one.negated("in") != "lo"
+        or not one.asks("destination", "in", "protocol", "dport")
+    ):
         return None
     if one.destination is None or one.destination.address >> 24 != 127:
         return None
@@ -274,7 +303,11 @@ def accept_direct_access(docker: Docker, one: Shape) -> Claim | None:
     """``raw PREROUTING -d C -i IF -j ACCEPT`` before the drop: trusted interfaces, or loopback0 under WSL2."""
     if one.verdict != "ACCEPT" or not isinstance(one.get("in"), str):
         return None
-    drops = [other for other in docker.shapes.chain("raw", "PREROUTING") if other.verdict == "DROP" and other.ref > one.ref]
+    drops = [
+        other
+        for other in docker.shapes.chain("raw", "PREROUTING")
+        if other.verdict == "DROP" and other.ref > one.ref
+    ]
     mine = [drop for drop in drops if drop.get("destination") == one.get("destination")]
     if not mine or not is_host(one.get("destination")):
         return None
@@ -321,9 +354,19 @@ def to_ingress(docker: Docker, one: Shape) -> Claim | None:
 def publish_service(docker: Docker, one: Shape) -> Claim | None:
     """``DOCKER-INGRESS -p tcp --dport 8080 -j DNAT --to-destination 172.18.0.2:8080``."""
     if one.verdict == "RETURN" and one.asks():
-        return docker.claim("ingress-end", one, "What is for no service goes on to the published ports of single containers.", "published ports")
+        return docker.claim(
+            "ingress-end",
+            one,
+            "What is for no service goes on to the published ports of single containers.",
+            "published ports",
+        )
     change = one.rewrites
-    if change is None or change.what != "destination" or change.low is None or not one.asks("protocol", "dport"):
+    if (
+        change is None
+        or change.what != "destination"
+        or change.low is None
+        or not one.asks("protocol", "dport")
+    ):
         return None
     reason = (
         f"{address_text(change.low, docker.family)} is the ingress sandbox of the swarm on docker_gwbridge: it takes "

@@ -57,7 +57,11 @@ def known_connections(shapes: Shapes, one: Shape) -> Claim | None:  # noqa: ARG0
 
 def invalid(shapes: Shapes, one: Shape) -> Claim | None:  # noqa: ARG001
     """``-m conntrack --ctstate INVALID -j DROP``."""
-    if one.verdict not in ("DROP", "REJECT") or one.states != {"INVALID"} or not set(one.facts) <= {"state", "in", "out"}:
+    if (
+        one.verdict not in ("DROP", "REJECT")
+        or one.states != {"INVALID"}
+        or not set(one.facts) <= {"state", "in", "out"}
+    ):
         return None
     reason = (
         "Such packets fit no connection that this host knows: scans, leftovers of connections long over, answers that took "
@@ -92,7 +96,12 @@ def odd_flags(shapes: Shapes, one: Shape) -> Claim | None:  # noqa: ARG001
     )  # fmt: skip
     if not odd or not set(one.facts) <= {"protocol", "flags", "in"}:
         return None
-    return claim("odd-flags", one, "No honest tcp sends these flags together; port scanners do, to see who answers.", "against scans")
+    return claim(
+        "odd-flags",
+        one,
+        "No honest tcp sends these flags together; port scanners do, to see who answers.",
+        "against scans",
+    )
 
 
 # -- loopback and forged addresses ------------------------------------------------------------------------
@@ -118,7 +127,12 @@ def forged_loopback(shapes: Shapes, one: Shape) -> Claim | None:
     addresses = [value for value in (one.source, one.destination) if value in _LOOPBACK]
     if not addresses or one.get("in") == "lo" or ("in" not in one.facts and not _after_loopback(shapes, one)):
         return None
-    return claim("forged-loopback", one, f"{network(addresses[0])} is loopback: outside of lo such an address is forged.", "against forged addresses")
+    return claim(
+        "forged-loopback",
+        one,
+        f"{network(addresses[0])} is loopback: outside of lo such an address is forged.",
+        "against forged addresses",
+    )
 
 
 def _after_loopback(shapes: Shapes, one: Shape) -> bool:
@@ -136,7 +150,11 @@ def forged_inside(shapes: Shapes, one: Shape) -> Claim | None:
     """``-s LAN -i WAN -j DROP``: WAN is where this host masquerades."""
     if one.verdict not in ("DROP", "REJECT") or not one.asks("source", "in") or not is_private(one.source):
         return None
-    way_out = [other for other in shapes.chain("nat", "POSTROUTING") if other.target in ("MASQUERADE", "SNAT") and other.get("out") == one.get("in")]
+    way_out = [
+        other
+        for other in shapes.chain("nat", "POSTROUTING")
+        if other.target in ("MASQUERADE", "SNAT") and other.get("out") == one.get("in")
+    ]
     if not way_out:
         return None
     reason = (
@@ -148,8 +166,13 @@ def forged_inside(shapes: Shapes, one: Shape) -> Claim | None:
 
 def is_private(value: Prefix | None) -> bool:
     """Whether a network is one of RFC 1918."""
-    return value is not None and value.family == 4 and any(
-        value.address & outer.mask == outer.address and value.mask & outer.mask == outer.mask for outer in _PRIVATE
+    return (
+        value is not None
+        and value.family == 4
+        and any(
+            value.address & outer.mask == outer.address and value.mask & outer.mask == outer.mask
+            for outer in _PRIVATE
+        )
     )
 
 
@@ -163,10 +186,26 @@ def reverse_path(shapes: Shapes, one: Shape) -> Claim | None:  # noqa: ARG001
 
 def bound_address(shapes: Shapes, one: Shape) -> Claim | None:
     """``-s X -m mac --mac-source Y -j RETURN`` (or ACCEPT), then ``-s X -j DROP``: an address belongs to a card."""
-    if one.verdict not in ("RETURN", "ACCEPT") or not one.asks("source", "mac") or isinstance(one.get("mac"), Not):
+    if (
+        one.verdict not in ("RETURN", "ACCEPT")
+        or not one.asks("source", "mac")
+        or isinstance(one.get("mac"), Not)
+    ):
         return None
-    after = next((other for other in shapes.chain(one.ref.table, one.ref.chain)[one.ref.index :] if other.source == one.source), None)
-    if one.source is None or after is None or after.verdict not in ("DROP", "REJECT") or not after.asks("source"):
+    after = next(
+        (
+            other
+            for other in shapes.chain(one.ref.table, one.ref.chain)[one.ref.index :]
+            if other.source == one.source
+        ),
+        None,
+    )
+    if (
+        one.source is None
+        or after is None
+        or after.verdict not in ("DROP", "REJECT")
+        or not after.asks("source")
+    ):
         return None
     reason = f"{network(one.source)} belongs to one network card. Whoever uses it with another card is stopped by {place(after)}."
     return claim("bound", one, reason, "against borrowed addresses", (after,))
@@ -208,7 +247,11 @@ def limited_log(shapes: Shapes, one: Shape) -> Claim | None:  # noqa: ARG001
     """LOG with a limit."""
     if not logs(one) or not {"limit.rate", "hashlimit.upto"} & set(one.facts):
         return None
-    return claim("log-limit", one, "The limit keeps a flood of packets from filling the log; logging decides nothing, the rules behind it go on.")
+    return claim(
+        "log-limit",
+        one,
+        "The limit keeps a flood of packets from filling the log; logging decides nothing, the rules behind it go on.",
+    )
 
 
 def guessing(shapes: Shapes, one: Shape) -> Claim | None:
@@ -220,7 +263,11 @@ def guessing(shapes: Shapes, one: Shape) -> Claim | None:
         other for other in shapes.all(one.ref.table)
         if other.get("recent.list_name") == name and other.ref != one.ref and other.get("dport") == one.get("dport")
     ]  # fmt: skip
-    checks = [other for other in (one, *partners) if "recent.hitcount" in other.facts and "recent.seconds" in other.facts]
+    checks = [
+        other
+        for other in (one, *partners)
+        if "recent.hitcount" in other.facts and "recent.seconds" in other.facts
+    ]
     notes = [other for other in (one, *partners) if "recent.set" in other.facts]
     if not checks or not notes or (not checks[0].verdict and not checks[0].calls):
         return None
@@ -230,17 +277,30 @@ def guessing(shapes: Shapes, one: Shape) -> Claim | None:
         f"{check.get('recent.hitcount')} times within {check.get('recent.seconds')} seconds is turned away by {place(check)}. "
         "People do not reconnect that often; programs that guess passwords do."
     )
-    return claim("guessing", one, reason, "against guessing passwords", tuple(o for o in (notes[0], check) if o is not one)[:1])
+    return claim(
+        "guessing",
+        one,
+        reason,
+        "against guessing passwords",
+        tuple(o for o in (notes[0], check) if o is not one)[:1],
+    )
 
 
 def flood(shapes: Shapes, one: Shape) -> Claim | None:
     """``-m limit -j RETURN`` (or ACCEPT) with a drop of the rest at the end of the chain."""
     if "limit.rate" not in one.facts or one.verdict not in ("RETURN", "ACCEPT"):
         return None
-    rest = [other for other in shapes.chain(one.ref.table, one.ref.chain)[one.ref.index :] if other.verdict in ("DROP", "REJECT")]
+    rest = [
+        other
+        for other in shapes.chain(one.ref.table, one.ref.chain)[one.ref.index :]
+        if other.verdict in ("DROP", "REJECT")
+    ]
     mine = {k: v for k, v in one.facts.items() if not k.startswith("limit.")}
     after = following(shapes, one)
-    caught = next((other for other in rest if other.facts == mine or (other is after and unconditional(other.rule))), None)
+    caught = next(
+        (other for other in rest if other.facts == mine or (other is after and unconditional(other.rule))),
+        None,
+    )
     if caught is None:
         return None
     reason = f"What comes within the limit passes here, what exceeds it is left for {place(caught)}. So a flood costs little, and honest packets still get a share."
@@ -253,7 +313,12 @@ def flood(shapes: Shapes, one: Shape) -> Claim | None:
 def dhcp(shapes: Shapes, one: Shape) -> Claim | None:  # noqa: ARG001
     """``-p udp --sport 67 --dport 68``: answers of a DHCP server."""
     sport, dport = one.get("sport"), one.get("dport")
-    if one.verdict != "ACCEPT" or one.protocol != "udp" or not isinstance(sport, Range) or not isinstance(dport, Range):
+    if (
+        one.verdict != "ACCEPT"
+        or one.protocol != "udp"
+        or not isinstance(sport, Range)
+        or not isinstance(dport, Range)
+    ):
         return None
     if (sport, dport) not in ((Range(67, 67), Range(68, 68)), (Range(547, 547), Range(546, 546))):
         return None
@@ -264,7 +329,12 @@ def dhcp(shapes: Shapes, one: Shape) -> Claim | None:  # noqa: ARG001
 def dhcp_server(shapes: Shapes, one: Shape) -> Claim | None:  # noqa: ARG001
     """``-i lxcbr0 -p udp --dport 67 -j ACCEPT``: clients on an inside interface."""
     inside = one.get("in")
-    if one.verdict != "ACCEPT" or one.protocol != "udp" or one.port not in (67, 547) or not isinstance(inside, str):
+    if (
+        one.verdict != "ACCEPT"
+        or one.protocol != "udp"
+        or one.port not in (67, 547)
+        or not isinstance(inside, str)
+    ):
         return None
     if not one.asks("in", "protocol", "dport"):
         return None
@@ -274,11 +344,23 @@ def dhcp_server(shapes: Shapes, one: Shape) -> Claim | None:  # noqa: ARG001
 
 def forwarded(shapes: Shapes, one: Shape) -> Claim | None:
     """``FORWARD -d 10.0.0.80 -p tcp --dport 8080 -j ACCEPT`` with a DNAT to it: the other half of a forwarded port."""
-    if one.verdict != "ACCEPT" or not is_host(one.get("destination")) or one.port is None or one.ref.chain in ("INPUT", "OUTPUT"):
+    if (
+        one.verdict != "ACCEPT"
+        or not is_host(one.get("destination"))
+        or one.port is None
+        or one.ref.chain in ("INPUT", "OUTPUT")
+    ):
         return None
-    if not set(one.facts) <= {"destination", "protocol", "dport", "in", "out", "state"} or one.destination is None:
+    if (
+        not set(one.facts) <= {"destination", "protocol", "dport", "in", "out", "state"}
+        or one.destination is None
+    ):
         return None
-    dnats = [dnat for dnat in shapes.dnats_to(one.destination.address, one.port) if dnat.get("protocol") in (None, one.get("protocol"))]
+    dnats = [
+        dnat
+        for dnat in shapes.dnats_to(one.destination.address, one.port)
+        if dnat.get("protocol") in (None, one.get("protocol"))
+    ]
     if not dnats:
         return None
     reason = (
@@ -290,7 +372,11 @@ def forwarded(shapes: Shapes, one: Shape) -> Claim | None:
 
 def tunnelled(shapes: Shapes, one: Shape) -> Claim | None:  # noqa: ARG001
     """``-m policy --dir in --pol ipsec -j ACCEPT``."""
-    if one.verdict != "ACCEPT" or one.get("policy.policy") != "ipsec" or one.get("policy.direction") not in ("in", "out"):
+    if (
+        one.verdict != "ACCEPT"
+        or one.get("policy.policy") != "ipsec"
+        or one.get("policy.direction") not in ("in", "out")
+    ):
         return None
     if one.get("policy.direction") == "in":
         reason = "The packet came out of an IPsec tunnel, whose other end has shown who it is; the same addresses without a tunnel do not pass here."
@@ -302,7 +388,11 @@ def tunnelled(shapes: Shapes, one: Shape) -> Claim | None:  # noqa: ARG001
 def own_tunnel_address(shapes: Shapes, one: Shape) -> Claim | None:  # noqa: ARG001
     """``-d OWN ! -i wg0 -m addrtype ! --src-type LOCAL -j DROP`` (wg-quick)."""
     inside = one.negated("in")
-    if one.verdict != "DROP" or not one.asks("destination", "in", "src_type") or one.negated("src_type") != "LOCAL":
+    if (
+        one.verdict != "DROP"
+        or not one.asks("destination", "in", "src_type")
+        or one.negated("src_type") != "LOCAL"
+    ):
         return None
     if not isinstance(inside, str) or not is_host(one.get("destination")):
         return None
@@ -337,4 +427,3 @@ _BY_TABLE: dict[str, tuple[Idiom, ...]] = {
         translation.no_translation, translation.ipsec, translation.hairpin, translation.masquerade, translation.forward_port, translation.redirect,
     ),
 }  # fmt: skip
-

@@ -27,7 +27,9 @@ def _owner(shapes: Shapes) -> Owner:
 def _is_jail(shapes: Shapes, chain: str) -> bool:
     """Only bans and a RETURN: the shape of a jail's chain."""
     rules = shapes.chain("filter", chain)
-    return all(_bans(one) or (one.verdict == "RETURN" and (one.asks() or one.asks("source"))) for one in rules) and bool(rules)
+    return all(
+        _bans(one) or (one.verdict == "RETURN" and (one.asks() or one.asks("source"))) for one in rules
+    ) and bool(rules)
 
 
 def _bans(one: Shape) -> bool:
@@ -40,7 +42,12 @@ def claims(shapes: Shapes) -> Iterator[Claim]:
     yield from told(owner, _IDIOMS)
     for one in owner.signs:
         if _set_name(one):
-            yield owner.claim("set", one, f"Addresses that failed to log in too often are in the set {_set_name(one)}; fail2ban adds and removes them there, and this rule turns them away.", f"the jail {_jail(_set_name(one))}")
+            yield owner.claim(
+                "set",
+                one,
+                f"Addresses that failed to log in too often are in the set {_set_name(one)}; fail2ban adds and removes them there, and this rule turns them away.",
+                f"the jail {_jail(_set_name(one))}",
+            )
 
 
 def owners(shapes: Shapes) -> Iterator[tuple[tuple[str, str], str]]:
@@ -71,9 +78,19 @@ def ban(owner: Owner, one: Shape) -> Claim | None:
     if not owner.mine(one.ref.chain):
         return None
     if one.verdict in ("DROP", "REJECT") and one.asks("source") and is_host(one.get("source")):
-        return owner.claim("ban", one, f"{network(one.source)} was seen in a log too often in a way that the jail looks for, and is banned for a time; the rule goes when the time is over.", f"a ban by the jail {_jail(one.ref.chain)}")
+        return owner.claim(
+            "ban",
+            one,
+            f"{network(one.source)} was seen in a log too often in a way that the jail looks for, and is banned for a time; the rule goes when the time is over.",
+            f"a ban by the jail {_jail(one.ref.chain)}",
+        )
     if one.verdict == "RETURN" and one.asks():
-        return owner.claim("not-banned", one, "Whoever is not banned goes on to the other rules.", f"the jail {_jail(one.ref.chain)}")
+        return owner.claim(
+            "not-banned",
+            one,
+            "Whoever is not banned goes on to the other rules.",
+            f"the jail {_jail(one.ref.chain)}",
+        )
     return None
 
 

@@ -8,7 +8,9 @@ from ruleflow.analysis.idioms.owner import Idiom, Owner, told
 from ruleflow.analysis.idioms.shape import Shape, Shapes, network
 
 _ZONE = re.compile(r"(?:PRE|POST|IN|FWD|FWDI|FWDO|OUT)_(.+?)(?:_(pre|log|deny|allow|post))?")
-_TOP = re.compile(r"(?:PREROUTING|POSTROUTING|INPUT|FORWARD|FORWARD_IN|FORWARD_OUT|OUTPUT)_(direct|ZONES|ZONES_SOURCE|POLICIES_pre|POLICIES_post|IN_ZONES|OUT_ZONES|IN_ZONES_SOURCE|OUT_ZONES_SOURCE)")
+_TOP = re.compile(
+    r"(?:PREROUTING|POSTROUTING|INPUT|FORWARD|FORWARD_IN|FORWARD_OUT|OUTPUT)_(direct|ZONES|ZONES_SOURCE|POLICIES_pre|POLICIES_post|IN_ZONES|OUT_ZONES|IN_ZONES_SOURCE|OUT_ZONES_SOURCE)"
+)
 _PARTS = {
     "pre": "rules with a negative priority come first",
     "log": "first what is to be logged",
@@ -58,11 +60,26 @@ def top(owner: Owner, one: Shape) -> Claim | None:
     if found is None or not one.asks():
         return None
     if found[1] == "direct":
-        return owner.claim("direct", one, "Rules given with firewall-cmd --direct stand there and are asked before the zones.", "direct rules")
+        return owner.claim(
+            "direct",
+            one,
+            "Rules given with firewall-cmd --direct stand there and are asked before the zones.",
+            "direct rules",
+        )
     if "ZONES" in found[1]:
-        return owner.claim("zones", one, "Each packet belongs to the zone of its source address or its interface; the chain finds the zone, which then decides.", "the zones")
+        return owner.claim(
+            "zones",
+            one,
+            "Each packet belongs to the zone of its source address or its interface; the chain finds the zone, which then decides.",
+            "the zones",
+        )
     when = "before" if found[1].endswith("pre") else "after"
-    return owner.claim(f"policies-{when}", one, f"Policies say what may go from zone to zone; those of a {'negative' if when == 'before' else 'positive'} priority are asked {when} the zone's own rules.", "policies between zones")
+    return owner.claim(
+        f"policies-{when}",
+        one,
+        f"Policies say what may go from zone to zone; those of a {'negative' if when == 'before' else 'positive'} priority are asked {when} the zone's own rules.",
+        "policies between zones",
+    )
 
 
 def zone(owner: Owner, one: Shape) -> Claim | None:
@@ -91,7 +108,12 @@ def part(owner: Owner, one: Shape) -> Claim | None:
     if not _ZONE.fullmatch(one.ref.chain):
         return None
     kind = _kind(owner, one.ref.table, one.ref.chain)
-    return owner.claim(f"part-{found[2]}", one, f"A zone or policy is asked in a fixed order: {_PARTS[found[2]]}.", f"the order in the {kind} {found[1]}")
+    return owner.claim(
+        f"part-{found[2]}",
+        one,
+        f"A zone or policy is asked in a fixed order: {_PARTS[found[2]]}.",
+        f"the order in the {kind} {found[1]}",
+    )
 
 
 def _kind(owner: Owner, table: str, chain: str) -> str:
@@ -104,7 +126,12 @@ def policy(owner: Owner, one: Shape) -> Claim | None:
     """``FORWARD_POLICIES_pre -i eth1 -o eth0 -j FWD_inside-out``."""
     if "_POLICIES_" not in one.ref.chain or one.calls is None or not (found := _ZONE.fullmatch(one.calls)):
         return None
-    return owner.claim("policy", one, f"The policy {found[1]} is for packets from one zone to another; here its zones are given as interfaces and addresses.", f"the policy {found[1]}")
+    return owner.claim(
+        "policy",
+        one,
+        f"The policy {found[1]} is for packets from one zone to another; here its zones are given as interfaces and addresses.",
+        f"the policy {found[1]}",
+    )
 
 
 def target(owner: Owner, one: Shape) -> Claim | None:
@@ -114,9 +141,19 @@ def target(owner: Owner, one: Shape) -> Claim | None:
         return None
     kind = f"the {_kind(owner, one.ref.table, one.ref.chain)} {found[1]}"
     if one.verdict == "ACCEPT" and one.asks("protocol") and one.protocol in ("icmp", "ipv6-icmp"):
-        return owner.claim("icmp", one, "ICMP may pass unless a block of its type was set: networks do not work well without it.", kind)
+        return owner.claim(
+            "icmp",
+            one,
+            "ICMP may pass unless a block of its type was set: networks do not work well without it.",
+            kind,
+        )
     if one.verdict in ("DROP", "REJECT", "ACCEPT") and one.asks():
-        return owner.claim("target", one, f"This is the target of {kind}: what becomes of packets that nothing in it allowed or denied.", kind)
+        return owner.claim(
+            "target",
+            one,
+            f"This is the target of {kind}: what becomes of packets that nothing in it allowed or denied.",
+            kind,
+        )
     return None
 
 
@@ -126,15 +163,30 @@ def allowed(owner: Owner, one: Shape) -> Claim | None:
     if found is None or found[2] not in ("allow", "deny") or one.ref.table != "filter" or not one.verdict:
         return None
     if found[2] == "allow" and one.verdict == "ACCEPT" and "dport" in one.facts:
-        return owner.claim("allow", one, f"A service or port that the zone {found[1]} allows. Only new connections are asked; the rest passed above.", f"the zone {found[1]}")
+        return owner.claim(
+            "allow",
+            one,
+            f"A service or port that the zone {found[1]} allows. Only new connections are asked; the rest passed above.",
+            f"the zone {found[1]}",
+        )
     if found[2] == "deny" and one.verdict in ("DROP", "REJECT"):
-        return owner.claim("deny", one, f"What a rich rule or a block in the zone {found[1]} refuses; it is asked before what is allowed.", f"the zone {found[1]}")
+        return owner.claim(
+            "deny",
+            one,
+            f"What a rich rule or a block in the zone {found[1]} refuses; it is asked before what is allowed.",
+            f"the zone {found[1]}",
+        )
     return None
 
 
 def translated(owner: Owner, one: Shape) -> Claim | None:
     """``INPUT -m conntrack --ctstate RELATED,ESTABLISHED,DNAT -j ACCEPT``."""
-    if one.verdict != "ACCEPT" or not one.asks("state") or "DNAT" not in one.states or "ESTABLISHED" not in one.states:
+    if (
+        one.verdict != "ACCEPT"
+        or not one.asks("state")
+        or "DNAT" not in one.states
+        or "ESTABLISHED" not in one.states
+    ):
         return None
     reason = (
         "Known connections pass, as everywhere; and whatever had its destination translated counts as allowed already, since "

@@ -57,13 +57,21 @@ def message(shapes: Shapes, one: Shape) -> Claim | None:  # noqa: ARG001 - every
         reason += " A hop limit of 255 shows that no router passed it on, so it comes from the link itself."
     if "limit.rate" in one.facts:
         reason += " The limit keeps a flood of them from keeping this host busy."
-    code = f"icmp-{words[0]}" + ("-link" if one.get("ttl") == 255 else "") + ("-limit" if "limit.rate" in one.facts else "")
+    code = (
+        f"icmp-{words[0]}"
+        + ("-link" if one.get("ttl") == 255 else "")
+        + ("-limit" if "limit.rate" in one.facts else "")
+    )
     return Claim(code, (one.ref,), reason, "by the shape of this rule")
 
 
 def routing_header(shapes: Shapes, one: Shape) -> Claim | None:  # noqa: ARG001
     """``-m rt --rt-type 0 -j DROP``."""
-    if one.verdict not in ("DROP", "REJECT") or not one.asks("rt.type") or one.get("rt.type") not in ("0", Range(0, 0)):
+    if (
+        one.verdict not in ("DROP", "REJECT")
+        or not one.asks("rt.type")
+        or one.get("rt.type") not in ("0", Range(0, 0))
+    ):
         return None
     reason = (
         "This header names machines that the packet must visit on its way. It was used to send packets to and fro until a link was "

@@ -10,7 +10,15 @@ from ruleflow.analysis.idioms.owner import Idiom, Owner, told
 from ruleflow.analysis.idioms.shape import Shape, Shapes, is_host, network, place, port_words
 from ruleflow.ruleset.values import Not, address_text
 
-_TOPS = ("KUBE-SERVICES", "KUBE-POSTROUTING", "KUBE-FORWARD", "KUBE-NODEPORTS", "KUBE-FIREWALL", "KUBE-EXTERNAL-SERVICES", "KUBE-PROXY-FIREWALL")
+_TOPS = (
+    "KUBE-SERVICES",
+    "KUBE-POSTROUTING",
+    "KUBE-FORWARD",
+    "KUBE-NODEPORTS",
+    "KUBE-FIREWALL",
+    "KUBE-EXTERNAL-SERVICES",
+    "KUBE-PROXY-FIREWALL",
+)
 
 
 def _owner(shapes: Shapes) -> Owner:
@@ -34,8 +42,14 @@ def owners(shapes: Shapes) -> Iterator[tuple[tuple[str, str], str]]:
 
 def made(shapes: Shapes) -> Iterator[str]:
     """Kubernetes, and how many services it has."""
-    services = len({chain for table, chain in shapes.chains if table == "nat" and chain.startswith("KUBE-SVC-")})
-    more = f" of a Kubernetes node, {services} service {'port' if services == 1 else 'ports'} in nat" if services else " of a Kubernetes node"
+    services = len(
+        {chain for table, chain in shapes.chains if table == "nat" and chain.startswith("KUBE-SVC-")}
+    )
+    more = (
+        f" of a Kubernetes node, {services} service {'port' if services == 1 else 'ports'} in nat"
+        if services
+        else " of a Kubernetes node"
+    )
     yield from _owner(shapes).sentence(more)
 
 
@@ -68,12 +82,18 @@ def entry(owner: Owner, one: Shape) -> Claim | None:
 def service(owner: Owner, one: Shape) -> Claim | None:
     """``KUBE-SERVICES -d CLUSTER-IP -p tcp --dport 80 -j KUBE-SVC-…`` (KUBE-EXT, KUBE-FW, KUBE-XLB)."""
     called = one.calls or ""
-    if one.ref.chain != "KUBE-SERVICES" or not called.startswith(("KUBE-SVC-", "KUBE-EXT-", "KUBE-FW-", "KUBE-XLB-", "KUBE-SVL-")):
+    if one.ref.chain != "KUBE-SERVICES" or not called.startswith(
+        ("KUBE-SVC-", "KUBE-EXT-", "KUBE-FW-", "KUBE-XLB-", "KUBE-SVL-")
+    ):
         return None
     if not one.asks("destination", "protocol", "dport") or not is_host(one.get("destination")):
         return None
     count = len(_endpoints(owner.shapes, called))
-    kind = "its cluster address" if called.startswith("KUBE-SVC-") else "an address for clients outside of the cluster"
+    kind = (
+        "its cluster address"
+        if called.startswith("KUBE-SVC-")
+        else "an address for clients outside of the cluster"
+    )
     ends = f", which has {count} {'endpoint' if count == 1 else 'endpoints'}" if count else ""
     reason = (
         f"{network(one.destination)} {port_words(one)} is a service, at {kind}{ends}. No machine has that address; {called} chooses the "
@@ -93,7 +113,16 @@ def node_port(owner: Owner, one: Shape) -> Claim | None:
     if one.ref.chain != "KUBE-NODEPORTS" or "dport" not in one.facts:
         return None
     if one.ref.table == "filter":
-        return owner.claim("health", one, "The health check of a service answers on this port; load balancers outside ask it which nodes have pods.", "health checks") if one.verdict == "ACCEPT" else None
+        return (
+            owner.claim(
+                "health",
+                one,
+                "The health check of a service answers on this port; load balancers outside ask it which nodes have pods.",
+                "health checks",
+            )
+            if one.verdict == "ACCEPT"
+            else None
+        )
     if one.calls == "KUBE-MARK-MASQ":
         return owner.claim("node-port-mark", one, f"{_CLIENT} {_MARKED}", "node ports")
     if not (one.calls or "").startswith("KUBE-"):
@@ -121,14 +150,23 @@ def mark_outside(owner: Owner, one: Shape) -> Claim | None:
         )
         return owner.claim("mark-outside", one, reason, "clients that are no pods")
     if one.get("src_type") == "LOCAL":
-        return owner.claim("mark-local", one, f"This node itself is the client here. {_CLIENT} {_MARKED}", "clients on this node")
+        return owner.claim(
+            "mark-local",
+            one,
+            f"This node itself is the client here. {_CLIENT} {_MARKED}",
+            "clients on this node",
+        )
     if chain.startswith(("KUBE-EXT-", "KUBE-FW-", "KUBE-XLB-")) and one.asks():
         return owner.claim("mark-external", one, f"{_CLIENT} {_MARKED}", "clients outside of the cluster")
     return None
 
 
 def _hairpin(owner: Owner, one: Shape) -> Claim | None:
-    sent = [other for other in owner.shapes.chain("nat", one.ref.chain) if other.rewrites is not None and other.rewrites.low == (one.source.address if one.source else None)]
+    sent = [
+        other
+        for other in owner.shapes.chain("nat", one.ref.chain)
+        if other.rewrites is not None and other.rewrites.low == (one.source.address if one.source else None)
+    ]
     if not sent:
         return None
     reason = (
@@ -165,7 +203,9 @@ def shares(jumps: list[Shape]) -> list[float]:
 def choose(owner: Owner, one: Shape) -> Claim | None:
     """``KUBE-SVC-… -m statistic --mode random --probability P -j KUBE-SEP-…``."""
     called = one.calls or ""
-    if not called.startswith("KUBE-SEP-") or not one.ref.chain.startswith(("KUBE-SVC-", "KUBE-SVL-", "KUBE-XLB-")):
+    if not called.startswith("KUBE-SEP-") or not one.ref.chain.startswith(
+        ("KUBE-SVC-", "KUBE-SVL-", "KUBE-XLB-")
+    ):
         return None
     if any(name.startswith("recent.") for name in one.facts):
         reason = (
@@ -178,15 +218,22 @@ def choose(owner: Owner, one: Shape) -> Claim | None:
     jumps = _endpoints(owner.shapes, one.ref.chain)
     if not all(_by_chance(jump) for jump in jumps):
         return None
-    mine = next((share for jump, share in zip(jumps, shares(jumps), strict=True) if jump.ref == one.ref), None)
+    mine = next(
+        (share for jump, share in zip(jumps, shares(jumps), strict=True) if jump.ref == one.ref), None
+    )
     if mine is None:
         return None
     number = next(index for index, jump in enumerate(jumps, 1) if jump.ref == one.ref)
     if len(jumps) == 1:
-        return owner.claim("only", one, "The service has one endpoint, so every connection goes there.", "the only endpoint")
+        return owner.claim(
+            "only", one, "The service has one endpoint, so every connection goes there.", "the only endpoint"
+        )
     asked = one.get("statistic.probability")
-    of_left = f"takes {_percent(float(asked))} of what the {number - 1} before left" if isinstance(asked, str) and number > 1 else (
-        "takes what is left" if not isinstance(asked, str) else "is asked first")
+    of_left = (
+        f"takes {_percent(float(asked))} of what the {number - 1} before left"
+        if isinstance(asked, str) and number > 1
+        else ("takes what is left" if not isinstance(asked, str) else "is asked first")
+    )
     reason = (
         f"Endpoint {number} of {len(jumps)} {of_left}, which makes {_percent(mine)} of all new connections. Each rule is only asked "
         "about what those before it left, so that equal shares need rising probabilities."
@@ -196,7 +243,9 @@ def choose(owner: Owner, one: Shape) -> Claim | None:
 
 def _by_chance(jump: Shape) -> bool:
     """Whether a jump asks for chance alone, or for nothing."""
-    return set(jump.facts) <= {"statistic.mode", "statistic.probability"} and not any(isinstance(v, Not) for v in jump.facts.values())
+    return set(jump.facts) <= {"statistic.mode", "statistic.probability"} and not any(
+        isinstance(v, Not) for v in jump.facts.values()
+    )
 
 
 def _percent(share: float) -> str:
@@ -221,17 +270,47 @@ def external(owner: Owner, one: Shape) -> Claim | None:
     if not chain.startswith(("KUBE-EXT-", "KUBE-FW-", "KUBE-XLB-")):
         return None
     if chain.startswith("KUBE-FW-") and one.source is not None and called:
-        return owner.claim("allowed", one, f"The service names who may use its load balancer's address, and {network(one.source)} may. Who is in no such rule is dropped in filter.", "clients that are allowed")
+        return owner.claim(
+            "allowed",
+            one,
+            f"The service names who may use its load balancer's address, and {network(one.source)} may. Who is in no such rule is dropped in filter.",
+            "clients that are allowed",
+        )
     if chain.startswith("KUBE-FW-") and one.target == "" and one.asks():
-        return owner.claim("not-named", one, "A remark for readers: whoever no rule above names is not translated, and filter drops the packet.", "clients that are not allowed")
+        return owner.claim(
+            "not-named",
+            one,
+            "A remark for readers: whoever no rule above names is not translated, and filter drops the packet.",
+            "clients that are not allowed",
+        )
     if called.startswith("KUBE-SVL-") and one.asks():
-        return owner.claim("local-only", one, "Only pods on this node are chosen, so the client's address can be kept (externalTrafficPolicy Local).", "pods on this node")
+        return owner.claim(
+            "local-only",
+            one,
+            "Only pods on this node are chosen, so the client's address can be kept (externalTrafficPolicy Local).",
+            "pods on this node",
+        )
     if called.startswith("KUBE-SVC-") and one.source is not None:
-        return owner.claim("pods-short", one, "Pods that use the outside address are treated as if they had used the cluster address: any pod of the service may answer.", "clients that are pods")
+        return owner.claim(
+            "pods-short",
+            one,
+            "Pods that use the outside address are treated as if they had used the cluster address: any pod of the service may answer.",
+            "clients that are pods",
+        )
     if called.startswith("KUBE-SVC-") and one.get("src_type") == "LOCAL":
-        return owner.claim("local-short", one, "For this node as client any pod of the service may answer, on whatever node.", "clients on this node")
+        return owner.claim(
+            "local-short",
+            one,
+            "For this node as client any pod of the service may answer, on whatever node.",
+            "clients on this node",
+        )
     if called.startswith("KUBE-SVC-") and one.asks():
-        return owner.claim("to-service", one, "From here on the outside address is treated as the cluster address: one of the service's pods is chosen.", "the choice of a pod")
+        return owner.claim(
+            "to-service",
+            one,
+            "From here on the outside address is treated as the cluster address: one of the service's pods is chosen.",
+            "the choice of a pod",
+        )
     return None
 
 
@@ -240,11 +319,26 @@ def set_mark(owner: Owner, one: Shape) -> Claim | None:
     if one.target != "MARK" or not one.asks():
         return None
     if one.ref.chain == "KUBE-MARK-MASQ":
-        return owner.claim("mark", one, "Masquerading happens in POSTROUTING, but whether it is needed is known only here, so a mark on the packet remembers it until then.", "connections to masquerade")
+        return owner.claim(
+            "mark",
+            one,
+            "Masquerading happens in POSTROUTING, but whether it is needed is known only here, so a mark on the packet remembers it until then.",
+            "connections to masquerade",
+        )
     if one.ref.chain == "KUBE-MARK-DROP":
-        return owner.claim("mark-drop", one, "The nat table is no place to drop packets, so a mark remembers it until filter.", "connections to drop")
+        return owner.claim(
+            "mark-drop",
+            one,
+            "The nat table is no place to drop packets, so a mark remembers it until filter.",
+            "connections to drop",
+        )
     if one.ref.chain == "KUBE-POSTROUTING":
-        return owner.claim("unmark", one, "The mark has done its work and is taken off, so that a packet that visits these rules again (in a tunnel, say) is not masqueraded twice.", "marked connections")
+        return owner.claim(
+            "unmark",
+            one,
+            "The mark has done its work and is taken off, so that a packet that visits these rules again (in a tunnel, say) is not masqueraded twice.",
+            "marked connections",
+        )
     return None
 
 
@@ -253,9 +347,19 @@ def postrouting(owner: Owner, one: Shape) -> Claim | None:
     if one.ref.chain != "KUBE-POSTROUTING":
         return None
     if one.verdict == "RETURN" and isinstance(one.get("mark"), Not) and one.asks("mark"):
-        return owner.claim("unmarked", one, "Only what a service's rule marked is masqueraded; everything else keeps its address.", "what is not marked")
+        return owner.claim(
+            "unmarked",
+            one,
+            "Only what a service's rule marked is masqueraded; everything else keeps its address.",
+            "what is not marked",
+        )
     if one.target == "MASQUERADE" and set(one.facts) <= {"mark"}:
-        return owner.claim("masquerade", one, "The connection gets this node's address as source, so the answers come back through this node, which alone can translate them back.", "marked connections")
+        return owner.claim(
+            "masquerade",
+            one,
+            "The connection gets this node's address as source, so the answers come back through this node, which alone can translate them back.",
+            "marked connections",
+        )
     return None
 
 
@@ -263,21 +367,56 @@ def filtering(owner: Owner, one: Shape) -> Claim | None:
     """KUBE-FORWARD, KUBE-FIREWALL, KUBE-SERVICES in filter."""
     chain = one.ref.chain
     if chain == "KUBE-FORWARD" and one.verdict == "ACCEPT" and one.asks("mark"):
-        return owner.claim("forward-mark", one, "What was marked for masquerading is on its way to a pod of a service, and may pass.", "traffic to services")
+        return owner.claim(
+            "forward-mark",
+            one,
+            "What was marked for masquerading is on its way to a pod of a service, and may pass.",
+            "traffic to services",
+        )
     if chain == "KUBE-FORWARD" and one.verdict == "DROP" and one.states == {"INVALID"}:
-        return owner.claim("forward-invalid", one, "Packets that fit no connection are not translated back. If such a one of a long transfer reached the client, the client would break off the connection.", "broken translations")
+        return owner.claim(
+            "forward-invalid",
+            one,
+            "Packets that fit no connection are not translated back. If such a one of a long transfer reached the client, the client would break off the connection.",
+            "broken translations",
+        )
     if chain == "KUBE-FORWARD" and one.verdict == "ACCEPT" and one.states >= {"ESTABLISHED"}:
-        return owner.claim("forward-known", one, "The rest of a connection to a service, and its answers, carry no mark and pass here.", "traffic to services")
+        return owner.claim(
+            "forward-known",
+            one,
+            "The rest of a connection to a service, and its answers, carry no mark and pass here.",
+            "traffic to services",
+        )
     if chain == "KUBE-FIREWALL" and one.verdict == "DROP" and one.asks("mark"):
-        return owner.claim("firewall", one, "A rule in nat marked these packets to be dropped, which nat itself should not do.", "packets marked to be dropped")
-    if chain == "KUBE-FIREWALL" and one.verdict == "DROP" and one.destination is not None and one.destination.address >> 24 == 127:
+        return owner.claim(
+            "firewall",
+            one,
+            "A rule in nat marked these packets to be dropped, which nat itself should not do.",
+            "packets marked to be dropped",
+        )
+    if (
+        chain == "KUBE-FIREWALL"
+        and one.verdict == "DROP"
+        and one.destination is not None
+        and one.destination.address >> 24 == 127
+    ):
         reason = "Node ports on 127.0.0.1 need route_localnet, which would also let a neighbour reach programs that listen on loopback alone. This drops what comes from outside to loopback and was not translated."
         return owner.claim("localnet", one, reason, "programs that listen on loopback")
     named = one.destination is not None or one.get("dst_type") == "LOCAL"
     if chain in ("KUBE-SERVICES", "KUBE-EXTERNAL-SERVICES") and one.verdict in ("REJECT", "DROP") and named:
-        return owner.claim("no-endpoints", one, "The service has no pod that could answer, so the client is told at once (or, for traffic kept to this node, left to the load balancer).", _name(one) or "a service without pods")
+        return owner.claim(
+            "no-endpoints",
+            one,
+            "The service has no pod that could answer, so the client is told at once (or, for traffic kept to this node, left to the load balancer).",
+            _name(one) or "a service without pods",
+        )
     if chain == "KUBE-PROXY-FIREWALL" and one.verdict == "DROP":
-        return owner.claim("not-allowed", one, "The service names who may use its load balancer's address, and this client is none of them.", _name(one) or "a load balancer")
+        return owner.claim(
+            "not-allowed",
+            one,
+            "The service names who may use its load balancer's address, and this client is none of them.",
+            _name(one) or "a load balancer",
+        )
     return None
 
 

@@ -48,20 +48,39 @@ def entry(owner: Owner, one: Shape) -> Claim | None:
 
 def services(owner: Owner, one: Shape) -> Claim | None:
     """DNS and DHCP for the machines."""
-    if one.ref.chain not in ("LIBVIRT_INP", "LIBVIRT_OUT") or one.verdict != "ACCEPT" or one.port not in (53, 67, 68, 546, 547):
+    if (
+        one.ref.chain not in ("LIBVIRT_INP", "LIBVIRT_OUT")
+        or one.verdict != "ACCEPT"
+        or one.port not in (53, 67, 68, 546, 547)
+    ):
         return None
     if not (one.asks("in", "protocol", "dport") or one.asks("out", "protocol", "dport")):
         return None
     bridge = one.get("in") or one.get("out")
     what, code = ("names", "dns") if one.port == 53 else ("addresses (DHCP)", "dhcp")
     if one.ref.chain == "LIBVIRT_OUT":
-        return owner.claim(f"{code}-answers", one, f"dnsmasq on this host gives {what} to the machines on {bridge}; its packets to them may leave.", f"machines on {bridge}")
-    return owner.claim(f"{code}-service", one, f"dnsmasq on this host gives {what} to the machines on {bridge}.", f"machines on {bridge}")
+        return owner.claim(
+            f"{code}-answers",
+            one,
+            f"dnsmasq on this host gives {what} to the machines on {bridge}; its packets to them may leave.",
+            f"machines on {bridge}",
+        )
+    return owner.claim(
+        f"{code}-service",
+        one,
+        f"dnsmasq on this host gives {what} to the machines on {bridge}.",
+        f"machines on {bridge}",
+    )
 
 
 def across(owner: Owner, one: Shape) -> Claim | None:
     """``LIBVIRT_FWX -i br -o br -j ACCEPT``."""
-    if one.ref.chain != "LIBVIRT_FWX" or one.verdict != "ACCEPT" or not one.asks("in", "out") or one.get("in") != one.get("out"):
+    if (
+        one.ref.chain != "LIBVIRT_FWX"
+        or one.verdict != "ACCEPT"
+        or not one.asks("in", "out")
+        or one.get("in") != one.get("out")
+    ):
         return None
     reason = (
         f"Machines on {one.get('in')} may talk to each other. Their frames are bridged, and meet this rule only while bridged frames "
@@ -76,7 +95,12 @@ def inward(owner: Owner, one: Shape) -> Claim | None:
         return None
     bridge = one.get("out")
     if one.verdict == "REJECT" and one.asks("out"):
-        return owner.claim("close-in", one, f"No one else may open a connection to the machines on {bridge}. The refusal answers at once.", f"to close {bridge} to the outside")
+        return owner.claim(
+            "close-in",
+            one,
+            f"No one else may open a connection to the machines on {bridge}. The refusal answers at once.",
+            f"to close {bridge} to the outside",
+        )
     if one.verdict != "ACCEPT" or one.destination is None:
         return None
     if "ESTABLISHED" in one.states:
@@ -94,9 +118,19 @@ def outward(owner: Owner, one: Shape) -> Claim | None:
         return None
     bridge = one.get("in")
     if one.verdict == "REJECT" and one.asks("in"):
-        return owner.claim("close-out", one, "What the rules above did not let out stays in: an isolated network has no such rule, and others only for their own addresses.", f"to close {bridge} to the outside")
+        return owner.claim(
+            "close-out",
+            one,
+            "What the rules above did not let out stays in: an isolated network has no such rule, and others only for their own addresses.",
+            f"to close {bridge} to the outside",
+        )
     if one.verdict == "ACCEPT" and one.source is not None and set(one.facts) <= {"source", "in", "out"}:
-        return owner.claim("out", one, f"Machines on {bridge} may open connections to elsewhere, if they use an address of their own network {network(one.source)}.", f"the way out for machines on {bridge}")
+        return owner.claim(
+            "out",
+            one,
+            f"Machines on {bridge} may open connections to elsewhere, if they use an address of their own network {network(one.source)}.",
+            f"the way out for machines on {bridge}",
+        )
     return None
 
 
@@ -105,9 +139,22 @@ def translate(owner: Owner, one: Shape) -> Claim | None:
     if one.ref.table != "nat" or one.ref.chain != "LIBVIRT_PRT" or one.source is None:
         return None
     if one.verdict == "RETURN" and one.destination is not None and one.asks("source", "destination"):
-        what = "multicast on the link" if one.destination.address >> 28 == 14 or one.destination.family == 6 else "broadcast"
-        return owner.claim("no-nat", one, f"{network(one.destination)} is {what}: it does not leave the network, and must keep the sender's address.", f"{what} of {network(one.source)}")
-    if one.target != "MASQUERADE" or not isinstance(one.get("destination"), Not) or one.negated("destination") != one.source:
+        what = (
+            "multicast on the link"
+            if one.destination.address >> 28 == 14 or one.destination.family == 6
+            else "broadcast"
+        )
+        return owner.claim(
+            "no-nat",
+            one,
+            f"{network(one.destination)} is {what}: it does not leave the network, and must keep the sender's address.",
+            f"{what} of {network(one.source)}",
+        )
+    if (
+        one.target != "MASQUERADE"
+        or not isinstance(one.get("destination"), Not)
+        or one.negated("destination") != one.source
+    ):
         return None
     reason = f"Nobody outside knows a way back to {network(one.source)}, so what its machines send elsewhere carries this host's address; among themselves they keep their own."
     if one.protocol in ("tcp", "udp"):

@@ -13,7 +13,12 @@ _LOOPBACK = Prefix(4, 127 << 24, 0xFF000000)
 
 
 def _owner(shapes: Shapes) -> Owner:
-    ways = {"RF-GUARD": "PREROUTING", "RF-FORWARD": "FORWARD", "RF-USER": "RF-FORWARD", "RF-SOURCE": "POSTROUTING"}
+    ways = {
+        "RF-GUARD": "PREROUTING",
+        "RF-FORWARD": "FORWARD",
+        "RF-USER": "RF-FORWARD",
+        "RF-SOURCE": "POSTROUTING",
+    }
     signs = [
         one for rules in shapes.chains.values() for one in rules
         if (one.asks() and ways.get(one.calls or "") == one.ref.chain) or (one.calls == "RF-PUBLISH" and one.get("dst_type") == "LOCAL")
@@ -69,8 +74,14 @@ def into_a_bridge(owner: Owner, one: Shape) -> Claim | None:
         return None
     if one.verdict == "ACCEPT" and one.asks("out", "state"):
         translated = "DNAT" in one.states
-        return _claim(owner, one, NativeLayout.let_replies_and_published_in if translated else NativeLayout.let_replies_in)
-    if one.verdict == "ACCEPT" and (one.asks("out", "protocol") or one.asks("destination", "out", "protocol", "dport")):
+        return _claim(
+            owner,
+            one,
+            NativeLayout.let_replies_and_published_in if translated else NativeLayout.let_replies_in,
+        )
+    if one.verdict == "ACCEPT" and (
+        one.asks("out", "protocol") or one.asks("destination", "out", "protocol", "dport")
+    ):
         return _claim(owner, one, NativeLayout.open_routed_ports)
     if one.verdict == "ACCEPT" and one.asks("out"):
         return _claim(owner, one, NativeLayout.let_everybody_in)
@@ -112,7 +123,9 @@ def translation(owner: Owner, one: Shape) -> Claim | None:
         return _claim(owner, one, NativeLayout.masquerade_to_itself)
     if one.asks("source", "out"):
         local = one.source == _LOOPBACK
-        return _claim(owner, one, NativeLayout.masquerade_localhost if local else NativeLayout.masquerade_outgoing)
+        return _claim(
+            owner, one, NativeLayout.masquerade_localhost if local else NativeLayout.masquerade_outgoing
+        )
     return None
 
 

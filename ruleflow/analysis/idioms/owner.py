@@ -13,7 +13,9 @@ class Owner:
     Chains alone show nothing, since anybody may name one so: they must be called in the way of that program.
     """
 
-    def __init__(self, name: str, shapes: Shapes, pattern: str, signs: list[Shape], *, needed: int = 2) -> None:
+    def __init__(
+        self, name: str, shapes: Shapes, pattern: str, signs: list[Shape], *, needed: int = 2
+    ) -> None:
         self.name, self.shapes, self.signs = name, shapes, signs
         self._pattern = re.compile(pattern)
         self.known = len({(sign.ref.table, sign.ref.chain, sign.calls) for sign in signs}) >= needed
@@ -29,7 +31,9 @@ class Owner:
                 if self.mine(chain) or self.mine(one.calls):
                     yield one
 
-    def claim(self, code: str, one: Shape, reason: str, purpose: str = "", also: tuple[Shape, ...] = ()) -> Claim:
+    def claim(
+        self, code: str, one: Shape, reason: str, purpose: str = "", also: tuple[Shape, ...] = ()
+    ) -> Claim:
         """A claim about one rule: the owner is a guess by names, the reason holds by the rule's shape."""
         by = "by names and shape" + "".join(f", with {place(other)}" for other in also)
         words = purpose if purpose.startswith("to ") or not purpose else f"for {purpose}"

@@ -206,7 +206,9 @@ class Shapes:
         exact = self.dnats.get((address, port), []) if port is not None else []
         if exact:
             return exact
-        kept = [one for one in self.dnats.get((address, None), []) if port is None or one.port in (None, port)]
+        kept = [
+            one for one in self.dnats.get((address, None), []) if port is None or one.port in (None, port)
+        ]
         return kept or [one for one in self._dnats_by_address.get(address, []) if _covers(one, port)]
 
     @functools.cached_property
@@ -252,7 +254,11 @@ def places(shapes: list[Shape]) -> str:
         return " and ".join(place(one) for one in shapes[:3])
     shown = [str(one.ref.line) for one in shapes[:3]]
     more = len(shapes) - len(shown)
-    return f"lines {', '.join(shown)} and {more} more" if more else f"lines {', '.join(shown[:-1])} and {shown[-1]}"
+    return (
+        f"lines {', '.join(shown)} and {more} more"
+        if more
+        else f"lines {', '.join(shown[:-1])} and {shown[-1]}"
+    )
 
 
 def port_words(one: Shape) -> str:

@@ -17,7 +17,9 @@ def masquerade(shapes: Shapes, one: Shape) -> Claim | None:
     change = one.rewrites
     if change is None or change.what != "source" or one.ref.chain != "POSTROUTING":
         return None
-    if not set(one.facts) <= {"source", "out", "destination", "protocol"} or not {"source", "out"} & set(one.facts):
+    if not set(one.facts) <= {"source", "out", "destination", "protocol"} or not {"source", "out"} & set(
+        one.facts
+    ):
         return None
     if "destination" in one.facts and (one.source is None or one.negated("destination") != one.source):
         return None
@@ -27,7 +29,13 @@ def masquerade(shapes: Shapes, one: Shape) -> Claim | None:
     if is_host(one.get("source")) and out is None:
         return None
     who = network(one.source) if one.source else "the networks behind this host"
-    where = f"by {out}" if isinstance(out, str) else f"by another interface than {out.value}" if isinstance(out, Not) else "to others"
+    where = (
+        f"by {out}"
+        if isinstance(out, str)
+        else f"by another interface than {out.value}"
+        if isinstance(out, Not)
+        else "to others"
+    )
     if change.low is None:
         into = "the address of the interface they leave by; that is looked up for each connection, so it may change"
     else:
@@ -44,7 +52,12 @@ def hairpin(shapes: Shapes, one: Shape) -> Claim | None:
     change = one.rewrites
     if change is None or change.what != "source" or one.ref.chain != "POSTROUTING":
         return None
-    if one.source is None or one.destination is None or not _inside(one.destination, one.source) or is_host(one.source):
+    if (
+        one.source is None
+        or one.destination is None
+        or not _inside(one.destination, one.source)
+        or is_host(one.source)
+    ):
         return None
     into = [
         dnat for mine in shapes.dnats.values() for dnat in mine
@@ -61,7 +74,11 @@ def hairpin(shapes: Shapes, one: Shape) -> Claim | None:
 
 
 def _inside(inner: Prefix, outer: Prefix) -> bool:
-    return inner.family == outer.family and inner.mask & outer.mask == outer.mask and inner.address & outer.mask == outer.address
+    return (
+        inner.family == outer.family
+        and inner.mask & outer.mask == outer.mask
+        and inner.address & outer.mask == outer.address
+    )
 
 
 def forward_port(shapes: Shapes, one: Shape) -> Claim | None:
@@ -77,7 +94,13 @@ def forward_port(shapes: Shapes, one: Shape) -> Claim | None:
     to = address_text(change.low, family)
     if change.high != change.low and change.high is not None:
         to = f"one of {to} to {address_text(change.high, family)}"
-    at = f" of {network(one.destination)}" if one.destination else " of this host" if one.get("dst_type") == "LOCAL" else ", whatever address they are for,"
+    at = (
+        f" of {network(one.destination)}"
+        if one.destination
+        else " of this host"
+        if one.get("dst_type") == "LOCAL"
+        else ", whatever address they are for,"
+    )
     reason = (
         f"Connections to {port_words(one)}{at} go to {to}. This only changes the address: filter FORWARD must let the packets "
         "through as well, and sees the new address by then."
@@ -101,7 +124,11 @@ def redirect(shapes: Shapes, one: Shape) -> Claim | None:  # noqa: ARG001 - ever
 
 def no_translation(shapes: Shapes, one: Shape) -> Claim | None:
     """``-s LAN -d OTHER -j ACCEPT`` (or RETURN) before a masquerade of LAN."""
-    if one.verdict not in ("ACCEPT", "RETURN") or one.ref.chain != "POSTROUTING" or not one.asks("source", "destination"):
+    if (
+        one.verdict not in ("ACCEPT", "RETURN")
+        or one.ref.chain != "POSTROUTING"
+        or not one.asks("source", "destination")
+    ):
         return None
     later = [
         other for other in shapes.chain("nat", "POSTROUTING")[one.ref.index :]

@@ -62,13 +62,28 @@ def not_local(owner: Owner, one: Shape) -> Claim | None:
     """ufw-not-local: what is for another machine is dropped."""
     chain = one.ref.chain.partition("-")[2]
     if one.calls is not None and one.calls.endswith("-not-local") and one.asks():
-        return owner.claim("to-not-local", one, "What your own rules are asked about should be for this host, or for everybody; the chain drops the rest.", "packets for others")
+        return owner.claim(
+            "to-not-local",
+            one,
+            "What your own rules are asked about should be for this host, or for everybody; the chain drops the rest.",
+            "packets for others",
+        )
     if chain != "not-local":
         return None
     if one.verdict == "RETURN" and one.asks("dst_type"):
-        return owner.claim("is-local", one, "Packets for this host, and those for all hosts, go on to your own rules.", "packets that are for us")
+        return owner.claim(
+            "is-local",
+            one,
+            "Packets for this host, and those for all hosts, go on to your own rules.",
+            "packets that are for us",
+        )
     if one.verdict == "DROP" and one.asks():
-        return owner.claim("is-not-local", one, "What is left is for some other machine and came here by mistake or on purpose.", "packets for others")
+        return owner.claim(
+            "is-not-local",
+            one,
+            "What is left is for some other machine and came here by mistake or on purpose.",
+            "packets for others",
+        )
     return None
 
 
@@ -76,20 +91,42 @@ def limit(owner: Owner, one: Shape) -> Claim | None:
     """``ufw limit``: two rules with -m recent, and the chains they lead to."""
     chain = one.ref.chain.partition("-")[2]
     if one.calls is not None and one.calls.endswith("-user-limit-accept"):
-        return owner.claim("limit-accept", one, "Whoever did not come too often is let in; this is the third of the rules that ufw limit writes for a port.", "a port with a limit")
+        return owner.claim(
+            "limit-accept",
+            one,
+            "Whoever did not come too often is let in; this is the third of the rules that ufw limit writes for a port.",
+            "a port with a limit",
+        )
     if chain == "user-limit" and one.verdict == "REJECT" and one.asks():
-        return owner.claim("limit-reject", one, "Whoever comes too often is refused, which tells an honest client to wait.", "a port with a limit")
+        return owner.claim(
+            "limit-reject",
+            one,
+            "Whoever comes too often is refused, which tells an honest client to wait.",
+            "a port with a limit",
+        )
     if chain == "user-limit-accept" and one.verdict == "ACCEPT" and one.asks():
-        return owner.claim("limit-in", one, "The end of ufw limit for those within the limit.", "a port with a limit")
+        return owner.claim(
+            "limit-in", one, "The end of ufw limit for those within the limit.", "a port with a limit"
+        )
     return None
 
 
 def skip(owner: Owner, one: Shape) -> Claim | None:
     """``ufw-after-input -p udp --dport 137 -j ufw-skip-to-policy-input``, and what that chain does."""
     if one.calls is not None and "-skip-to-policy-" in one.calls:
-        return owner.claim("skip", one, "Such packets fill every local network and would fill the log: they get the policy at once, without a log line.", "what is not worth a log line")
+        return owner.claim(
+            "skip",
+            one,
+            "Such packets fill every local network and would fill the log: they get the policy at once, without a log line.",
+            "what is not worth a log line",
+        )
     if "-skip-to-policy-" in one.ref.chain and one.asks() and one.verdict:
-        return owner.claim("policy", one, "The same as the default policy, so that what jumps here need not pass the rules for logging.", "the policy")
+        return owner.claim(
+            "policy",
+            one,
+            "The same as the default policy, so that what jumps here need not pass the rules for logging.",
+            "the policy",
+        )
     return None
 
 
@@ -97,15 +134,34 @@ def track(owner: Owner, one: Shape) -> Claim | None:
     """``ufw-track-output -p tcp -m conntrack --ctstate NEW -j ACCEPT``."""
     if _part(one.ref.chain) != "track" or one.verdict != "ACCEPT" or one.states != {"NEW"}:
         return None
-    return owner.claim("track", one, "The default is to allow, and this lets new connections through by a rule that asks conntrack, so that their answers are known.", "new connections")
+    return owner.claim(
+        "track",
+        one,
+        "The default is to allow, and this lets new connections through by a rule that asks conntrack, so that their answers are known.",
+        "new connections",
+    )
 
 
 def discovery(owner: Owner, one: Shape) -> Claim | None:
     """MDNS and UPnP in ufw-before-input."""
-    if _part(one.ref.chain) != "before" or one.verdict != "ACCEPT" or one.port not in (5353, 1900) or one.destination is None:
+    if (
+        _part(one.ref.chain) != "before"
+        or one.verdict != "ACCEPT"
+        or one.port not in (5353, 1900)
+        or one.destination is None
+    ):
         return None
-    what = "mDNS, by which machines on a link find each other's names" if one.port == 5353 else "UPnP, by which devices on a link find each other"
-    return owner.claim("discovery", one, f"This is {what}; it is sent to a multicast address of the link.", "finding others on the link")
+    what = (
+        "mDNS, by which machines on a link find each other's names"
+        if one.port == 5353
+        else "UPnP, by which devices on a link find each other"
+    )
+    return owner.claim(
+        "discovery",
+        one,
+        f"This is {what}; it is sent to a multicast address of the link.",
+        "finding others on the link",
+    )
 
 
 def logging_chain(owner: Owner, one: Shape) -> Claim | None:
@@ -117,7 +173,9 @@ def logging_chain(owner: Owner, one: Shape) -> Claim | None:
 
 def _beside_docker(shapes: Shapes) -> Iterator[Claim]:
     """ufw-docker: DOCKER-USER asks ufw-user-forward."""
-    mine = [one for one in shapes.chain("filter", "DOCKER-USER") if one.calls == "ufw-user-forward" and one.asks()]
+    mine = [
+        one for one in shapes.chain("filter", "DOCKER-USER") if one.calls == "ufw-user-forward" and one.asks()
+    ]
     if not mine:
         return
     owner = Owner("ufw-docker", shapes, r"ufw-docker.*", mine, needed=1)
@@ -136,15 +194,37 @@ def _beside_docker(shapes: Shapes) -> Iterator[Claim]:
 def _closed(owner: Owner, one: Shape, jump: Shape) -> Claim | None:
     """The rules around the jump: who is trusted, and what is closed."""
     if one.verdict == "RETURN" and one.source is not None and one.asks("source"):
-        return owner.claim("private", one, "Private networks are trusted: containers talk to each other, and the local network reaches them without ufw being asked.", "private networks")
+        return owner.claim(
+            "private",
+            one,
+            "Private networks are trusted: containers talk to each other, and the local network reaches them without ufw being asked.",
+            "private networks",
+        )
     if one.verdict == "RETURN" and one.protocol == "udp" and one.asks("protocol", "sport", "dport"):
-        return owner.claim("answers", one, "Answers of name servers to containers pass, though conntrack is not asked here.", "answers to containers")
+        return owner.claim(
+            "answers",
+            one,
+            "Answers of name servers to containers pass, though conntrack is not asked here.",
+            "answers to containers",
+        )
     if one.ref.chain == "ufw-docker-logging-deny" and one.verdict == "DROP" and one.asks():
-        return owner.claim("drop", one, "The end of what is closed: logged above, dropped here.", "to close published ports")
+        return owner.claim(
+            "drop", one, "The end of what is closed: logged above, dropped here.", "to close published ports"
+        )
     if one.verdict == "RETURN" and one.asks() and one.ref > jump.ref:
-        return owner.claim("rest", one, "What is not for a container's network goes on to Docker's own rules.", "everything else")
+        return owner.claim(
+            "rest",
+            one,
+            "What is not for a container's network goes on to Docker's own rules.",
+            "everything else",
+        )
     if one.destination is not None and (one.calls == "ufw-docker-logging-deny" or one.verdict == "DROP"):
-        return owner.claim("closed", one, f"New connections to a container's network that {place(jump)} did not allow end here, so a published port is closed until ufw opens it.", "to close published ports")
+        return owner.claim(
+            "closed",
+            one,
+            f"New connections to a container's network that {place(jump)} did not allow end here, so a published port is closed until ufw opens it.",
+            "to close published ports",
+        )
     return None
 
 

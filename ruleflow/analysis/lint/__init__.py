@@ -37,7 +37,9 @@ def lint(case: Case) -> tuple[Finding, ...]:
     return in_order(finding for _, check in FAMILIES for finding in check(case))
 
 
-def reported(cases: Iterable[Case], *, select: Sequence[str] = (), ignore: Sequence[str] = ()) -> tuple[Report, ...]:
+def reported(
+    cases: Iterable[Case], *, select: Sequence[str] = (), ignore: Sequence[str] = ()
+) -> tuple[Report, ...]:
     """A report for each case, with the codes (or families: RF2) ``select`` only, without those of ``ignore``."""
     return tuple(
         Report(

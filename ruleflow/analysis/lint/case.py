@@ -99,7 +99,11 @@ class Case(msgspec.Struct, frozen=True, dict=True):
         else:
             primary = self.chain_mark(self.rules[ref.table], self.rules[ref.table][ref.chain], label)
             text = f":{ref.chain}"
-        edit = Edit(ref.line) if removable and ref.line is not None and self.text_of(ref.line).lstrip().startswith(("-A", "[")) else None
+        edit = (
+            Edit(ref.line)
+            if removable and ref.line is not None and self.text_of(ref.line).lstrip().startswith(("-A", "["))
+            else None
+        )
         return Finding(
             code=code.code, severity=severity or code.severity, message=message, strength=strength, primary=primary,
             others=tuple(others), notes=tuple(notes), help=help, text=text, edit=edit,
@@ -108,6 +112,12 @@ class Case(msgspec.Struct, frozen=True, dict=True):
     def assumed(self, table: str) -> str:
         """How sure sets make a finding in a table: targets that nobody knows may change what later rules read."""
         unknown = next(
-            (rule.target for chain in self.rules[table] for rule in chain.rules if isinstance(rule.target, Opaque)), None
+            (
+                rule.target
+                for chain in self.rules[table]
+                for rule in chain.rules
+                if isinstance(rule.target, Opaque)
+            ),
+            None,
         )
         return EXACT if unknown is None else f"under assumption that {unknown} leaves packets as they are"

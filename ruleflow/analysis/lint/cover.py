@@ -53,7 +53,11 @@ def _at_callers(case: Case, table: Table, ref: RuleRef, where: int) -> list[Take
         tree = reached.tree(site.chain)
         wanted = reached.diagrams.both(where, tree.asks[site.index - 1])
         indexes = _covering(reached, tree, wanted, site.index - 1) if wanted != NOTHING else None
-        for taker in _takers(case, table, site.chain, indexes) if indexes else [Taker(site, calls=ref.chain, misses=True)]:
+        for taker in (
+            _takers(case, table, site.chain, indexes)
+            if indexes
+            else [Taker(site, calls=ref.chain, misses=True)]
+        ):
             found[taker.ref] = taker
     return list(found.values())
 
@@ -92,7 +96,9 @@ def _touching(diagrams: Diagrams, tree: Tree, low: int, high: int, end: int, whe
     yield from _touching(diagrams, tree, middle, high, end, where)
 
 
-def _taken(diagrams: Diagrams, tree: Tree, low: int, high: int, end: int, where: int, found: list[int]) -> int:
+def _taken(
+    diagrams: Diagrams, tree: Tree, low: int, high: int, end: int, where: int, found: list[int]
+) -> int:
     """What is left of ``where`` behind a stretch of the rules before ``end``; those that took some are put into ``found``."""
     if where == NOTHING or low >= end or high <= low or not diagrams.meets(where, tree.asked(low, high)):
         return where

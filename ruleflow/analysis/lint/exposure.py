@@ -56,8 +56,12 @@ def check(case: Case) -> Iterator[Finding]:
 
 
 def _everything(case: Case) -> Iterator[Finding]:
-    new = case.side.diagrams.both(from_wire(case), cube(case, state=NEW, out_interface=0, protocol=[(0, 5), (7, 255)], fragment=0))
-    tcp = case.side.diagrams.both(from_wire(case), cube(case, state=NEW, out_interface=0, protocol=6, fragment=0))
+    new = case.side.diagrams.both(
+        from_wire(case), cube(case, state=NEW, out_interface=0, protocol=[(0, 5), (7, 255)], fragment=0)
+    )
+    tcp = case.side.diagrams.both(
+        from_wire(case), cube(case, state=NEW, out_interface=0, protocol=6, fragment=0)
+    )
     for some in (tcp, new):
         if passed(case, "filter", "INPUT", some) != some:
             return
@@ -72,7 +76,12 @@ def _everything(case: Case) -> Iterator[Finding]:
 def _open_ports(case: Case) -> tuple[Interval, ...]:
     """The tcp ports of this host to which some source may connect, by some interface but lo."""
     diagrams = case.side.diagrams
-    found = passed(case, "filter", "INPUT", diagrams.both(from_wire(case), cube(case, state=NEW, protocol=6, fragment=0, tcp_flags=2)))
+    found = passed(
+        case,
+        "filter",
+        "INPUT",
+        diagrams.both(from_wire(case), cube(case, state=NEW, protocol=6, fragment=0, tcp_flags=2)),
+    )
     for level in sorted(diagrams.support(found)):
         if level != DPORT:
             found = diagrams.exists(found, level)
@@ -81,7 +90,9 @@ def _open_ports(case: Case) -> tuple[Interval, ...]:
 
 def _families(case: Case) -> Iterator[Finding]:
     """Only said once, of the family that is more open."""
-    other = next((Case(one) for one in case.others if one.family != case.rules.family and "filter" in one), None)
+    other = next(
+        (Case(one) for one in case.others if one.family != case.rules.family and "filter" in one), None
+    )
     if other is None:
         return
     mine, theirs = _open_ports(case), _open_ports(other)
@@ -89,7 +100,9 @@ def _families(case: Case) -> Iterator[Finding]:
     if not more or not theirs or mine == ((0, 65535),):
         return
     chain = case.rules["filter"]["INPUT"]
-    ports = ", ".join(_said(pair) for pair in more[:6]) + (f" and {len(more) - 6} more ranges" if len(more) > 6 else "")
+    ports = ", ".join(_said(pair) for pair in more[:6]) + (
+        f" and {len(more) - 6} more ranges" if len(more) > 6 else ""
+    )
     yield case.finding(
         FAMILY, RuleRef("filter", "INPUT", 0, chain.line),
         f"open over IPv{case.rules.family} and closed over IPv{other.rules.family}: tcp {ports}", "lets them in",
@@ -132,16 +145,23 @@ def _names_loopback(case: Case, where: int) -> bool:
 
 def _sensitive(case: Case) -> Iterator[Finding]:
     reached = case.reached("filter")
-    for (hook, name) in reached.entered:
+    for hook, name in reached.entered:
         if hook != "INPUT":
             continue
         for index, rule in enumerate(case.rules["filter"][name].rules):
             ports = names_port(case, rule)
             touchy = [p for p in _TOUCHY if any(low <= p <= high for low, high in ports)]
-            if not touchy or verdict(rule) != "ACCEPT" or sum(high - low for low, high in ports) > 1000 or (name, index) not in reached.hit:
+            if (
+                not touchy
+                or verdict(rule) != "ACCEPT"
+                or sum(high - low for low, high in ports) > 1000
+                or (name, index) not in reached.hit
+            ):
                 continue
             where = reached.tree(name).asks[index]
-            if case.side.diagrams.shadow(where, SRC) != ((0, case.side.diagrams.tops[SRC]),) or not _any_wire(case, where, touchy[0]):
+            if case.side.diagrams.shadow(where, SRC) != ((0, case.side.diagrams.tops[SRC]),) or not _any_wire(
+                case, where, touchy[0]
+            ):
                 continue
             yield case.finding(
                 SENSITIVE, case.ref("filter", name, index), f"port {touchy[0]} ({_TOUCHY[touchy[0]]}) is open to everybody",

@@ -39,7 +39,9 @@ def _table(case: Case, table: str, wanted: list[Finding], taken: list[int], kept
     keys = {
         (ref.chain, ref.index - 1): one.primary.line
         for one in wanted
-        if (ref := one.primary.ref) is not None and ref.table == table and case.rules[table][ref.chain].rules[ref.index - 1].line == one.primary.line
+        if (ref := one.primary.ref) is not None
+        and ref.table == table
+        and case.rules[table][ref.chain].rules[ref.index - 1].line == one.primary.line
     }
     reached = case.reached(table) if keys else None
     dead = [key for key in keys if reached is not None and key not in reached.hit]

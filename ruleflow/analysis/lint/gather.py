@@ -24,18 +24,35 @@ def of_directory(directory: Path, name: str, family: int | None = None) -> Itera
     """The rule sets of the host whose files lie in ``directory``: what nftables and the other backend have, too."""
     host = read_world(directory).main
     documents: list[tuple[str, str, Document]] = [
-        (text.backend, _file(directory, name, text.family, text.backend), parse(text.text, family=text.family))
+        (
+            text.backend,
+            _file(directory, name, text.family, text.backend),
+            parse(text.text, family=text.family),
+        )
         for text in host.dumps
     ]
-    everything: list[tuple[str, Ruleset]] = [(backend, rules) for backend, _, document in documents for rules in document.rulesets]
+    everything: list[tuple[str, Ruleset]] = [
+        (backend, rules) for backend, _, document in documents for rules in document.rulesets
+    ]
     for backend, source, document in documents:
         lines = tuple(document.text.split("\n"))
         for rules in document.rulesets:
             if family not in (None, rules.family):
                 continue
             others = tuple(one for other, one in everything if other == backend and one is not rules)
-            beside = tuple(one for other, one in everything if other != backend and one.family == rules.family)
-            yield Case(rules, source, lines, document, others, host, _native(directory, backend, rules.family), beside)
+            beside = tuple(
+                one for other, one in everything if other != backend and one.family == rules.family
+            )
+            yield Case(
+                rules,
+                source,
+                lines,
+                document,
+                others,
+                host,
+                _native(directory, backend, rules.family),
+                beside,
+            )
 
 
 def _native(directory: Path, backend: str, family: int) -> tuple[tuple[str, str], ...]:

@@ -24,8 +24,17 @@ def check(case: Case) -> Iterator[Finding]:
     for ref, rule in case.each():
         if any(match.name == "state" for match in rule.matches):
             old.append(ref)
-        if rule.target is None and not any(match.name in ("recent", "set", "nfacct", "quota", "rateest") for match in rule.matches):
-            yield case.finding(COUNTS, ref, COUNTS.name, "only counts", notes=("proof: exact",), help="add -j, or leave it if it is for accounting")
+        if rule.target is None and not any(
+            match.name in ("recent", "set", "nfacct", "quota", "rateest") for match in rule.matches
+        ):
+            yield case.finding(
+                COUNTS,
+                ref,
+                COUNTS.name,
+                "only counts",
+                notes=("proof: exact",),
+                help="add -j, or leave it if it is for accounting",
+            )
     if old:
         times = f", in {len(old)} rules" if len(old) > 1 else ""
         yield case.finding(

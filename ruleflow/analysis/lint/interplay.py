@@ -69,7 +69,7 @@ _YOURS = ("DOCKER-USER",)
 def publications(case: Case) -> Iterator[tuple[RuleRef, int, Translation]]:
     """DNAT rules that packets from a wire reach: the rule, the packets that get it first, where they go."""
     reached = case.reached("nat")
-    for (hook, name) in reached.entered:
+    for hook, name in reached.entered:
         if hook != "PREROUTING":
             continue
         for index, rule in enumerate(case.rules["nat"][name].rules):
@@ -93,13 +93,22 @@ def _bypassed(case: Case, published: list[tuple[RuleRef, int, Translation]]) -> 
     if "filter" not in case.rules or not published:
         return
     reached, diagrams = case.reached("filter"), case.side.diagrams
-    for (hook, name) in list(reached.entered):
+    for hook, name in list(reached.entered):
         for index, rule in enumerate(case.rules["filter"][name].rules if hook == "INPUT" else ()):
             ports = names_port(case, rule)
-            if verdict(rule) not in ("DROP", "REJECT") or not ports or sum(b - a + 1 for a, b in ports) > 1024:
+            if (
+                verdict(rule) not in ("DROP", "REJECT")
+                or not ports
+                or sum(b - a + 1 for a, b in ports) > 1024
+            ):
                 continue
             where = diagrams.both(reached.tree(name).asks[index], reached.entered[hook, name])
-            taken = [(ref, to) for ref, before, to in published if names_port(case, case.rules.rule(ref)) and diagrams.meets(before, diagrams.both(where, cube(case, state=NEW)))]
+            taken = [
+                (ref, to)
+                for ref, before, to in published
+                if names_port(case, case.rules.rule(ref))
+                and diagrams.meets(before, diagrams.both(where, cube(case, state=NEW)))
+            ]
             if not taken:
                 continue
             ref = taken[0][0]
@@ -124,12 +133,17 @@ def _translated(case: Case, published: list[tuple[RuleRef, int, Translation]]) -
     if "filter" not in case.rules or not published:
         return
     reached = case.reached("filter")
-    for (hook, name) in list(reached.entered):
+    for hook, name in list(reached.entered):
         if hook != "FORWARD" or name not in ("FORWARD", "DOCKER-USER"):
             continue
         for index, rule in enumerate(case.rules["filter"][name].rules):
             ports = names_port(case, rule)
-            if not ports or sum(b - a + 1 for a, b in ports) > 64 or not verdict(rule) or not _only_published(case, published, ports):
+            if (
+                not ports
+                or sum(b - a + 1 for a, b in ports) > 64
+                or not verdict(rule)
+                or not _only_published(case, published, ports)
+            ):
                 continue
             ref, to = _only_published(case, published, ports)[0]
             yield case.finding(
@@ -146,7 +160,11 @@ def _only_published(
     behind = {to.port_low for _, _, to in published if to.port_low is not None}
     if any(low <= port <= high for port in behind for low, high in ports):
         return []
-    return [(ref, to) for ref, _, to in published if to.port_low is not None and common(ports, names_port(case, case.rules.rule(ref))) == ports]
+    return [
+        (ref, to)
+        for ref, _, to in published
+        if to.port_low is not None and common(ports, names_port(case, case.rules.rule(ref))) == ports
+    ]
 
 
 def _no_way(case: Case, published: list[tuple[RuleRef, int, Translation]]) -> Iterator[Finding]:
@@ -154,7 +172,12 @@ def _no_way(case: Case, published: list[tuple[RuleRef, int, Translation]]) -> It
         return
     diagrams, top = case.side.diagrams, case.side.diagrams.tops[DST]
     for ref, before, to in published:
-        if to.low is None or to.high is None or (to.low >> 24 == 127 and top < 1 << 33) or _is_local(case, to.low):
+        if (
+            to.low is None
+            or to.high is None
+            or (to.low >> 24 == 127 and top < 1 << 33)
+            or _is_local(case, to.low)
+        ):
             continue
         packets = before
         for level in (DST, OUT, STATE, *([DPORT] if to.port_low is not None else [])):
@@ -185,7 +208,11 @@ def _masquerades(case: Case) -> Iterator[Finding]:
         if ref.table != "nat" or not isinstance(rule.target, Masquerade):
             continue
         asked = case.side.space.asked(rule)
-        if not limits & {level for level, _ in asked.tests} and not asked.others and ref.chain == "POSTROUTING":
+        if (
+            not limits & {level for level, _ in asked.tests}
+            and not asked.others
+            and ref.chain == "POSTROUTING"
+        ):
             yield case.finding(
                 WIDE_MASQUERADE, ref, WIDE_MASQUERADE.name, "for everything that leaves, lo included", strength=HINT,
                 help="name the interface (-o eth0), or the network that needs it (-s NETWORK)",
@@ -198,9 +225,18 @@ def _wiped(case: Case) -> Iterator[Finding]:
         return
     from ruleflow.analysis.idioms import recognise
 
-    known = {(ref.table, ref.chain, ref.index) for claim in recognise(case.rules).claims if claim.owner for ref in claim.about}
+    known = {
+        (ref.table, ref.chain, ref.index)
+        for claim in recognise(case.rules).claims
+        if claim.owner
+        for ref in claim.about
+    }
     for ref, rule in case.each():
-        if ref.chain not in chains or (ref.table, ref.chain, ref.index) in known or verdict(rule) not in ("ACCEPT", "DROP", "REJECT", "LOG"):
+        if (
+            ref.chain not in chains
+            or (ref.table, ref.chain, ref.index) in known
+            or verdict(rule) not in ("ACCEPT", "DROP", "REJECT", "LOG")
+        ):
             continue
         if any(match.name == "comment" for match in rule.matches) and ref.chain.startswith("KUBE-"):
             continue

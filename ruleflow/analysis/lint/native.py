@@ -31,7 +31,11 @@ def native_rules(directory: Path, family: int) -> tuple[tuple[str, str], ...]:
 def _suspects(entries: list[dict[str, Any]], family: int) -> Iterator[tuple[str, str]]:
     for entry in entries:
         rule = entry.get("rule")
-        if rule is None or _FAMILIES.get(rule.get("family", "")) != family or rule.get("table") not in BUILTIN_CHAINS:
+        if (
+            rule is None
+            or _FAMILIES.get(rule.get("family", "")) != family
+            or rule.get("table") not in BUILTIN_CHAINS
+        ):
             continue
         if not all(map(_plain, rule.get("expr", []))):
             yield f"{rule['table']} {rule['chain']}", json.dumps(rule["expr"])[:300]

@@ -51,7 +51,9 @@ class Needed:
         self._seen: set[tuple[str, str, int, int]] = set()
         self._count: dict[str, int] | None = None
         self._tried = 0
-        dead = ((c.name, n) for c in self.table for n in range(len(c.rules)) if (c.name, n) not in reached.hit)
+        dead = (
+            (c.name, n) for c in self.table for n in range(len(c.rules)) if (c.name, n) not in reached.hit
+        )
         self._without = Without(self.side, self.table, dead)
         self._harmless: dict[Key, bool] = {}
         with deep():
@@ -99,7 +101,9 @@ class Needed:
             found = self.diagrams.either(found, packets)
         return found
 
-    def _descend(self, stretch: Stretch, hook: str, tree: Tree, low: int, high: int, behind: int, came: int) -> None:
+    def _descend(
+        self, stretch: Stretch, hook: str, tree: Tree, low: int, high: int, behind: int, came: int
+    ) -> None:
         """``behind`` is what the rules from ``high`` on do with the packets that the stretch can meet."""
         name = stretch[0]
         if not any(self._wanted((name, index)) for index in range(low, high)):
@@ -121,7 +125,11 @@ class Needed:
         """Whether a rule must be looked at: it may be useless, or calls a chain whose rules may be."""
         name, index = key
         rule = self.table[name].rules[index]
-        return key in self.reached.hit and key not in self._needed and (callee(rule) is not None or self._may_go(key))
+        return (
+            key in self.reached.hit
+            and key not in self._needed
+            and (callee(rule) is not None or self._may_go(key))
+        )
 
     def _judge(self, stretch: Stretch, hook: str, tree: Tree, index: int, behind: int, came: int) -> None:
         name, low, high = stretch
@@ -181,7 +189,9 @@ class Needed:
         return verdict if outcome.then not in (NEXT, BACK) else EVERYTHING
 
     def _where(self, a: int, leaf: int) -> int:
-        return self.diagrams.map_leaves(a, lambda one: EVERYTHING if one == leaf else NOTHING, ("where", leaf))
+        return self.diagrams.map_leaves(
+            a, lambda one: EVERYTHING if one == leaf else NOTHING, ("where", leaf)
+        )
 
     # -- what rules do --------------------------------------------------------------------------------------
 
@@ -223,7 +233,9 @@ class Needed:
         if isinstance(target, Jump | Goto):
             return target.chain in self.table and self._is_plain(target.chain)
         effects = self.side.space.effects(target)
-        return not isinstance(effects.then, Fork) and not any(isinstance(c, Log | Copy | Note) for c in effects.changes)
+        return not isinstance(effects.then, Fork) and not any(
+            isinstance(c, Log | Copy | Note) for c in effects.changes
+        )
 
     def _is_plain(self, name: str) -> bool:
         found = self._plain.get(name)
@@ -239,7 +251,12 @@ class Needed:
         for chain in self.table:
             if chain.policy is not None and self._is_open(chain.name, set()):
                 policy = self.outcomes.leaf(Outcome(chain.policy))
-                self._visit(chain.name, chain.name, self.reached.entered.get((chain.name, chain.name), NOTHING), policy)
+                self._visit(
+                    chain.name,
+                    chain.name,
+                    self.reached.entered.get((chain.name, chain.name), NOTHING),
+                    policy,
+                )
 
     def _is_open(self, name: str, seen: set[str]) -> bool:
         """Whether a rule of the chain, or of one that it calls, waits for an answer."""

@@ -60,7 +60,9 @@ def check(case: Case) -> Iterator[Finding]:
 
 def _known(case: Case, chain: Chain) -> Iterator[Finding]:
     diagrams, reached = case.side.diagrams, case.reached("filter")
-    known = diagrams.both(reached.entered.get((chain.name, chain.name), NOTHING), cube(case, state=ESTABLISHED))
+    known = diagrams.both(
+        reached.entered.get((chain.name, chain.name), NOTHING), cube(case, state=ESTABLISHED)
+    )
     before = [
         case.ref("filter", chain.name, index) for index, rule in enumerate(chain.rules)
         if diagrams.meets(reached.tree(chain.name).asks[index], known)
@@ -87,7 +89,12 @@ def _all_known(case: Case, rule: Rule) -> bool:
     """Whether the rule asks for packets of known connections and for nothing else."""
     asked = case.side.space.asked(rule)
     states = [intervals for level, intervals in asked.tests if level == STATE]
-    return bool(states) and len(asked.tests) == 1 and not asked.others and any(low <= ESTABLISHED <= high for low, high in states[0])
+    return (
+        bool(states)
+        and len(asked.tests) == 1
+        and not asked.others
+        and any(low <= ESTABLISHED <= high for low, high in states[0])
+    )
 
 
 def _limited(table: Table) -> frozenset[str]:
@@ -109,7 +116,12 @@ def _logs(case: Case, table: Table, chain: Chain, limited: frozenset[str]) -> It
     rate = False
     for index, rule in enumerate(chain.rules):
         rate = rate or (_has_rate(rule) and verdict(rule) in ("RETURN", "DROP"))
-        if verdict(rule) == "LOG" and not _has_rate(rule) and not rate and (chain.name, index) in case.reached(table.name).hit:
+        if (
+            verdict(rule) == "LOG"
+            and not _has_rate(rule)
+            and not rate
+            and (chain.name, index) in case.reached(table.name).hit
+        ):
             yield case.finding(
                 UNLIMITED, case.ref(table.name, chain.name, index), UNLIMITED.name, "a line for every packet", strength=HINT,
                 help="put -m limit --limit 10/min before -j LOG (or into the rule that calls the chain)",
@@ -142,6 +154,9 @@ def _but_address(rule: Rule) -> object:
         return None
     side = "source" if head.source is not None else "destination"
     rest = tuple((row.attr, str(getattr(head, row.attr))) for row in Header.rows() if row.attr != side)
-    return side, rest, tuple(match for match in rule.matches if match is not head and match.name != "comment"), rule.target
-
-
+    return (
+        side,
+        rest,
+        tuple(match for match in rule.matches if match is not head and match.name != "comment"),
+        rule.target,
+    )

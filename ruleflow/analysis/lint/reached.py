@@ -110,7 +110,11 @@ class Reached:
             self.hit.add((name, index))
             packets = self.diagrams.without(packets, tree.asks[index])
             called = callee(rule)
-            after = self._through(called, met, hook) if called in self.table else self._image(met, rule, hook, index)  # type: ignore[arg-type]
+            after = (
+                self._through(called, met, hook)
+                if called is not None and called in self.table
+                else self._image(met, rule, hook, index)
+            )
             if isinstance(rule.target, Goto):
                 back = self.diagrams.either(back, after)
             else:
@@ -184,10 +188,14 @@ class Reached:
         if isinstance(target, Jump | Goto):
             body = self._body(target.chain)
             if isinstance(target, Goto):
-                return self.diagrams.both(where, self.diagrams.choose(self._where(body, self._stop), self._stop, self._back))
+                return self.diagrams.both(
+                    where, self.diagrams.choose(self._where(body, self._stop), self._stop, self._back)
+                )
             return self.diagrams.both(where, self.diagrams.map_leaves(body, self._only_stop, "back goes on"))
         then = self.side.space.effects(target).then
-        if isinstance(then, Stop) or (isinstance(then, Fork) and all(isinstance(way, Stop) for way in then.ways)):
+        if isinstance(then, Stop) or (
+            isinstance(then, Fork) and all(isinstance(way, Stop) for way in then.ways)
+        ):
             return self.diagrams.both(where, self._stop)
         return self.diagrams.both(where, self._back) if isinstance(then, Back) else NOTHING
 
@@ -202,7 +210,9 @@ class Reached:
 
     def _where(self, a: int, leaf: int) -> int:
         """The packets for which ``a`` ends in ``leaf``."""
-        return self.diagrams.map_leaves(a, lambda one: EVERYTHING if one == leaf else NOTHING, ("where", leaf))
+        return self.diagrams.map_leaves(
+            a, lambda one: EVERYTHING if one == leaf else NOTHING, ("where", leaf)
+        )
 
     def _anything(self, a: int) -> int:
         return support(self.diagrams, a)
@@ -259,7 +269,9 @@ class Reached:
                 if type(change).__name__ == "Untrack":
                     yield LEVELS["state"]
                 elif isinstance(change, Rewrite):
-                    yield from (LEVELS[n] for n in ("source", "destination", "source_port", "destination_port"))
+                    yield from (
+                        LEVELS[n] for n in ("source", "destination", "source_port", "destination_port")
+                    )
             elif field.name in BITWISE:
                 yield from (encoder.bit(field, n) for n in range(field.bits or 0))
             else:
@@ -286,7 +298,13 @@ class Reached:
         for level, _ in changes:
             packets = self.diagrams.exists(packets, level)
         for level, new in changes:
-            value = new.value if isinstance(new, Is) else int(new.flip) if isinstance(new, Xor) and not new.levels else None
+            value = (
+                new.value
+                if isinstance(new, Is)
+                else int(new.flip)
+                if isinstance(new, Xor) and not new.levels
+                else None
+            )
             if value is not None:
                 packets = self.diagrams.both(packets, self.diagrams.test(level, ((value, value),)))
         return packets

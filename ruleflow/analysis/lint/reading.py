@@ -50,7 +50,8 @@ def check(case: Case) -> Iterator[Finding]:
     if case.document is None:
         return
     for notice, severity in (
-        *((n, "") for n in case.document.warnings), *((n, "error") for n in case.document.errors)
+        *((n, "") for n in case.document.warnings),
+        *((n, "error") for n in case.document.errors),
     ):
         code = _BY_CODE.get(notice.code)
         if code is not None:

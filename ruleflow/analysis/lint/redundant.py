@@ -58,5 +58,9 @@ def _finding(case: Case, table: Table, name: str, index: int) -> Finding:
 def _why(table: Table, name: str, index: int) -> str:
     if index + 1 == len(table[name].rules):
         policy = table[name].policy
-        return f"what follows is the policy {policy}" if policy else "it is the last of its chain: its callers go on alike"
+        return (
+            f"what follows is the policy {policy}"
+            if policy
+            else "it is the last of its chain: its callers go on alike"
+        )
     return "the rules behind it do the same to each of its packets"

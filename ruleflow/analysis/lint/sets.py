@@ -17,14 +17,15 @@ def cube(case: Case, **tests: int | Iterable[Interval]) -> int:
     """The packets with these numbers: ``state``, ``protocol``, ``port`` and others by their field's name."""
     levels = {"state": STATE, "protocol": PROTO, "port": DPORT, **LEVELS}
     return case.side.diagrams.cube(
-        (levels[name], ((value, value),) if isinstance(value, int) else tuple(value)) for name, value in tests.items()
+        (levels[name], ((value, value),) if isinstance(value, int) else tuple(value))
+        for name, value in tests.items()
     )
 
 
 def from_wire(case: Case) -> int:
     """The packets that come by an interface that is not lo."""
     diagrams, encoder = case.side.diagrams, case.side.space.encoder
-    lo = diagrams.test(IN, (encoder.atoms.range("lo"), ))
+    lo = diagrams.test(IN, (encoder.atoms.range("lo"),))
     return diagrams.without(diagrams.test(IN, ((1, diagrams.tops[IN]),)), lo)
 
 
@@ -34,7 +35,11 @@ def passed(case: Case, table: str, hook: str, within: int = EVERYTHING) -> int:
     where = side.diagrams.both(entering(side, table, hook), within)
     found = side.hook(table, hook, where)
     accepted = side.diagrams.map_leaves(
-        found, lambda leaf: EVERYTHING if leaf != NOTHING and side.outcomes.value(leaf).then == "ACCEPT" else NOTHING, "accepted"
+        found,
+        lambda leaf: (
+            EVERYTHING if leaf != NOTHING and side.outcomes.value(leaf).then == "ACCEPT" else NOTHING
+        ),
+        "accepted",
     )
     return side.diagrams.both(where, accepted)
 

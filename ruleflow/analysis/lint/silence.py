@@ -42,13 +42,19 @@ def read_ignores(path: Path) -> tuple[Ignore, ...]:
     try:
         value: Any = YAML(typ="safe").load(path)
     except YAMLError as error:
-        raise ReadError(f"this is no YAML: {error}", where=Where(str(path)), help="see docs/lint.md for the form of `ignore`") from None
+        raise ReadError(
+            f"this is no YAML: {error}",
+            where=Where(str(path)),
+            help="see docs/lint.md for the form of `ignore`",
+        ) from None
     entries = value.get("ignore", []) if isinstance(value, dict) else []
     try:
         return tuple(msgspec.convert(entries, list[Ignore]))
     except msgspec.ValidationError as error:
         raise ReadError(
-            f"`ignore` is not as it should be: {error}", where=Where(str(path)), help="write a list of {code: RF201, chain: INPUT, rule: text}"
+            f"`ignore` is not as it should be: {error}",
+            where=Where(str(path)),
+            help="write a list of {code: RF201, chain: INPUT, rule: text}",
         ) from None
 
 
@@ -61,7 +67,11 @@ def read_baseline(path: Path) -> Counter[str]:
         value = json.loads(path.read_text("utf-8"))
         return Counter({str(entry["fingerprint"]): int(entry.get("count", 1)) for entry in value["findings"]})
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ReadError(f"this is no baseline: {error}", where=Where(str(path)), help="write one with --write-baseline FILE") from None
+        raise ReadError(
+            f"this is no baseline: {error}",
+            where=Where(str(path)),
+            help="write one with --write-baseline FILE",
+        ) from None
 
 
 def baseline(reports: Iterable[Report]) -> str:
@@ -71,7 +81,9 @@ def baseline(reports: Iterable[Report]) -> str:
     first = {one.fingerprint: one for one in reversed(found)}
     entries = [
         {"fingerprint": mark, "code": first[mark].code, "rule": first[mark].text, "count": number}
-        for mark, number in sorted(counts.items(), key=lambda pair: (first[pair[0]].code, first[pair[0]].text, pair[0]))
+        for mark, number in sorted(
+            counts.items(), key=lambda pair: (first[pair[0]].code, first[pair[0]].text, pair[0])
+        )
     ]
     return json.dumps({"schema": SCHEMA, "findings": entries}, indent=1) + "\n"
 

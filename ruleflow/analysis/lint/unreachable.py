@@ -78,7 +78,11 @@ def _never(case: Case, table: Table, rule: Rule, ref: RuleRef) -> Finding:
         )  # fmt: skip
     found = takers(case, table, ref)
     others = [Mark(*_at(case, taker), _label(taker), taker.ref) for taker in found[:_SHOWN]]
-    proof = f"proof: {strength}; {_by(case, found)}" if found else f"proof: {strength}; no packet like this comes to {visible(ref.chain)}"
+    proof = (
+        f"proof: {strength}; {_by(case, found)}"
+        if found
+        else f"proof: {strength}; no packet like this comes to {visible(ref.chain)}"
+    )
     return case.finding(
         NEVER, ref, NEVER.name, f"would {would}, but gets none", others=others, strength=strength,
         removable=True, notes=(proof,), help=_advice(case, rule, ref, found),
@@ -92,7 +96,11 @@ def _at(case: Case, taker: Taker) -> tuple[int, int, int]:
 
 def _label(taker: Taker) -> str:
     if taker.calls:
-        return "sends no such packet on" if taker.misses else f"asks {visible(taker.calls)}, which takes {'all' if taker.alone else 'some'} of them first"
+        return (
+            "sends no such packet on"
+            if taker.misses
+            else f"asks {visible(taker.calls)}, which takes {'all' if taker.alone else 'some'} of them first"
+        )
     return "takes all of these packets first" if taker.alone else "takes some of them first"
 
 
@@ -113,7 +121,12 @@ def _and(words: list[str]) -> str:
 
 
 def _would(rule: Rule) -> str:
-    words = {"ACCEPT": "let in or through", "DROP": "drop", "REJECT": "refuse", "RETURN": "go back to the caller"}
+    words = {
+        "ACCEPT": "let in or through",
+        "DROP": "drop",
+        "REJECT": "refuse",
+        "RETURN": "go back to the caller",
+    }
     target = rule.target
     if target is None:
         return "count"

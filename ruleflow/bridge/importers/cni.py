@@ -49,7 +49,9 @@ def _network(name: str, bridge: dict[str, Any], gathered: Gathered) -> None:
 
 def _pools(ipam: dict[str, Any], gathered: Gathered) -> list[dict[str, Any]]:
     if ipam.get("type") not in ("host-local", None):
-        gathered.note(f"addresses come from the ipam plugin {ipam['type']}, which is not asked: they are given out here")
+        gathered.note(
+            f"addresses come from the ipam plugin {ipam['type']}, which is not asked: they are given out here"
+        )
     ranges = [mapping(one) for each in sequence(ipam.get("ranges")) for one in sequence(each)]
     if ipam.get("subnet"):
         ranges.insert(0, ipam)
@@ -74,7 +76,9 @@ def _endpoint(name: str, config: dict[str, Any], plugins: list[dict[str, Any]], 
         for one in sequence(mapping(part.get("runtimeConfig")).get("portMappings"))
     ]  # fmt: skip
     results = [mapping(part.get("prevResult")) for part in (config, *plugins)]
-    addresses = [str(mapping(one).get("address", "")) for result in results for one in sequence(result.get("ips"))]
+    addresses = [
+        str(mapping(one).get("address", "")) for result in results for one in sequence(result.get("ips"))
+    ]
     if not mappings and not addresses:
         return
     by_family = {6 if ":" in one else 4: address_of(one) for one in addresses if one}
@@ -82,5 +86,10 @@ def _endpoint(name: str, config: dict[str, Any], plugins: list[dict[str, Any]], 
         short_port(str(one.get("hostIP") or ""), one.get("hostPort"), one.get("containerPort"), str(one.get("protocol") or "tcp").lower())
         for one in mappings if one.get("hostPort")
     ]  # fmt: skip
-    keys = {"network": name, "ipv4_address": by_family.get(4), "ipv6_address": by_family.get(6), "ports": list(dict.fromkeys(ports))}
+    keys = {
+        "network": name,
+        "ipv4_address": by_family.get(4),
+        "ipv6_address": by_family.get(6),
+        "ports": list(dict.fromkeys(ports)),
+    }
     gathered.endpoint("container", keys)

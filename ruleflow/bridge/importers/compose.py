@@ -37,7 +37,9 @@ def _load(text: str, source: str) -> Any:
     except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = None if mark is None else mark.line + 1
-        raise ReadError(f"this is no YAML: {getattr(error, 'problem', error)}", where=Where(source, line)) from None
+        raise ReadError(
+            f"this is no YAML: {getattr(error, 'problem', error)}", where=Where(source, line)
+        ) from None
     except RecursionError:
         raise ReadError("this YAML is nested too deeply", where=Where(source)) from None
 
@@ -97,7 +99,9 @@ def _network(name: str, network: dict[str, Any], gathered: Gathered) -> bool:
         gathered.note(f"the network {name} has the driver {network['driver']}, and no bridge")
         return False
     if network.get("external"):
-        gathered.note(f"the network {name} is external: write its bridge and subnet as `docker network inspect` has them")
+        gathered.note(
+            f"the network {name} is external: write its bridge and subnet as `docker network inspect` has them"
+        )
     keys = {key: network[key] for key in _KEPT if key in network}
     if "driver_opts" in keys:
         keys["driver_opts"] = _options(name, mapping(keys["driver_opts"]), gathered)
@@ -114,14 +118,21 @@ def _network(name: str, network: dict[str, Any], gathered: Gathered) -> bool:
 def _options(network: str, options: dict[str, Any], gathered: Gathered) -> dict[str, Any]:
     for key in options.keys() - DRIVER_OPTIONS:
         gathered.note(f"the option {key} of the network {network} is left out")
-    return {key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in options.items() if key in DRIVER_OPTIONS}
+    return {
+        key: str(value).lower() if isinstance(value, bool) else str(value)
+        for key, value in options.items()
+        if key in DRIVER_OPTIONS
+    }
 
 
 def _port(port: Any) -> str | dict[str, Any]:
     if not isinstance(port, dict):
         return str(port)
     return short_port(
-        str(port.get("host_ip") or ""), port.get("published"), port.get("target"), str(port.get("protocol") or "tcp")
+        str(port.get("host_ip") or ""),
+        port.get("published"),
+        port.get("target"),
+        str(port.get("protocol") or "tcp"),
     )
 
 

@@ -89,7 +89,9 @@ def _container(container: dict[str, Any], gathered: Gathered) -> None:
     for place, (network, settings) in enumerate((name, mapping(one)) for name, one in attached.items()):
         known = gathered.name(str(network))
         if not settings.get("IPAddress") and not settings.get("GlobalIPv6Address"):
-            gathered.note(f"{name} has no address on the network {network}: it does not run, or the network is no bridge")
+            gathered.note(
+                f"{name} has no address on the network {network}: it does not run, or the network is no bridge"
+            )
             continue
         if known not in gathered.networks:
             _network_of(known, settings, gathered)
@@ -103,14 +105,18 @@ def _container(container: dict[str, Any], gathered: Gathered) -> None:
 
 def _network_of(name: str, settings: dict[str, Any], gathered: Gathered) -> None:
     """A network known only by a container on it."""
-    gathered.note(f"the network {name} is known by its containers only: inspect it too, for its bridge and its options")
+    gathered.note(
+        f"the network {name} is known by its containers only: inspect it too, for its bridge and its options"
+    )
     pools = []
     for address, length, gateway in (
         ("IPAddress", "IPPrefixLen", "Gateway"), ("GlobalIPv6Address", "GlobalIPv6PrefixLen", "IPv6Gateway"),
     ):  # fmt: skip
         if settings.get(address) and settings.get(length):
             subnet = subnet_of(f"{settings[address]}/{settings[length]}")
-            pools.append({"subnet": subnet, **({"gateway": settings[gateway]} if settings.get(gateway) else {})})
+            pools.append(
+                {"subnet": subnet, **({"gateway": settings[gateway]} if settings.get(gateway) else {})}
+            )
     gathered.network(name, {"ipam": {"config": pools}})
 
 
@@ -125,7 +131,11 @@ def _ports(container: dict[str, Any], name: str, gathered: Gathered) -> list[str
             host_port = str(binding.get("HostPort") or "")
             if not host_port.isdigit():
                 bound = sequence(given.get(target))
-                host_port = str(mapping(bound[min(place, len(bound) - 1)]).get("HostPort", "")) if bound else ""
-                gathered.note(f"{name}: Docker chose port {host_port or '?'} of the host for {target}; it is fixed here")
+                host_port = (
+                    str(mapping(bound[min(place, len(bound) - 1)]).get("HostPort", "")) if bound else ""
+                )
+                gathered.note(
+                    f"{name}: Docker chose port {host_port or '?'} of the host for {target}; it is fixed here"
+                )
             ports.append(short_port(str(binding.get("HostIp") or ""), host_port, number, protocol or "tcp"))
     return ports

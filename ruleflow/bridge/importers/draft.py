@@ -54,12 +54,18 @@ class Gathered:
     def written(self, what: str) -> Imported:
         """The YAML text, the notes as comments on top. Raises `ReadError` where there is nothing to write."""
         if not self.networks:
-            raise ReadError(f"there is no bridge network in this {what}", where=Where(self.source), help="give another file")
+            raise ReadError(
+                f"there is no bridge network in this {what}",
+                where=Where(self.source),
+                help="give another file",
+            )
         declaration: dict[str, Any] = {"version": 1, "networks": self.networks}
         if self.endpoints:
             declaration["endpoints"] = self.endpoints
         head = [f"# Made by ruleflow import from {what}.", *(f"# Note: {note}" for note in self.notes)]
-        return Imported("".join(f"{_one_line(line)}\n" for line in head) + _yaml(declaration), tuple(self.notes))
+        return Imported(
+            "".join(f"{_one_line(line)}\n" for line in head) + _yaml(declaration), tuple(self.notes)
+        )
 
 
 def _one_line(text: str) -> str:
@@ -84,7 +90,11 @@ def _quoted(value: Any) -> Any:
         return {key: _quoted(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [_quoted(inner) for inner in value]
-    return DoubleQuotedScalarString(value) if isinstance(value, str) and (":" in value or value.isdigit()) else value
+    return (
+        DoubleQuotedScalarString(value)
+        if isinstance(value, str) and (":" in value or value.isdigit())
+        else value
+    )
 
 
 def read_json(text: str, source: str) -> Any:
@@ -93,7 +103,13 @@ def read_json(text: str, source: str) -> Any:
         return json.loads(text)
     except ValueError as error:
         line = getattr(error, "lineno", None)
-        where = Where(source, line, getattr(error, "colno", None), 1, text.splitlines()[line - 1] if line and text else None)
+        where = Where(
+            source,
+            line,
+            getattr(error, "colno", None),
+            1,
+            text.splitlines()[line - 1] if line and text else None,
+        )
         raise ReadError(f"this is no JSON: {getattr(error, 'msg', error)}", where=where) from None
     except RecursionError:
         raise ReadError("this JSON is nested too deeply", where=Where(source)) from None

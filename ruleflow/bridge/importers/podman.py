@@ -68,7 +68,9 @@ def _container(given: dict[str, Any], gathered: Gathered) -> None:
         addresses = [str(one) for one in sequence(mapping(options).get("static_ips"))]
         known = gathered.name(str(network))
         if known in gathered.networks:
-            gathered.endpoint(name, {"network": known, **_by_family(addresses), "ports": ports if place == 0 else []})
+            gathered.endpoint(
+                name, {"network": known, **_by_family(addresses), "ports": ports if place == 0 else []}
+            )
 
 
 def _by_family(addresses: list[str]) -> dict[str, str | None]:

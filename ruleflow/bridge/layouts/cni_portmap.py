@@ -99,7 +99,9 @@ def mark_hairpin(writing: Writing, network: Network, chain: str, port: PortMap) 
 
 def mark_localhost(writing: Writing, chain: str, port: PortMap) -> None:
     """What this host sends to 127.0.0.1 must take the host's address: the container could not answer 127.0.0.1."""
-    writing.append("nat", f"-A {chain} -s 127.0.0.1/32 {host_part(port)}{_asked(port)} -j CNI-HOSTPORT-SETMARK")
+    writing.append(
+        "nat", f"-A {chain} -s 127.0.0.1/32 {host_part(port)}{_asked(port)} -j CNI-HOSTPORT-SETMARK"
+    )
 
 
 def publish_port(writing: Writing, endpoint: Endpoint, chain: str, port: PortMap) -> None:

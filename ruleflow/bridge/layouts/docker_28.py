@@ -54,5 +54,7 @@ def let_others_reach_a_routed_network(writing: Writing, network: Network) -> Non
 def isolate_from_other_bridges(writing: Writing, network: Network) -> None:
     """Containers of one bridge do not reach those of another: out of one bridge (stage 1), into another (stage 2)."""
     bridge = network.bridge
-    writing.append("filter", f"-A DOCKER-ISOLATION-STAGE-1 -i {bridge} ! -o {bridge} -j DOCKER-ISOLATION-STAGE-2")
+    writing.append(
+        "filter", f"-A DOCKER-ISOLATION-STAGE-1 -i {bridge} ! -o {bridge} -j DOCKER-ISOLATION-STAGE-2"
+    )
     writing.insert("filter", f"-A DOCKER-ISOLATION-STAGE-2 -o {bridge} -j DROP")

@@ -99,7 +99,11 @@ def look_up_published_ports(writing: Writing, declaration: Declaration) -> None:
 
     With the userland proxy, 127.0.0.1 is left to the proxy.
     """
-    but = "" if not declaration.userland_proxy else f" ! -d {'127.0.0.0/8' if writing.family == 4 else '::1/128'}"
+    but = (
+        ""
+        if not declaration.userland_proxy
+        else f" ! -d {'127.0.0.0/8' if writing.family == 4 else '::1/128'}"
+    )
     writing.append("nat", "-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER")
     writing.append("nat", f"-A OUTPUT{but} -m addrtype --dst-type LOCAL -j DOCKER")
 
@@ -158,7 +162,9 @@ def decide_about_the_rest(writing: Writing, network: Network) -> None:
 
 def let_replies_in(writing: Writing, network: Network) -> None:
     """Replies to what containers asked come back in."""
-    writing.append("filter", f"-A DOCKER-CT -o {network.bridge} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT")
+    writing.append(
+        "filter", f"-A DOCKER-CT -o {network.bridge} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
+    )
 
 
 def let_published_in(writing: Writing, network: Network) -> None:

@@ -113,7 +113,11 @@ def look_up_published_ports(writing: Writing, declaration: Declaration) -> None:
 
     With the userland proxy, 127.0.0.1 is left to the proxy.
     """
-    but = "" if not declaration.userland_proxy else f" ! -d {'127.0.0.0/8' if writing.family == 4 else '::1/128'}"
+    but = (
+        ""
+        if not declaration.userland_proxy
+        else f" ! -d {'127.0.0.0/8' if writing.family == 4 else '::1/128'}"
+    )
     writing.append("nat", "-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER")
     writing.append("nat", f"-A OUTPUT{but} -m addrtype --dst-type LOCAL -j DOCKER")
 
@@ -125,13 +129,17 @@ def let_published_in(writing: Writing, network: Network) -> None:
 
 def let_replies_in(writing: Writing, network: Network) -> None:
     """Replies to what containers asked come back in."""
-    writing.insert("filter", f"-A FORWARD -o {network.bridge} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT")
+    writing.insert(
+        "filter", f"-A FORWARD -o {network.bridge} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
+    )
 
 
 def isolate_from_other_bridges(writing: Writing, network: Network) -> None:
     """Containers of one bridge do not reach those of another: out of one bridge (stage 1), into another (stage 2)."""
     bridge = network.bridge
-    writing.insert("filter", f"-A DOCKER-ISOLATION-STAGE-1 -i {bridge} ! -o {bridge} -j DOCKER-ISOLATION-STAGE-2")
+    writing.insert(
+        "filter", f"-A DOCKER-ISOLATION-STAGE-1 -i {bridge} ! -o {bridge} -j DOCKER-ISOLATION-STAGE-2"
+    )
     writing.insert("filter", f"-A DOCKER-ISOLATION-STAGE-2 -o {bridge} -j DROP")
 
 
@@ -190,4 +198,6 @@ def masquerade_to_itself(writing: Writing, endpoint: Endpoint, port: PortMap) ->
 
 def fill_in_checksums(writing: Writing, port: PortMap) -> None:
     """The checksum of an SCTP answer is computed here: network cards leave it out and translation needs it."""
-    writing.append("mangle", f"-A POSTROUTING -p sctp -m sctp --sport {port.target} -j CHECKSUM --checksum-fill")
+    writing.append(
+        "mangle", f"-A POSTROUTING -p sctp -m sctp --sport {port.target} -j CHECKSUM --checksum-fill"
+    )

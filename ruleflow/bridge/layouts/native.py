@@ -88,7 +88,9 @@ class NativeLayout:
     def forward(self, network: Network, text: str) -> None:
         """A rule about what passes."""
         conditions, _, target = text.rpartition("-j ")
-        self.writing.append("filter", f"-A {self.prefix}-FORWARD {conditions}{self.comment(network.name)}-j {target}")
+        self.writing.append(
+            "filter", f"-A {self.prefix}-FORWARD {conditions}{self.comment(network.name)}-j {target}"
+        )
 
     def ask_the_operator_first(self) -> None:
         """The operator's own chain is asked before our rules; nothing of ours is ever in it."""
@@ -112,7 +114,9 @@ class NativeLayout:
 
     def let_replies_and_published_in(self, network: Network) -> None:
         """Replies come back in, and so does what was sent to a published port: its destination was translated."""
-        self.forward(network, f"-o {network.bridge} -m conntrack --ctstate RELATED,ESTABLISHED,DNAT -j ACCEPT")
+        self.forward(
+            network, f"-o {network.bridge} -m conntrack --ctstate RELATED,ESTABLISHED,DNAT -j ACCEPT"
+        )
 
     def let_replies_in(self, network: Network) -> None:
         """Replies to what containers asked come back in."""
@@ -190,7 +194,9 @@ class NativeLayout:
     def source(self, network: Network, text: str) -> None:
         """A rule that changes the source."""
         conditions, _, target = text.rpartition("-j ")
-        self.writing.append("nat", f"-A {self.prefix}-SOURCE {conditions}{self.comment(network.name)}-j {target}")
+        self.writing.append(
+            "nat", f"-A {self.prefix}-SOURCE {conditions}{self.comment(network.name)}-j {target}"
+        )
 
     def masquerade_outgoing(self, network: Network) -> None:
         """What a container sends out of its bridge takes the host's address, or nobody outside could answer."""
@@ -228,7 +234,11 @@ class NativeLayout:
 
 def translated(network: Network, family: int) -> bool:
     """Whether a network's ports are published on the host's addresses of ``family``."""
-    return not network.internal and network.subnet(family) is not None and network.gateway_mode(family) != "routed"
+    return (
+        not network.internal
+        and network.subnet(family) is not None
+        and network.gateway_mode(family) != "routed"
+    )
 
 
 def served_at_localhost(network: Network, family: int) -> bool:

@@ -43,7 +43,8 @@ class Nfacct(Match, frozen=True, gc=False):
     name = "nfacct"
 
     object_name: Annotated[
-        str | None, option("--nfacct-name", type=Text(), negatable=False, mandatory=True, says="counted in {}")
+        str | None,
+        option("--nfacct-name", type=Text(), negatable=False, mandatory=True, says="counted in {}"),
     ] = None
 
     @classmethod
@@ -117,12 +118,18 @@ class Rateest(Match, frozen=True, gc=False):
     name = "rateest"
 
     delta: Annotated[bool | None, option("--rateest-delta", negatable=False)] = None
-    first: Annotated[str | None, option("--rateest1", "--rateest", type=Text(quoted=False), negatable=False)] = None
+    first: Annotated[
+        str | None, option("--rateest1", "--rateest", type=Text(quoted=False), negatable=False)
+    ] = None
     second: Annotated[str | None, option("--rateest2", type=Text(quoted=False), negatable=False)] = None
     bps1: Annotated[int | None, option("--rateest-bps1", type=BitRate(), negatable=False)] = None
-    bps2: Annotated[int | None, option("--rateest-bps2", "--rateest-bps", type=BitRate(), negatable=False)] = None
+    bps2: Annotated[
+        int | None, option("--rateest-bps2", "--rateest-bps", type=BitRate(), negatable=False)
+    ] = None
     pps1: Annotated[int | None, option("--rateest-pps1", type=PacketRate(), negatable=False)] = None
-    pps2: Annotated[int | None, option("--rateest-pps2", "--rateest-pps", type=PacketRate(), negatable=False)] = None
+    pps2: Annotated[
+        int | None, option("--rateest-pps2", "--rateest-pps", type=PacketRate(), negatable=False)
+    ] = None
     less: Annotated[Maybe[bool], option("--rateest-lt", excludes=("more", "equal"))] = None
     more: Annotated[Maybe[bool], option("--rateest-gt", excludes=("equal",))] = None
     equal: Annotated[Maybe[bool], option("--rateest-eq")] = None
@@ -142,7 +149,10 @@ class Rateest(Match, frozen=True, gc=False):
             raise Unreadable("rateest needs --rateest-lt, --rateest-gt or --rateest-eq")
         kinds = [kind for kind in ("bps", "pps") if f"{kind}1" in values or f"{kind}2" in values]
         if not kinds or "first" not in values:
-            raise Unreadable("rateest needs an estimator and a rate", "write --rateest NAME and --rateest-bps or --rateest-pps")
+            raise Unreadable(
+                "rateest needs an estimator and a rate",
+                "write --rateest NAME and --rateest-bps or --rateest-pps",
+            )
         for kind in kinds:
             first, second = values.pop(f"{kind}1", 0), values.pop(f"{kind}2", 0)
             values[f"{kind}2"] = second if "delta" in values or "second" not in values else 0
@@ -178,7 +188,11 @@ class Rateest(Match, frozen=True, gc=False):
         words = {"less": "below", "more": "above", "equal": "equal to"}[row.attr]
         other = f'that of "{self.second}"' if self.second is not None else "the bound"
         relation = f"{'not ' if isinstance(value, Not) else ''}{words} {other}"
-        bounds = [row.type.show(getattr(self, row.attr)) for row in map(self.row, ("bps2", "pps2")) if getattr(self, row.attr)]
+        bounds = [
+            row.type.show(getattr(self, row.attr))
+            for row in map(self.row, ("bps2", "pps2"))
+            if getattr(self, row.attr)
+        ]
         shown = f" ({', '.join(bounds)})" if bounds else ""
         return ((row, f'while the rate of "{self.first}" is {relation}{shown}'),)
 

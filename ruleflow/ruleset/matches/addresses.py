@@ -61,11 +61,21 @@ class Addrtype(Match, frozen=True, gc=False):
     ] = None
     limit_in: Annotated[
         bool | None,
-        option("--limit-iface-in", negatable=False, excludes=("limit_out",), says="by what the interface it arrives on has"),
+        option(
+            "--limit-iface-in",
+            negatable=False,
+            excludes=("limit_out",),
+            says="by what the interface it arrives on has",
+        ),
     ] = None
     limit_out: Annotated[
         bool | None,
-        option("--limit-iface-out", negatable=False, excludes=("limit_in",), says="by what the interface it leaves by has"),
+        option(
+            "--limit-iface-out",
+            negatable=False,
+            excludes=("limit_in",),
+            says="by what the interface it leaves by has",
+        ),
     ] = None
 
     @classmethod
@@ -84,7 +94,9 @@ class Addrtype(Match, frozen=True, gc=False):
         """Each side asked, as a derived fact."""
         interface = "in" if self.limit_in else "out" if self.limit_out else ""
         return tuple(
-            _address_type(row, value, interface) for row, value in self.given() if not row.attr.startswith("limit")
+            _address_type(row, value, interface)
+            for row, value in self.given()
+            if not row.attr.startswith("limit")
         )
 
 
@@ -134,11 +146,15 @@ class Iprange(Match, frozen=True, gc=False):
 
     source_range: Annotated[
         Maybe[AddressRange],
-        option("--src-range", type=Addresses(), field=SOURCE, says="from {}", says_not="from anywhere but {}"),
+        option(
+            "--src-range", type=Addresses(), field=SOURCE, says="from {}", says_not="from anywhere but {}"
+        ),
     ] = None
     destination_range: Annotated[
         Maybe[AddressRange],
-        option("--dst-range", type=Addresses(), field=DESTINATION, says="to {}", says_not="to anywhere but {}"),
+        option(
+            "--dst-range", type=Addresses(), field=DESTINATION, says="to {}", says_not="to anywhere but {}"
+        ),
     ] = None
 
     @classmethod

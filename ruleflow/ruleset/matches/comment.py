@@ -20,7 +20,8 @@ class Comment(Match, frozen=True, gc=False):
     name = "comment"
 
     comment: Annotated[
-        str | None, option("--comment", type=CommentText(), negatable=False, mandatory=True, says="commented {}")
+        str | None,
+        option("--comment", type=CommentText(), negatable=False, mandatory=True, says="commented {}"),
     ] = None
 
     def conditions(self) -> tuple[Condition, ...]:

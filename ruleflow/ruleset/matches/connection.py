@@ -56,7 +56,9 @@ from ruleflow.ruleset.values import (
 )
 from ruleflow.ruleset.words import quote
 
-TRACKED = In(STATE, AnyBit(STATES["NEW"] | STATES["ESTABLISHED"] | STATES["RELATED"]), text="in a tracked connection")
+TRACKED = In(
+    STATE, AnyBit(STATES["NEW"] | STATES["ESTABLISHED"] | STATES["RELATED"]), text="in a tracked connection"
+)
 """The packet is part of a connection: nf_ct_get gives one, which it does not for invalid and untracked packets."""
 _NO_CONNECTION = STATES["INVALID"] | STATES["UNTRACKED"]
 NOT_TRACKED = In(STATE, AnyBit(_NO_CONNECTION), text="in no tracked connection")
@@ -117,7 +119,9 @@ class HostMask(Network):
         address, slash, mask = word.partition("/")
         if family == 4 and address.count(".") != 3:
             raise Unreadable(f"{address!r} is not an IPv4 address", "write all four numbers")
-        return Prefix(family, address_number(address, family), _mask(mask, family) if slash else full_mask(family))
+        return Prefix(
+            family, address_number(address, family), _mask(mask, family) if slash else full_mask(family)
+        )
 
     def show(self, value: Prefix) -> str:
         text = address_text(value.address, value.family)
@@ -192,7 +196,9 @@ class Conntrack(Match, frozen=True, gc=False):
 
     state: Annotated[
         Maybe[int],
-        option("--ctstate", type=States(_CT_STATES, abbreviated=True), says="{}", says_not="but no packet {}"),
+        option(
+            "--ctstate", type=States(_CT_STATES, abbreviated=True), says="{}", says_not="but no packet {}"
+        ),
     ] = None
     ct_protocol: Annotated[
         Maybe[int],
@@ -288,7 +294,8 @@ class Conntrack(Match, frozen=True, gc=False):
         """As the rows say; the direction is said by who sends."""
         way = {0: "from the side that opened the connection", 1: "from the side that answers"}
         return tuple(
-            (row, way[self.direction or 0] if row.attr == "direction" else row.say(value)) for row, value in self.given()
+            (row, way[self.direction or 0] if row.attr == "direction" else row.say(value))
+            for row, value in self.given()
         )
 
     def conditions(self) -> tuple[Condition, ...]:
@@ -384,7 +391,13 @@ class Connlabel(Match, frozen=True, gc=False):
 
     label: Annotated[
         Maybe[str],
-        option("--label", type=Label(), mandatory=True, says="with the connection label {}", says_not="without the connection label {}"),
+        option(
+            "--label",
+            type=Label(),
+            mandatory=True,
+            says="with the connection label {}",
+            says_not="without the connection label {}",
+        ),
     ] = None
     set_it: Annotated[bool | None, option("--set", negatable=False, says="setting it")] = None
 

@@ -77,7 +77,14 @@ class Header(Match, frozen=True, gc=False):
     ] = None  # fmt: skip
     fragment: Annotated[
         Maybe[bool],
-        option("-f", "--fragments", "--fragment", type=Later(), says="a fragment other than the first", says_not="no later fragment"),
+        option(
+            "-f",
+            "--fragments",
+            "--fragment",
+            type=Later(),
+            says="a fragment other than the first",
+            says_not="no later fragment",
+        ),
     ] = None
 
     def conditions(self) -> tuple[Condition, ...]:

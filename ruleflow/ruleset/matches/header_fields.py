@@ -48,7 +48,11 @@ class TosMask(ValueType[MaskedValue]):
         if value.mask == _SERVICE_MASK and value.value in _SERVICES.values():
             name = next(name for name, service in _SERVICES.items() if service == value.value)
             return f"{name.lower().replace('-', ' ')} (0x{value.value:02x})"
-        return f"0x{value.value:02x}" if value.mask == 0xFF else f"0x{value.value:02x} in the bits 0x{value.mask:02x}"
+        return (
+            f"0x{value.value:02x}"
+            if value.mask == 0xFF
+            else f"0x{value.value:02x} in the bits 0x{value.mask:02x}"
+        )
 
     def values(self, value: MaskedValue) -> Values:
         return Intervals(()) if value.value & ~value.mask else Masked(value.value, value.mask)
@@ -110,7 +114,14 @@ class DscpMatch(Match, frozen=True, gc=False):
 
     dscp: Annotated[
         Maybe[int],
-        option("--dscp", type=Dscp(), field=TOS, mandatory=True, says="with dscp {}", says_not="with any dscp but {}"),
+        option(
+            "--dscp",
+            type=Dscp(),
+            field=TOS,
+            mandatory=True,
+            says="with dscp {}",
+            says_not="with any dscp but {}",
+        ),
     ] = None
     spellings = (option("--dscp-class", type=DscpClass(), into="dscp"),)
 
@@ -119,7 +130,9 @@ class EctNumber(Number):
     """The two lower bits of the type of service (RFC 3168)."""
 
     def say(self, value: int) -> str:
-        return ("not ECN capable", "ECN capable, ECT(1)", "ECN capable, ECT(0)", "congestion experienced")[value]
+        return ("not ECN capable", "ECN capable, ECT(1)", "ECN capable, ECT(0)", "congestion experienced")[
+            value
+        ]
 
     def values(self, value: int) -> Values:
         return Masked(value, 3)
@@ -151,15 +164,33 @@ class Ecn(Match, frozen=True, gc=False):
 
     ece: Annotated[
         Maybe[bool],
-        option("--ecn-tcp-ece", type=FlagBit(64), field=TCP_FLAGS, says="with the ECE flag", says_not="without the ECE flag"),
+        option(
+            "--ecn-tcp-ece",
+            type=FlagBit(64),
+            field=TCP_FLAGS,
+            says="with the ECE flag",
+            says_not="without the ECE flag",
+        ),
     ] = None
     cwr: Annotated[
         Maybe[bool],
-        option("--ecn-tcp-cwr", type=FlagBit(128), field=TCP_FLAGS, says="with the CWR flag", says_not="without the CWR flag"),
+        option(
+            "--ecn-tcp-cwr",
+            type=FlagBit(128),
+            field=TCP_FLAGS,
+            says="with the CWR flag",
+            says_not="without the CWR flag",
+        ),
     ] = None
     ect: Annotated[
         Maybe[int],
-        option("--ecn-ip-ect", type=EctNumber(0, 3), field=TOS, says="marked as {}", says_not="marked other than as {}"),
+        option(
+            "--ecn-ip-ect",
+            type=EctNumber(0, 3),
+            field=TOS,
+            says="marked as {}",
+            says_not="marked other than as {}",
+        ),
     ] = None
 
     @classmethod
@@ -213,10 +244,18 @@ class Ttl(Match, frozen=True, gc=False):
     ] = None  # fmt: skip
     less: Annotated[
         int | None,
-        option("--ttl-lt", type=Below(0, 255), field=TTL, negatable=False, excludes=("more",), says="with a ttl below {}"),
+        option(
+            "--ttl-lt",
+            type=Below(0, 255),
+            field=TTL,
+            negatable=False,
+            excludes=("more",),
+            says="with a ttl below {}",
+        ),
     ] = None
     more: Annotated[
-        int | None, option("--ttl-gt", type=Beyond(0, 255), field=TTL, negatable=False, says="with a ttl above {}")
+        int | None,
+        option("--ttl-gt", type=Beyond(0, 255), field=TTL, negatable=False, says="with a ttl above {}"),
     ] = None
 
     @classmethod
@@ -248,7 +287,9 @@ class Hl(Match, frozen=True, gc=False):
     ] = None  # fmt: skip
     more: Annotated[
         int | None,
-        option("--hl-gt", type=Beyond(0, 255), field=HOP_LIMIT, negatable=False, says="with a hop limit above {}"),
+        option(
+            "--hl-gt", type=Beyond(0, 255), field=HOP_LIMIT, negatable=False, says="with a hop limit above {}"
+        ),
     ] = None
 
     @classmethod

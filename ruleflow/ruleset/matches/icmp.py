@@ -78,7 +78,9 @@ class IcmpType(ValueType[IcmpKind]):
         try:
             return number(text, 0, 255)
         except Unreadable:
-            raise Unreadable(f"{word!r} is no icmp type", "write a type, a type/code, or a name such as echo-request") from None
+            raise Unreadable(
+                f"{word!r} is no icmp type", "write a type, a type/code, or a name such as echo-request"
+            ) from None
 
     def _has_codes(self, kind: int) -> bool:
         return any(named == kind and code is not None for named, code in self.said)
@@ -131,7 +133,13 @@ class Icmp(Transport, frozen=True, gc=False):
 
     kind: Annotated[
         Maybe[IcmpKind],
-        option("--icmp-type", type=IcmpType(_V4, any_type=ANY), mandatory=True, says="{}", says_not="other than {}"),
+        option(
+            "--icmp-type",
+            type=IcmpType(_V4, any_type=ANY),
+            mandatory=True,
+            says="{}",
+            says_not="other than {}",
+        ),
     ] = None
 
     def conditions(self) -> tuple[Condition, ...]:

@@ -50,7 +50,8 @@ class Ah6(Match, frozen=True, gc=False):
         ),
     ] = None  # fmt: skip
     reserved: Annotated[
-        bool | None, option("--ahres", negatable=False, says="with the reserved field of the authentication header 0")
+        bool | None,
+        option("--ahres", negatable=False, says="with the reserved field of the authentication header 0"),
     ] = None
 
     def phrases(self) -> tuple[tuple[Option | None, str], ...]:
@@ -94,9 +95,17 @@ class Ipcomp(Transport, frozen=True, gc=False):
 
     spi: Annotated[
         Maybe[Range],
-        option("--ipcompspi", type=_SPIS, field=SPI, says="with compression index {}", says_not="without compression index {}"),
+        option(
+            "--ipcompspi",
+            type=_SPIS,
+            field=SPI,
+            says="with compression index {}",
+            says_not="without compression index {}",
+        ),
     ] = None
-    reserved: Annotated[bool | None, option("--compres", negatable=False, says="with the reserved field 0")] = None
+    reserved: Annotated[
+        bool | None, option("--compres", negatable=False, says="with the reserved field 0")
+    ] = None
 
     @classmethod
     def check(cls, values: dict[str, object], family: int) -> None:  # noqa: ARG003

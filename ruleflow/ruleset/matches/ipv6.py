@@ -43,7 +43,10 @@ class InsideHeader(Match, frozen=True, gc=False):
     def inside(self) -> tuple[Condition, ...]:
         """What is asked of the header's content."""
         return tuple(
-            Undecided(f"-m {self.name} {row.show(value.value if isinstance(value, Not) else value)}", negated=isinstance(value, Not))
+            Undecided(
+                f"-m {self.name} {row.show(value.value if isinstance(value, Not) else value)}",
+                negated=isinstance(value, Not),
+            )
             for row, value in self.given()
         )
 
@@ -72,10 +75,13 @@ class Frag(InsideHeader, frozen=True, gc=False):
     length: Annotated[
         Maybe[int], option("--fraglen", type=Number(), says="{} bytes long", says_not="not {} bytes long")
     ] = None
-    reserved: Annotated[bool | None, option("--fragres", negatable=False, says="whose reserved bits are null")] = None
+    reserved: Annotated[
+        bool | None, option("--fragres", negatable=False, says="whose reserved bits are null")
+    ] = None
     first: Annotated[bool | None, option("--fragfirst", negatable=False, says="of the first fragment")] = None
     more: Annotated[
-        bool | None, option("--fragmore", negatable=False, excludes=("last",), says="with more fragments to come")
+        bool | None,
+        option("--fragmore", negatable=False, excludes=("last",), says="with more fragments to come"),
     ] = None
     last: Annotated[bool | None, option("--fraglast", negatable=False, says="of the last fragment")] = None
 
@@ -106,7 +112,9 @@ class OptionList(ValueType[tuple[tuple[int, int], ...]]):
     def read_word(self, word: str, family: int) -> tuple[tuple[int, int], ...]:  # noqa: ARG002
         parts = word.split(",")
         if len(parts) > _MOST_OPTIONS or (len(parts) == _MOST_OPTIONS and ":" in parts[-1]):
-            raise Unreadable(f"at most {_MOST_OPTIONS} options can be listed, the last of them without a length")
+            raise Unreadable(
+                f"at most {_MOST_OPTIONS} options can be listed, the last of them without a length"
+            )
         return tuple(self._option(part) for part in parts)
 
     def _option(self, text: str) -> tuple[int, int]:
@@ -137,7 +145,8 @@ class HopByHop(InsideHeader, frozen=True, gc=False):
         Maybe[int], option("--hbh-len", type=Number(), says="{} bytes long", says_not="not {} bytes long")
     ] = None
     options_listed: Annotated[
-        tuple[tuple[int, int], ...] | None, option("--hbh-opts", type=OptionList(), negatable=False, says="with options {}")
+        tuple[tuple[int, int], ...] | None,
+        option("--hbh-opts", type=OptionList(), negatable=False, says="with options {}"),
     ] = None
 
 
@@ -153,7 +162,8 @@ class DestinationOptions(InsideHeader, frozen=True, gc=False):
         Maybe[int], option("--dst-len", type=Number(), says="{} bytes long", says_not="not {} bytes long")
     ] = None
     options_listed: Annotated[
-        tuple[tuple[int, int], ...] | None, option("--dst-opts", type=OptionList(), negatable=False, says="with options {}")
+        tuple[tuple[int, int], ...] | None,
+        option("--dst-opts", type=OptionList(), negatable=False, says="with options {}"),
     ] = None
 
 
@@ -180,7 +190,9 @@ class MobilityType(NumberRange):
     def say(self, value: Range) -> str:
         if value.low != value.high:
             return f"{value.low} to {value.high}"
-        return next((name.replace("-", " ") for name, kind in _MOBILITY.items() if kind == value.low), str(value.low))
+        return next(
+            (name.replace("-", " ") for name, kind in _MOBILITY.items() if kind == value.low), str(value.low)
+        )
 
 
 class MobilityHeader(Match, frozen=True, gc=False):
@@ -241,7 +253,9 @@ class HeaderList(ValueType[int]):
     def _bit(self, name: str) -> int:
         found = NUMBERS.get(name, _NAMES.get(name)) if name != "all" else None
         if found is None or found not in HEADERS:
-            raise Unreadable(f"I do not know the header {name!r}", "write hop, dst, route, frag, auth, esp, none or prot")
+            raise Unreadable(
+                f"I do not know the header {name!r}", "write hop, dst, route, frag, auth, esp, none or prot"
+            )
         return HEADERS[found]
 
     def show(self, value: int) -> str:

@@ -62,11 +62,15 @@ class RoutingHeader(InsideHeader, frozen=True, gc=False):
     length: Annotated[
         Maybe[int], option("--rt-len", type=Number(), says="{} bytes long", says_not="not {} bytes long")
     ] = None
-    reserved: Annotated[bool | None, option("--rt-0-res", negatable=False, says="whose reserved field is set")] = None
+    reserved: Annotated[
+        bool | None, option("--rt-0-res", negatable=False, says="whose reserved field is set")
+    ] = None
     hops: Annotated[
         tuple[int, ...] | None, option("--rt-0-addrs", type=Hops(), negatable=False, says="by way of {}")
     ] = None
-    not_strict: Annotated[bool | None, option("--rt-0-not-strict", negatable=False, says="in any place")] = None
+    not_strict: Annotated[bool | None, option("--rt-0-not-strict", negatable=False, says="in any place")] = (
+        None
+    )
 
     @classmethod
     def read(cls, given: Sequence[tuple[Option, bool, tuple[str, ...]]], family: int) -> Extension:
@@ -101,10 +105,16 @@ def _byte(flag: str, says: str) -> Option:
 
 
 def _segment(flag: str, says: str) -> Option:
-    return option(f"--srh-{flag}", type=SegmentMask(), says=f"{says} {{}}", says_not=f"{says} anything but {{}}")
+    return option(
+        f"--srh-{flag}", type=SegmentMask(), says=f"{says} {{}}", says_not=f"{says} anything but {{}}"
+    )
 
 
-_SHARED = (("length_is", "length_above", "length_below"), ("left_is", "left_above", "left_below"), ("last_is", "last_above", "last_below"))
+_SHARED = (
+    ("length_is", "length_above", "length_below"),
+    ("left_is", "left_above", "left_below"),
+    ("last_is", "last_above", "last_below"),
+)
 
 
 class SegmentRouting(InsideHeader, frozen=True, gc=False):
@@ -138,6 +148,8 @@ class SegmentRouting(InsideHeader, frozen=True, gc=False):
     @classmethod
     def read(cls, given: Sequence[tuple[Option, bool, tuple[str, ...]]], family: int) -> Extension:
         """As the rows say, with one bound for each number."""
-        bounds = {attr: words for row, _, words in given for group in _SHARED if row.attr in group for attr in group}
+        bounds = {
+            attr: words for row, _, words in given for group in _SHARED if row.attr in group for attr in group
+        }
         shared = [(row, negated, bounds.get(row.attr, words)) for row, negated, words in given]
         return super().read(shared, family)

@@ -51,7 +51,12 @@ class Mac(Match, frozen=True, gc=False):
 
 
 _PKTTYPES = {"unicast": 0, "broadcast": 1, "multicast": 2, "otherhost": 3}
-_SAID_PKTTYPES = ("to this host's mac address", "broadcast on the link", "multicast on the link", "meant for another host on the link")
+_SAID_PKTTYPES = (
+    "to this host's mac address",
+    "broadcast on the link",
+    "multicast on the link",
+    "meant for another host on the link",
+)
 
 
 class PacketType(Choice):
@@ -103,7 +108,12 @@ class Physdev(Match, frozen=True, gc=False):
     name = "physdev"
 
     is_in: Annotated[
-        Maybe[bool], option("--physdev-is-in", says="that came in through a bridge port", says_not="that came in through no bridge port")
+        Maybe[bool],
+        option(
+            "--physdev-is-in",
+            says="that came in through a bridge port",
+            says_not="that came in through no bridge port",
+        ),
     ] = None
     port_in: Annotated[
         Maybe[str],
@@ -113,7 +123,12 @@ class Physdev(Match, frozen=True, gc=False):
         ),
     ] = None  # fmt: skip
     is_out: Annotated[
-        Maybe[bool], option("--physdev-is-out", says="that goes out through a bridge port", says_not="that goes out through no bridge port")
+        Maybe[bool],
+        option(
+            "--physdev-is-out",
+            says="that goes out through a bridge port",
+            says_not="that goes out through no bridge port",
+        ),
     ] = None
     port_out: Annotated[
         Maybe[str],
@@ -123,7 +138,8 @@ class Physdev(Match, frozen=True, gc=False):
         ),
     ] = None  # fmt: skip
     bridged: Annotated[
-        Maybe[bool], option("--physdev-is-bridged", says="that is bridged, not routed", says_not="that is not bridged")
+        Maybe[bool],
+        option("--physdev-is-bridged", says="that is bridged, not routed", says_not="that is not bridged"),
     ] = None
 
     @classmethod

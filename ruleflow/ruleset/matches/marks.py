@@ -28,7 +28,9 @@ class Mark(Match, frozen=True, gc=False):
 
     mark: Annotated[
         Maybe[MaskedValue],
-        option("--mark", type=Bits(), field=MARK, mandatory=True, says="with mark {}", says_not="without mark {}"),
+        option(
+            "--mark", type=Bits(), field=MARK, mandatory=True, says="with mark {}", says_not="without mark {}"
+        ),
     ] = None
 
 

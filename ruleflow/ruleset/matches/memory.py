@@ -49,7 +49,9 @@ class Recent(Match, frozen=True, gc=False):
     remove: Annotated[Maybe[bool], _operation("remove", "seen before", "not seen before")] = None
     seconds: Annotated[int | None, option("--seconds", type=Number(1), negatable=False)] = None
     reap: Annotated[bool | None, option("--reap", negatable=False)] = None
-    hitcount: Annotated[int | None, option("--hitcount", type=Number(0, 65535), negatable=False, hidden=0)] = None
+    hitcount: Annotated[
+        int | None, option("--hitcount", type=Number(0, 65535), negatable=False, hidden=0)
+    ] = None
     same_ttl: Annotated[bool | None, option("--rttl", negatable=False, excludes=("set", "remove"))] = None
     list_name: Annotated[str | None, option("--name", type=Text(quoted=False), negatable=False)] = None
     mask: Annotated[str | None, option("--mask", type=HostAddress(), negatable=False)] = None
@@ -59,7 +61,9 @@ class Recent(Match, frozen=True, gc=False):
     @classmethod
     def read(cls, given: Sequence[tuple[Option, bool, tuple[str, ...]]], family: int) -> Extension:
         """As the rows say; of ``--rsource`` and ``--rdest`` the last one counts."""
-        sides = [place for place, (row, _, _) in enumerate(given) if row.attr in ("by_source", "by_destination")]
+        sides = [
+            place for place, (row, _, _) in enumerate(given) if row.attr in ("by_source", "by_destination")
+        ]
         once = {given[place][0].attr for place in sides}
         dropped = sides[:-1] if len(once) == len(sides) else []
         return super().read([one for place, one in enumerate(given) if place not in dropped], family)
@@ -77,7 +81,9 @@ class Recent(Match, frozen=True, gc=False):
             raise Unreadable("--seconds and --hitcount are for --rcheck and --update only")
         values["list_name"] = values.get("list_name", "DEFAULT")[:199]
         if not values["list_name"] or "/" in values["list_name"]:
-            raise Unreadable("--name needs a name without a slash", "it becomes a file in /proc/net/xt_recent")
+            raise Unreadable(
+                "--name needs a name without a slash", "it becomes a file in /proc/net/xt_recent"
+            )
         values.setdefault("mask", address_text(full_mask(family), family))
         if "by_destination" not in values:
             values["by_source"] = True
@@ -144,7 +150,12 @@ class Statistic(Match, frozen=True, gc=False):
     ] = None  # fmt: skip
     every: Annotated[
         Maybe[int],
-        option("--every", type=Number(1), says="one packet in {}, by turns", says_not="all packets but one in {}, by turns"),
+        option(
+            "--every",
+            type=Number(1),
+            says="one packet in {}, by turns",
+            says_not="all packets but one in {}, by turns",
+        ),
     ] = None
     packet: Annotated[int | None, option("--packet", type=Number(), negatable=False)] = None
 

@@ -87,7 +87,9 @@ def _hex_bytes(text: bytes) -> Generator[int, None, None]:
 def _hex_pair(text: bytes, at: int) -> Generator[int, None, int]:
     pair = text[at : at + 2]
     if not re.fullmatch(rb"[0-9a-fA-F]{2}", pair) or at + 2 >= len(text):
-        raise Unreadable("the bytes between the bars are no pairs of hexadecimal digits", "write it like |0d 0a|")
+        raise Unreadable(
+            "the bytes between the bars are no pairs of hexadecimal digits", "write it like |0d 0a|"
+        )
     yield int(pair, 16)
     return at + (3 if text[at + 2 : at + 3] == b" " else 2)
 
@@ -122,7 +124,9 @@ class String(Match, frozen=True, gc=False):
         if "pattern" not in values:
             raise Unreadable("string needs --string or --hex-string")
         if values["algorithm"] not in _ALGORITHMS:
-            raise Unreadable(f"the kernel has no search called {values['algorithm']!r}", "write --algo bm or --algo kmp")
+            raise Unreadable(
+                f"the kernel has no search called {values['algorithm']!r}", "write --algo bm or --algo kmp"
+            )
         if values.get("first", 0) > values.get("last", 65535):
             raise Unreadable("--from is beyond --to")
 
@@ -146,7 +150,10 @@ class String(Match, frozen=True, gc=False):
 
 def _unknown(match: Match, value: object) -> Undecided:
     """A condition that nobody can decide; the negated one has the same text and says so."""
-    return Undecided(str(match).replace("! ", "", 1) if isinstance(value, Not) else str(match), negated=isinstance(value, Not))
+    return Undecided(
+        str(match).replace("! ", "", 1) if isinstance(value, Not) else str(match),
+        negated=isinstance(value, Not),
+    )
 
 
 # -- u32 --------------------------------------------------------------------------------------------------
@@ -166,7 +173,9 @@ class U32Test(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         place = "".join(f"{operator}0x{operand:x}" for operator, operand in self.place)
-        ranges = ",".join(f"0x{low:x}" if low == high else f"0x{low:x}:0x{high:x}" for low, high in self.ranges)
+        ranges = ",".join(
+            f"0x{low:x}" if low == high else f"0x{low:x}:0x{high:x}" for low, high in self.ranges
+        )
         return f"{place}={ranges}"
 
 
@@ -222,7 +231,13 @@ class U32(Match, frozen=True, gc=False):
 
     tests: Annotated[
         Maybe[tuple[U32Test, ...]],
-        option("--u32", type=U32Tests(), mandatory=True, says="whose bytes meet {}", says_not="whose bytes do not meet {}"),
+        option(
+            "--u32",
+            type=U32Tests(),
+            mandatory=True,
+            says="whose bytes meet {}",
+            says_not="whose bytes do not meet {}",
+        ),
     ] = None
 
     def conditions(self) -> tuple[Condition, ...]:
@@ -244,9 +259,13 @@ class Bytecode(ValueType[tuple[tuple[int, int, int, int], ...]]):
         parts = rest.removesuffix(",").split(",")
         found = [_INSTRUCTION.match(part) for part in parts]
         if not re.fullmatch(r"\s*\d{1,9}", length, re.ASCII) or any(one is None for one in found):
-            raise Unreadable(f"{word!r} is no packet filter program", "write it like 4,48 0 0 9,21 0 1 6,6 0 0 1,6 0 0 0")
+            raise Unreadable(
+                f"{word!r} is no packet filter program", "write it like 4,48 0 0 9,21 0 1 6,6 0 0 1,6 0 0 0"
+            )
         if int(length) != len(found) or not 0 < len(found) <= _LONGEST_PROGRAM:
-            raise Unreadable(f"the program says it has {length} instructions and has {len(found)}, of at most 64")
+            raise Unreadable(
+                f"the program says it has {length} instructions and has {len(found)}, of at most 64"
+            )
         return tuple(_instruction(one.groups()) for one in found if one)
 
     def show(self, value: tuple[tuple[int, int, int, int], ...]) -> str:
@@ -275,7 +294,10 @@ class Bpf(Match, frozen=True, gc=False):
     pinned: Annotated[
         str | None,
         option(
-            "--object-pinned", type=Text(511, quoted=False), negatable=False, says="accepted by the BPF program pinned at {}"
+            "--object-pinned",
+            type=Text(511, quoted=False),
+            negatable=False,
+            says="accepted by the BPF program pinned at {}",
         ),
     ] = None
 

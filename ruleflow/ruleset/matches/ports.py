@@ -146,7 +146,14 @@ class Tcp(Transport, frozen=True, gc=False):
     ] = None  # fmt: skip
     flags: Annotated[
         Maybe[MaskedValue],
-        option("--tcp-flags", type=TcpFlags(), field=TCP_FLAGS, hidden=MaskedValue(0, 0), says="{}", says_not="but no packet {}"),
+        option(
+            "--tcp-flags",
+            type=TcpFlags(),
+            field=TCP_FLAGS,
+            hidden=MaskedValue(0, 0),
+            says="{}",
+            says_not="but no packet {}",
+        ),
     ] = None
 
 
@@ -203,11 +210,25 @@ class Dccp(Transport, frozen=True, gc=False):
 
     source_port: Annotated[
         Maybe[Range],
-        option("--sport", "--source-port", type=Ports(), field=SOURCE_PORT, says="from {}", says_not="not from {}"),
+        option(
+            "--sport",
+            "--source-port",
+            type=Ports(),
+            field=SOURCE_PORT,
+            says="from {}",
+            says_not="not from {}",
+        ),
     ] = None
     destination_port: Annotated[
         Maybe[Range],
-        option("--dport", "--destination-port", type=Ports(), field=DESTINATION_PORT, says="to {}", says_not="not to {}"),
+        option(
+            "--dport",
+            "--destination-port",
+            type=Ports(),
+            field=DESTINATION_PORT,
+            says="to {}",
+            says_not="not to {}",
+        ),
     ] = None
     types: Annotated[
         Maybe[int],
@@ -218,7 +239,12 @@ class Dccp(Transport, frozen=True, gc=False):
     ] = None  # fmt: skip
     dccp_option: Annotated[
         Maybe[int],
-        option("--dccp-option", type=Number(1, 255), says="with dccp option {}", says_not="without dccp option {}"),
+        option(
+            "--dccp-option",
+            type=Number(1, 255),
+            says="with dccp option {}",
+            says_not="without dccp option {}",
+        ),
     ] = None
 
 
@@ -250,7 +276,9 @@ class PortList(ValueType[tuple[Range, ...]]):
         low = port_number(first)
         high = port_number(last) if colon else low
         if colon and low >= high:
-            raise Unreadable(f"the range {text} does not rise", f"write {low}" if low == high else f"write {high}:{low}")
+            raise Unreadable(
+                f"the range {text} does not rise", f"write {low}" if low == high else f"write {high}:{low}"
+            )
         return Range(low, high)
 
     def show(self, value: tuple[Range, ...]) -> str:
@@ -280,7 +308,14 @@ class Multiport(Match, frozen=True, gc=False):
 
     source_ports: Annotated[
         Maybe[tuple[Range, ...]],
-        option("--sports", "--source-ports", type=PortList(), field=SOURCE_PORT, says="from {}", says_not="not from {}"),
+        option(
+            "--sports",
+            "--source-ports",
+            type=PortList(),
+            field=SOURCE_PORT,
+            says="from {}",
+            says_not="not from {}",
+        ),
     ] = None
     destination_ports: Annotated[
         Maybe[tuple[Range, ...]],

@@ -74,7 +74,11 @@ class Owner(Match, frozen=True, gc=False):
 
     socket_exists: Annotated[
         Maybe[bool],
-        option("--socket-exists", says="sent by a process of this host", says_not="sent by no process of this host"),
+        option(
+            "--socket-exists",
+            says="sent by a process of this host",
+            says_not="sent by no process of this host",
+        ),
     ] = None
     user: Annotated[
         Maybe[Range],
@@ -82,7 +86,13 @@ class Owner(Match, frozen=True, gc=False):
     ] = None
     group: Annotated[
         Maybe[Range],
-        option("--gid-owner", type=Owners("group"), field=GID, says="sent by a process of {}", says_not="not sent by a process of {}"),
+        option(
+            "--gid-owner",
+            type=Owners("group"),
+            field=GID,
+            says="sent by a process of {}",
+            says_not="not sent by a process of {}",
+        ),
     ] = None
     other_groups: Annotated[
         bool | None, option("--suppl-groups", negatable=False, says="be it the main group or another one")
@@ -190,7 +200,9 @@ class Socket(Match, frozen=True, gc=False):
     ] = None
 
     def conditions(self) -> tuple[Condition, ...]:
-        arguments = tuple((attr, bool(getattr(self, attr))) for attr in ("transparent", "any_address", "restore_mark"))
+        arguments = tuple(
+            (attr, bool(getattr(self, attr))) for attr in ("transparent", "any_address", "restore_mark")
+        )
         return (Derived("socket", arguments, text=self.phrases()[0][1]),)
 
     def phrases(self) -> tuple[tuple[Option | None, str], ...]:
@@ -198,4 +210,8 @@ class Socket(Match, frozen=True, gc=False):
         kind = "transparent socket" if self.transparent else "socket"
         bound = " (bound to its address or to any)" if self.any_address else ""
         socket = (None, f"for which this host has a {kind}{bound}")
-        return (socket, (self.row("restore_mark"), "and it gets the socket's mark")) if self.restore_mark else (socket,)
+        return (
+            (socket, (self.row("restore_mark"), "and it gets the socket's mark"))
+            if self.restore_mark
+            else (socket,)
+        )

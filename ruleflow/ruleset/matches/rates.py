@@ -111,9 +111,9 @@ class Limit(Match, frozen=True, gc=False):
 
     name = "limit"
 
-    rate: Annotated[
-        Rate | None, option("--limit", type=LimitRate(), negatable=False, says="at most {}")
-    ] = None
+    rate: Annotated[Rate | None, option("--limit", type=LimitRate(), negatable=False, says="at most {}")] = (
+        None
+    )
     burst: Annotated[
         int | None,
         option("--limit-burst", type=Number(0, 10000), negatable=False, hidden=5, says="after a burst of {}"),
@@ -208,7 +208,9 @@ class PrefixLength(ValueType[int]):
         except Unreadable:
             length = mask_length(address_number(word, family), family)
             if length is None:
-                raise Unreadable(f"{word} is no prefix length", "the mask's ones must stand together") from None
+                raise Unreadable(
+                    f"{word} is no prefix length", "the mask's ones must stand together"
+                ) from None
             return length
 
 
@@ -244,27 +246,39 @@ class Hashlimit(Match, frozen=True, gc=False):
     name = "hashlimit"
 
     upto: Annotated[
-        Rate | None, option("--hashlimit-upto", "--hashlimit", type=FlowRate(), excludes=("above",), says="at most {}")
+        Rate | None,
+        option("--hashlimit-upto", "--hashlimit", type=FlowRate(), excludes=("above",), says="at most {}"),
     ] = None
     above: Annotated[Rate | None, option("--hashlimit-above", type=FlowRate(), says="beyond {}")] = None
     burst: Annotated[
         Amount | None, option("--hashlimit-burst", type=Burst(), negatable=False, says="after a burst of {}")
     ] = None
     mode: Annotated[
-        int | None, option("--hashlimit-mode", type=HashMode(_MODES), negatable=False, hidden=0, says="for each {}")
+        int | None,
+        option("--hashlimit-mode", type=HashMode(_MODES), negatable=False, hidden=0, says="for each {}"),
     ] = None
     list_name: Annotated[
         str | None,
-        option("--hashlimit-name", type=Text(quoted=False), negatable=False, mandatory=True, says="counted as {}"),
+        option(
+            "--hashlimit-name", type=Text(quoted=False), negatable=False, mandatory=True, says="counted as {}"
+        ),
     ] = None
-    size: Annotated[int | None, option("--hashlimit-htable-size", type=Number(), negatable=False, hidden=0)] = None
-    maximum: Annotated[int | None, option("--hashlimit-htable-max", type=Number(), negatable=False, hidden=0)] = None
+    size: Annotated[
+        int | None, option("--hashlimit-htable-size", type=Number(), negatable=False, hidden=0)
+    ] = None
+    maximum: Annotated[
+        int | None, option("--hashlimit-htable-max", type=Number(), negatable=False, hidden=0)
+    ] = None
     gc_interval: Annotated[
         int | None, option("--hashlimit-htable-gcinterval", type=Number(1), negatable=False, hidden=1000)
     ] = None
     expire: Annotated[int | None, option("--hashlimit-htable-expire", type=Number(1), negatable=False)] = None
-    source_length: Annotated[int | None, option("--hashlimit-srcmask", type=PrefixLength(), negatable=False)] = None
-    destination_length: Annotated[int | None, option("--hashlimit-dstmask", type=PrefixLength(), negatable=False)] = None
+    source_length: Annotated[
+        int | None, option("--hashlimit-srcmask", type=PrefixLength(), negatable=False)
+    ] = None
+    destination_length: Annotated[
+        int | None, option("--hashlimit-dstmask", type=PrefixLength(), negatable=False)
+    ] = None
     rate_match: Annotated[bool | None, option("--hashlimit-rate-match", negatable=False)] = None
     interval: Annotated[
         int | None, option("--hashlimit-rate-interval", type=Interval(), negatable=False, hidden=1)
@@ -309,7 +323,9 @@ class Hashlimit(Match, frozen=True, gc=False):
 def _check_name(values: dict[str, Any]) -> None:
     name = values["list_name"]
     if not name or "/" in name:
-        raise Unreadable("--hashlimit-name needs a name without a slash", "it becomes a file in /proc/net/ipt_hashlimit")
+        raise Unreadable(
+            "--hashlimit-name needs a name without a slash", "it becomes a file in /proc/net/ipt_hashlimit"
+        )
     values["list_name"] = name[:254]
 
 
@@ -343,7 +359,9 @@ def _byte_burst(burst: Amount, cost: int) -> Amount:
     """The burst rounded up to whole seconds of the rate."""
     rate = _bytes_of(cost)
     if rate == 0 or burst.count < rate:
-        raise Unreadable(f"a burst of {burst.count} bytes is smaller than the rate", f"write at least {rate}b")
+        raise Unreadable(
+            f"a burst of {burst.count} bytes is smaller than the rate", f"write at least {rate}b"
+        )
     count = -(-burst.count // rate) * rate
     prefix, size = next((prefix, size) for prefix, size in _SIZES if count >= size)
     return Amount(count // size, f"{prefix}b")

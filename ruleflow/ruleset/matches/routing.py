@@ -120,7 +120,9 @@ _STEP: dict[str, Option] = {
     "proto": option("--proto", type=ProtocolNumber(), says="{}", says_not="not {}"),
     "mode": option("--mode", type=Choice(_MODES), says="{} mode", says_not="not {} mode"),
     "tunnel_dst": option("--tunnel-dst", type=HostMask(), says="tunnel to {}", says_not="tunnel not to {}"),
-    "tunnel_src": option("--tunnel-src", type=HostMask(), says="tunnel from {}", says_not="tunnel not from {}"),
+    "tunnel_src": option(
+        "--tunnel-src", type=HostMask(), says="tunnel from {}", says_not="tunnel not from {}"
+    ),
 }
 _NEXT = option("--next", negatable=False)
 
@@ -212,7 +214,9 @@ def _checked(steps: tuple[Transform, ...], *, none: bool, strict: bool) -> tuple
     for step in steps:
         proto = step.proto.value if isinstance(step.proto, Not) else step.proto
         if proto not in (None, _ESP, _AH, _COMP):
-            raise Unreadable(f"{protocol_name(proto or 0)} is no protocol of IPsec", "write esp, ah or ipcomp")
+            raise Unreadable(
+                f"{protocol_name(proto or 0)} is no protocol of IPsec", "write esp, ah or ipcomp"
+            )
         if strict and step == Transform():
             raise Unreadable("--strict needs something to ask of every step")
         if step.mode not in (2, Not(1)) and (step.tunnel_src is not None or step.tunnel_dst is not None):
@@ -254,24 +258,49 @@ class Ipvs(Match, frozen=True, gc=False):
     name = "ipvs"
 
     ipvs: Annotated[
-        Maybe[bool], option("--ipvs", says="of a virtual server's connection", says_not="of no virtual server's connection")
+        Maybe[bool],
+        option(
+            "--ipvs", says="of a virtual server's connection", says_not="of no virtual server's connection"
+        ),
     ] = None
     service: Annotated[
         Maybe[int], option("--vproto", type=NumberedProtocol(), says="of a virtual {} service")
     ] = None
     address: Annotated[
-        Maybe[Prefix], option("--vaddr", type=HostMask(), says="of the virtual address {}", says_not="of no virtual address in {}")
+        Maybe[Prefix],
+        option(
+            "--vaddr",
+            type=HostMask(),
+            says="of the virtual address {}",
+            says_not="of no virtual address in {}",
+        ),
     ] = None
     port: Annotated[
-        Maybe[int], option("--vport", type=PortNumber(), says="of the virtual port {}", says_not="of a virtual port other than {}")
+        Maybe[int],
+        option(
+            "--vport",
+            type=PortNumber(),
+            says="of the virtual port {}",
+            says_not="of a virtual port other than {}",
+        ),
     ] = None
     direction: Annotated[
         int | None,
-        option("--vdir", type=Choice({"ORIGINAL": 0, "REPLY": 1}, fold=True), negatable=False, says="in direction {}"),
+        option(
+            "--vdir",
+            type=Choice({"ORIGINAL": 0, "REPLY": 1}, fold=True),
+            negatable=False,
+            says="in direction {}",
+        ),
     ] = None
     method: Annotated[
         Maybe[int],
-        option("--vmethod", type=Choice({"GATE": 3, "IPIP": 2, "MASQ": 0}, fold=True), says="forwarded by {}", says_not="not forwarded by {}"),
+        option(
+            "--vmethod",
+            type=Choice({"GATE": 3, "IPIP": 2, "MASQ": 0}, fold=True),
+            says="forwarded by {}",
+            says_not="not forwarded by {}",
+        ),
     ] = None
     controlling_port: Annotated[
         Maybe[int], option("--vportctl", type=PortNumber(), says="controlled through virtual port {}")
@@ -301,5 +330,12 @@ class Cpu(Match, frozen=True, gc=False):
 
     cpu: Annotated[
         Maybe[int],
-        option("--cpu", type=Number(), field=CPU, mandatory=True, says="handled by cpu {}", says_not="not handled by cpu {}"),
+        option(
+            "--cpu",
+            type=Number(),
+            field=CPU,
+            mandatory=True,
+            says="handled by cpu {}",
+            says_not="not handled by cpu {}",
+        ),
     ] = None

@@ -132,12 +132,15 @@ class Sctp(Transport, frozen=True, gc=False):
         ),
     ] = None  # fmt: skip
     chunk_types: Annotated[
-        Maybe[Chunks], option("--chunk-types", type=ChunkTypes(), says="with {}", says_not="but no packet with {}")
+        Maybe[Chunks],
+        option("--chunk-types", type=ChunkTypes(), says="with {}", says_not="but no packet with {}"),
     ] = None
 
     def conditions(self) -> tuple[Condition, ...]:
         """The ports as the rows say; the chunks are derived."""
-        found: list[Condition] = [row.condition(value) for row, value in self.given() if row.attr != "chunk_types"]
+        found: list[Condition] = [
+            row.condition(value) for row, value in self.given() if row.attr != "chunk_types"
+        ]
         given = self.chunk_types
         if given is not None:
             chunks = given.value if isinstance(given, Not) else given

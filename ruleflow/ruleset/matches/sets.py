@@ -28,7 +28,9 @@ class SetReference(ValueType[SetLookup]):
             raise Unreadable(f"the set name {name!r} is longer than 31 bytes")
         directions = tuple(word[:3] for word in listed.split(","))
         if not set(directions) <= {"src", "dst"}:
-            raise Unreadable(f"{listed!r} is no list of src and dst", "write a direction for each dimension: src,dst")
+            raise Unreadable(
+                f"{listed!r} is no list of src and dst", "write a direction for each dimension: src,dst"
+            )
         if len(directions) > 6:
             raise Unreadable("a set has at most 6 dimensions")
         return SetLookup(name, directions)
@@ -65,7 +67,9 @@ class Set(Match, frozen=True, gc=False):
 
     lookup: Annotated[
         Maybe[SetLookup],
-        option("--match-set", type=SetReference(), mandatory=True, says="with its {}", says_not="without its {}"),
+        option(
+            "--match-set", type=SetReference(), mandatory=True, says="with its {}", says_not="without its {}"
+        ),
     ] = None
     return_nomatch: Annotated[
         bool | None, option("--return-nomatch", negatable=False, says="as an entry marked nomatch")
@@ -135,7 +139,9 @@ class Set(Match, frozen=True, gc=False):
         """Membership is derived; counters remember."""
         lookup = self.lookup.value if isinstance(self.lookup, Not) else self.lookup
         counters = tuple(
-            Undecided(row.say(value), memory=True) for row, value in self.given() if row.attr in (*_PACKETS, *_BYTES)
+            Undecided(row.say(value), memory=True)
+            for row, value in self.given()
+            if row.attr in (*_PACKETS, *_BYTES)
         )
         if lookup is None:
             return counters

@@ -13,7 +13,9 @@ _MIDNIGHT, _LAST_SECOND = 0, 86399
 _EVER = 0x7FFFFFFF
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _ALL_MONTHDAYS, _ALL_WEEKDAYS = 0xFFFFFFFE, 0xFE
-_DATE = re.compile(r"(\d{1,9})(?:-(\d{1,9})(?:-(\d{1,9})(?:T(\d{1,9})(?::(\d{1,9})(?::(\d{1,9}))?)?)?)?)?", re.ASCII)
+_DATE = re.compile(
+    r"(\d{1,9})(?:-(\d{1,9})(?:-(\d{1,9})(?:T(\d{1,9})(?::(\d{1,9})(?::(\d{1,9}))?)?)?)?)?", re.ASCII
+)
 _CLOCK = re.compile(r"(\d{1,9}):(\d{1,9})(?::(\d{1,9}))?", re.ASCII)
 
 
@@ -25,7 +27,14 @@ class Date(ValueType[int]):
         if found is None:
             raise Unreadable(f"{word!r} is not a date", "write it like 2026-11-24T08:00:00")
         year, month, day, hour, minute, second = (int(n) if n else None for n in found.groups())
-        limits = ((year or 0, 2038), (month or 0, 12), (day or 0, 31), (hour or 0, 23), (minute or 0, 59), (second or 0, 59))
+        limits = (
+            (year or 0, 2038),
+            (month or 0, 12),
+            (day or 0, 31),
+            (hour or 0, 23),
+            (minute or 0, 59),
+            (second or 0, 59),
+        )
         if (year or 0) < 1970 or any(given > most for given, most in limits):
             raise Unreadable(f"{word!r} is not a date", "a year is 1970 to 2038, an hour at most 23")
         whole = 1 if month is None else month, 1 if day is None else day
@@ -113,14 +122,25 @@ class Time(Match, frozen=True, gc=False):
     start: Annotated[int | None, option("--timestart", type=Clock(), negatable=False, says="from {}")] = None
     stop: Annotated[int | None, option("--timestop", type=Clock(), negatable=False, says="to {}")] = None
     monthdays: Annotated[
-        int | None, option("--monthdays", type=Monthdays(), hidden=_ALL_MONTHDAYS, says="on day {} of the month")
+        int | None,
+        option("--monthdays", type=Monthdays(), hidden=_ALL_MONTHDAYS, says="on day {} of the month"),
     ] = None
-    weekdays: Annotated[int | None, option("--weekdays", type=Weekdays(), hidden=_ALL_WEEKDAYS, says="on {}")] = None
-    from_date: Annotated[int | None, option("--datestart", type=Date(), negatable=False, hidden=0, says="from {} on")] = None
+    weekdays: Annotated[
+        int | None, option("--weekdays", type=Weekdays(), hidden=_ALL_WEEKDAYS, says="on {}")
+    ] = None
+    from_date: Annotated[
+        int | None, option("--datestart", type=Date(), negatable=False, hidden=0, says="from {} on")
+    ] = None
     to_date: Annotated[int | None, option("--datestop", type=Date(), negatable=False, says="until {}")] = None
-    kernel_zone: Annotated[bool | None, option("--kerneltz", "--localtz", negatable=False, says="by the kernel's time zone")] = None
-    utc: Annotated[bool | None, option("--utc", negatable=False, excludes=("kernel_zone",), shown=False)] = None
-    contiguous: Annotated[bool | None, option("--contiguous", negatable=False, says="counting the night as one stretch")] = None
+    kernel_zone: Annotated[
+        bool | None, option("--kerneltz", "--localtz", negatable=False, says="by the kernel's time zone")
+    ] = None
+    utc: Annotated[bool | None, option("--utc", negatable=False, excludes=("kernel_zone",), shown=False)] = (
+        None
+    )
+    contiguous: Annotated[
+        bool | None, option("--contiguous", negatable=False, says="counting the night as one stretch")
+    ] = None
 
     @classmethod
     def merge(cls, row: Option, old: object, new: object) -> object:
@@ -155,5 +175,9 @@ class Time(Match, frozen=True, gc=False):
 
     def conditions(self) -> tuple[Condition, ...]:
         """When the packet passes is not known; with nothing asked it holds (until 2038)."""
-        asked = [row.attr for row, value in self.given() if row.attr != "kernel_zone" and (row.attr, value) != ("to_date", _EVER)]
+        asked = [
+            row.attr
+            for row, value in self.given()
+            if row.attr != "kernel_zone" and (row.attr, value) != ("to_date", _EVER)
+        ]
         return (Undecided(str(self)),) if asked else ()

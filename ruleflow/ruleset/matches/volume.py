@@ -81,7 +81,12 @@ class Connbytes(Match, frozen=True, gc=False):
         negated = isinstance(self.amount, Not)
         amount = row.type.say(self.amount.value if isinstance(self.amount, Not) else self.amount)
         has = "has not carried" if negated else "has carried"
-        return ((row, f"whose connection {has} {amount} {_SAID_MODES[self.mode or 0]} {_SAID_WAYS[self.way or 0]}"),)
+        return (
+            (
+                row,
+                f"whose connection {has} {amount} {_SAID_MODES[self.mode or 0]} {_SAID_WAYS[self.way or 0]}",
+            ),
+        )
 
     def conditions(self) -> tuple[Condition, ...]:
         return (Undecided(self.phrases()[0][1], memory=True), TRACKED)
@@ -189,7 +194,8 @@ class Cluster(Match, frozen=True, gc=False):
         int | None, option("--cluster-total-nodes", type=Number(1, 32), negatable=False, mandatory=True)
     ] = None
     seed: Annotated[
-        int | None, option("--cluster-hash-seed", type=Number(form="0x{:08x}"), negatable=False, mandatory=True)
+        int | None,
+        option("--cluster-hash-seed", type=Number(form="0x{:08x}"), negatable=False, mandatory=True),
     ] = None
 
     @classmethod

@@ -105,7 +105,11 @@ class SetDscp(Target, frozen=True, gc=False):
     dscp: Annotated[
         int | None,
         option(
-            "--set-dscp", type=Code(0, 63, "0x{:02x}"), negatable=False, mandatory=True, says="set the dscp to {}"
+            "--set-dscp",
+            type=Code(0, 63, "0x{:02x}"),
+            negatable=False,
+            mandatory=True,
+            says="set the dscp to {}",
         ),
     ] = None
     spellings = (option("--set-dscp-class", type=DscpClass(), negatable=False, into="dscp"),)
@@ -128,16 +132,24 @@ class SetEcn(Target, frozen=True, gc=False):
 
     remove: Annotated[
         bool | None,
-        option("--ecn-tcp-remove", negatable=False, excludes=("cwr", "ece"), says="remove ecn from the tcp header"),
+        option(
+            "--ecn-tcp-remove",
+            negatable=False,
+            excludes=("cwr", "ece"),
+            says="remove ecn from the tcp header",
+        ),
     ] = None
     ece: Annotated[
-        int | None, option("--ecn-tcp-ece", type=Number(0, 1), negatable=False, says="set the tcp flag ece to {}")
+        int | None,
+        option("--ecn-tcp-ece", type=Number(0, 1), negatable=False, says="set the tcp flag ece to {}"),
     ] = None
     cwr: Annotated[
-        int | None, option("--ecn-tcp-cwr", type=Number(0, 1), negatable=False, says="set the tcp flag cwr to {}")
+        int | None,
+        option("--ecn-tcp-cwr", type=Number(0, 1), negatable=False, says="set the tcp flag cwr to {}"),
     ] = None
     ect: Annotated[
-        int | None, option("--ecn-ip-ect", type=Number(0, 3), negatable=False, says="set the ecn code point to {}")
+        int | None,
+        option("--ecn-ip-ect", type=Number(0, 3), negatable=False, says="set the ecn code point to {}"),
     ] = None
 
     @classmethod
@@ -249,7 +261,9 @@ class LimitMss(Target, frozen=True, gc=False):
     clamp: Annotated[
         bool | None,
         option(
-            "--clamp-mss-to-pmtu", negatable=False, says="lower the tcp segment size to what the path's mtu allows"
+            "--clamp-mss-to-pmtu",
+            negatable=False,
+            says="lower the tcp segment size to what the path's mtu allows",
         ),
     ] = None
 
@@ -325,7 +339,8 @@ class FillChecksum(Target, frozen=True, gc=False):
     tables = ("mangle",)
 
     fill: Annotated[
-        bool | None, option("--checksum-fill", negatable=False, mandatory=True, says="compute the missing checksum")
+        bool | None,
+        option("--checksum-fill", negatable=False, mandatory=True, says="compute the missing checksum"),
     ] = None
 
     def effects(self) -> Effects:

@@ -97,9 +97,13 @@ class LogToGroup(Target, frozen=True, gc=False):
     ] = None
     size: Annotated[
         int | None,
-        option("--nflog-size", type=Number(), negatable=False, excludes=("range",), says="its first {} bytes"),
+        option(
+            "--nflog-size", type=Number(), negatable=False, excludes=("range",), says="its first {} bytes"
+        ),
     ] = None
-    range: Annotated[int | None, option("--nflog-range", type=Number(), negatable=False, says="(range {})")] = None
+    range: Annotated[
+        int | None, option("--nflog-range", type=Number(), negatable=False, says="(range {})")
+    ] = None
     threshold: Annotated[
         int | None,
         option("--nflog-threshold", type=Number(0, 0xFFFF), negatable=False, says="in batches of {}"),

@@ -202,7 +202,9 @@ class Classify(Target, frozen=True, gc=False):
 
     priority: Annotated[
         int | None,
-        option("--set-class", type=Class(), negatable=False, mandatory=True, says="put it into queueing class {}"),
+        option(
+            "--set-class", type=Class(), negatable=False, mandatory=True, says="put it into queueing class {}"
+        ),
     ] = None
 
     def effects(self) -> Effects:
@@ -237,10 +239,13 @@ class Connsecmark(Target, frozen=True, gc=False):
 
     save: Annotated[
         bool | None,
-        option("--save", negatable=False, excludes=("restore",), says="save the security label in the connection"),
+        option(
+            "--save", negatable=False, excludes=("restore",), says="save the security label in the connection"
+        ),
     ] = None
     restore: Annotated[
-        bool | None, option("--restore", negatable=False, says="restore the security label from the connection")
+        bool | None,
+        option("--restore", negatable=False, says="restore the security label from the connection"),
     ] = None
 
     @classmethod
@@ -300,11 +305,15 @@ class Hmark(Target, frozen=True, gc=False):
     name = "HMARK"
 
     source: Annotated[int | None, _prefix("--hmark-src-prefix", "the first {} bits of the source")] = None
-    destination: Annotated[int | None, _prefix("--hmark-dst-prefix", "the first {} bits of the destination")] = None
+    destination: Annotated[
+        int | None, _prefix("--hmark-dst-prefix", "the first {} bits of the destination")
+    ] = None
     source_port: Annotated[int | None, _hex("--hmark-sport-mask", 4, 16, "the source port under {}")] = None
     port: Annotated[int | None, _hex("--hmark-dport-mask", 4, 16, "the port under {}")] = None
     spi: Annotated[int | None, _hex("--hmark-spi-mask", 8, 32, "the spi under {}")] = None
-    set_source_port: Annotated[int | None, _hex("--hmark-sport", 4, 16, "the source port joined with {}")] = None
+    set_source_port: Annotated[int | None, _hex("--hmark-sport", 4, 16, "the source port joined with {}")] = (
+        None
+    )
     set_port: Annotated[int | None, _hex("--hmark-dport", 4, 16, "the port joined with {}")] = None
     set_spi: Annotated[int | None, _hex("--hmark-spi", 8, 32, "the spi joined with {}")] = None
     protocol: Annotated[int | None, _hex("--hmark-proto-mask", 2, 16, "the protocol under {}")] = None
@@ -313,7 +322,9 @@ class Hmark(Target, frozen=True, gc=False):
         int | None,
         option("--hmark-mod", type=Number(1), negatable=False, mandatory=True, says="modulo {}"),
     ] = None
-    offset: Annotated[int | None, option("--hmark-offset", type=Number(), negatable=False, says="plus {}")] = None
+    offset: Annotated[
+        int | None, option("--hmark-offset", type=Number(), negatable=False, says="plus {}")
+    ] = None
     connection: Annotated[
         tuple[str, ...] | None,
         option("--hmark-tuple", type=Tuple(), negatable=False, says="as the connection first had them"),

@@ -288,7 +288,9 @@ class Masquerade(Target, frozen=True, gc=False):
     hooks = ("POSTROUTING",)
     picky = True
 
-    ports: Annotated[Range | None, option("--to-ports", type=NewPorts(), negatable=False, says="from {}")] = None
+    ports: Annotated[Range | None, option("--to-ports", type=NewPorts(), negatable=False, says="from {}")] = (
+        None
+    )
     random: Annotated[bool | None, _flag("--random", _RANDOM)] = None
     fully_random: Annotated[bool | None, _flag("--random-fully", _FULLY)] = None
 

@@ -53,7 +53,9 @@ class Nfqueue(Target, frozen=True, gc=False):
 
     number: Annotated[
         int | None,
-        option("--queue-num", type=Number(0, 0xFFFF), negatable=False, excludes=("balance",), says="queue {}"),
+        option(
+            "--queue-num", type=Number(0, 0xFFFF), negatable=False, excludes=("balance",), says="queue {}"
+        ),
     ] = None
     balance: Annotated[
         Range | None, option("--queue-balance", type=Queues(), negatable=False, says="one of the queues {}")
@@ -109,7 +111,9 @@ class SetAndDirections(ValueType[SetUse]):
         parts = listed.split(",")
         bad = next((part for part in parts if part[:3] not in ("src", "dst")), None)
         if bad is not None or len(parts) > 6:
-            raise Unreadable(f"{listed!r} is no list of src and dst", "write src, dst or src,dst, at most six")
+            raise Unreadable(
+                f"{listed!r} is no list of src and dst", "write src, dst or src,dst, at most six"
+            )
         return SetUse(name, tuple(part[:3] for part in parts))
 
     def say(self, value: SetUse) -> str:
@@ -147,8 +151,12 @@ class ChangeSet(Target, frozen=True, gc=False):
     remove: Annotated[SetUse | None, _set_row("--del-set")] = None
     map: Annotated[SetUse | None, _set_row("--map-set")] = None
     map_mark: Annotated[bool | None, option("--map-mark", negatable=False, says="for its mark")] = None
-    map_priority: Annotated[bool | None, option("--map-prio", negatable=False, says="for its priority")] = None
-    map_queue: Annotated[bool | None, option("--map-queue", negatable=False, says="for its hardware queue")] = None
+    map_priority: Annotated[bool | None, option("--map-prio", negatable=False, says="for its priority")] = (
+        None
+    )
+    map_queue: Annotated[
+        bool | None, option("--map-queue", negatable=False, says="for its hardware queue")
+    ] = None
 
     @classmethod
     def check(cls, values: dict[str, object], family: int) -> None:
@@ -163,9 +171,18 @@ class ChangeSet(Target, frozen=True, gc=False):
             raise Unreadable("--map-set and --map-mark, --map-prio or --map-queue belong together")
 
     def phrases(self) -> tuple[tuple[Option | None, str], ...]:
-        words = {"add": "add its {} to the set {}", "remove": "take its {} out of the set {}", "map": "look up its {} in the set {}"}
+        words = {
+            "add": "add its {} to the set {}",
+            "remove": "take its {} out of the set {}",
+            "map": "look up its {} in the set {}",
+        }
         return tuple(
-            (row, words[row.attr].format(_ends(value), value.name) if isinstance(value, SetUse) else row.say(value))
+            (
+                row,
+                words[row.attr].format(_ends(value), value.name)
+                if isinstance(value, SetUse)
+                else row.say(value),
+            )
             for row, value in self.given()
         )
 
@@ -234,7 +251,11 @@ class EstimateRate(Target, frozen=True, gc=False):
     label: Annotated[
         str | None,
         option(
-            "--rateest-name", type=Cut(15), negatable=False, mandatory=True, says="count it for the rate estimate {}"
+            "--rateest-name",
+            type=Cut(15),
+            negatable=False,
+            mandatory=True,
+            says="count it for the rate estimate {}",
         ),
     ] = None
     interval: Annotated[
@@ -243,7 +264,9 @@ class EstimateRate(Target, frozen=True, gc=False):
     ] = None
     average: Annotated[
         int | None,
-        option("--rateest-ewmalog", type=Microseconds(), negatable=False, mandatory=True, says="averaged over {}"),
+        option(
+            "--rateest-ewmalog", type=Microseconds(), negatable=False, mandatory=True, says="averaged over {}"
+        ),
     ] = None
 
     @classmethod
@@ -274,7 +297,13 @@ class IdleTimer(Target, frozen=True, gc=False):
 
     timeout: Annotated[
         int | None,
-        option("--timeout", type=Number(), negatable=False, mandatory=True, says="start anew the timer of {} seconds"),
+        option(
+            "--timeout",
+            type=Number(),
+            negatable=False,
+            mandatory=True,
+            says="start anew the timer of {} seconds",
+        ),
     ] = None
     label: Annotated[
         str | None, option("--label", type=Cut(27), negatable=False, mandatory=True, says="named {}")
@@ -328,7 +357,9 @@ class Led(Target, frozen=True, gc=False):
 
     trigger: Annotated[
         str | None,
-        option("--led-trigger-id", type=Trigger(), negatable=False, mandatory=True, says="switch on the lamp {}"),
+        option(
+            "--led-trigger-id", type=Trigger(), negatable=False, mandatory=True, says="switch on the lamp {}"
+        ),
     ] = None
     delay: Annotated[
         int | None, option("--led-delay", type=Delay(), negatable=False, hidden=0, says="for {}")
@@ -372,7 +403,9 @@ class ClusterIp(Target, frozen=True, gc=False):
     name = "CLUSTERIP"
     families = (4,)
 
-    new: Annotated[bool | None, option("--new", negatable=False, says="share the address with other nodes")] = None
+    new: Annotated[
+        bool | None, option("--new", negatable=False, says="share the address with other nodes")
+    ] = None
     mode: Annotated[
         int | None,
         option(
@@ -386,10 +419,12 @@ class ClusterIp(Target, frozen=True, gc=False):
     nodes: Annotated[
         int | None, option("--total-nodes", type=Number(0, 16), negatable=False, says="{} nodes in all")
     ] = None
-    node: Annotated[int | None, option("--local-node", type=Number(1, 16), negatable=False, says="this is node {}")] = (
-        None
-    )
-    seed: Annotated[int | None, option("--hash-init", type=Number(), negatable=False, says="with the seed {}")] = None
+    node: Annotated[
+        int | None, option("--local-node", type=Number(1, 16), negatable=False, says="this is node {}")
+    ] = None
+    seed: Annotated[
+        int | None, option("--hash-init", type=Number(), negatable=False, says="with the seed {}")
+    ] = None
 
     @classmethod
     def check(cls, values: dict[str, object], family: int) -> None:

@@ -70,9 +70,9 @@ class Reject(Target, frozen=True, gc=False):
     hooks = _HOOKS
     picky = True
 
-    reply: Annotated[str, option("--reject-with", type=Reply(_V4), negatable=False, says="refuse with {}")] = (
-        "icmp-port-unreachable"
-    )
+    reply: Annotated[
+        str, option("--reject-with", type=Reply(_V4), negatable=False, says="refuse with {}")
+    ] = "icmp-port-unreachable"
 
     def misfit(self, protocol: Maybe[int], matches: Sequence[Match]) -> str | None:  # noqa: ARG002
         return _misfit(self.reply, protocol)
@@ -91,9 +91,9 @@ class Reject6(Target, frozen=True, gc=False):
     hooks = _HOOKS
     picky = True
 
-    reply: Annotated[str, option("--reject-with", type=Reply(_V6), negatable=False, says="refuse with {}")] = (
-        "icmp6-port-unreachable"
-    )
+    reply: Annotated[
+        str, option("--reject-with", type=Reply(_V6), negatable=False, says="refuse with {}")
+    ] = "icmp6-port-unreachable"
 
     def misfit(self, protocol: Maybe[int], matches: Sequence[Match]) -> str | None:  # noqa: ARG002
         return _misfit(self.reply, protocol)

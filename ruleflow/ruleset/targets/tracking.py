@@ -21,7 +21,18 @@ from ruleflow.ruleset.values import (
 )
 
 _TCP, _UDP = 6, 17
-_EVENTS = ("new", "related", "destroy", "reply", "assured", "protoinfo", "helper", "mark", "natseqinfo", "secmark")
+_EVENTS = (
+    "new",
+    "related",
+    "destroy",
+    "reply",
+    "assured",
+    "protoinfo",
+    "helper",
+    "mark",
+    "natseqinfo",
+    "secmark",
+)
 
 
 class Zone(msgspec.Struct, frozen=True):
@@ -104,9 +115,9 @@ class Ct(Target, frozen=True, gc=False):
         int | None,
         option("--expevents", type=BitNames({"new": 1}), negatable=False, says="report its {} expectations"),
     ] = None
-    zone: Annotated[
-        Zone | None, option("--zone", type=ZoneOf(), negatable=False, says="track it in {}")
-    ] = None
+    zone: Annotated[Zone | None, option("--zone", type=ZoneOf(), negatable=False, says="track it in {}")] = (
+        None
+    )
     spellings = (
         option("--zone-orig", type=ZoneOf(original=True), negatable=False, into="zone"),
         option("--zone-reply", type=ZoneOf(reply=True), negatable=False, into="zone"),
@@ -146,7 +157,9 @@ class Ct(Target, frozen=True, gc=False):
     def effects(self) -> Effects:
         """No tracking, or a note how, then the next rule."""
         changes: list[Change] = [Untrack()] if self.notrack else []
-        changes += [Note(text) for row, text in Target.phrases(self) if row is not None and row.attr != "notrack"]
+        changes += [
+            Note(text) for row, text in Target.phrases(self) if row is not None and row.attr != "notrack"
+        ]
         return Effects(tuple(changes))
 
 
@@ -268,13 +281,16 @@ class Tproxy(Target, frozen=True, gc=False):
 
     port: Annotated[
         int | None,
-        option("--on-port", type=Port(), negatable=False, mandatory=True, says="hand it to the local proxy on {}"),
+        option(
+            "--on-port", type=Port(), negatable=False, mandatory=True, says="hand it to the local proxy on {}"
+        ),
     ] = None
     address: Annotated[
         tuple[int, int] | None, option("--on-ip", type=Address(), negatable=False, says="at {}")
     ] = None
     mark: Annotated[
-        MaskedValue | None, option("--tproxy-mark", type=ProxyMark(), negatable=False, says="with the mark {}")
+        MaskedValue | None,
+        option("--tproxy-mark", type=ProxyMark(), negatable=False, says="with the mark {}"),
     ] = None
 
     @classmethod
@@ -297,5 +313,3 @@ class Tproxy(Target, frozen=True, gc=False):
         mark = self.mark or MaskedValue(0, 0)
         why = f"whether a transparent socket listens on port {self.port}"
         return Effects((SetBits(MARK, mark.mask, mark.value),), Fork(why, (ACCEPT, DROP)))
-
-

@@ -26,7 +26,14 @@ def text(chance: random.Random) -> str:
     for at, name in enumerate(chains):
         for _ in range(chance.randrange(1, 6)):
             below = chains[at + 1 :]
-            targets = ["-j ACCEPT", "-j DROP", "-j ACCEPT", "-j DROP", "-j RETURN", *(f"-{k} {c}" for c in below for k in "jjg")]
+            targets = [
+                "-j ACCEPT",
+                "-j DROP",
+                "-j ACCEPT",
+                "-j DROP",
+                "-j RETURN",
+                *(f"-{k} {c}" for c in below for k in "jjg"),
+            ]
             match = chance.choice(("", *MATCHES, *MATCHES))
             lines.append(" ".join(filter(None, (f"-A {name}", match, chance.choice(targets)))))
     return "\n".join([*lines, "COMMIT", ""])
@@ -36,7 +43,11 @@ def packets(dump: str) -> Iterator[Packet]:
     """One packet of every kind; port -1 is a later fragment, which has none, and which conntrack leaves none of."""
     ports = (1, 2, 3) if "conntrack" in dump else (1, 2, 3, -1)
     for source, protocol, interface, port, state in itertools.product(
-        (*SOURCES, "10.9.9.9"), ("tcp", "udp", "gre"), ("eth0", "eth1", "eth2"), ports, ("NEW", "ESTABLISHED", "INVALID")
+        (*SOURCES, "10.9.9.9"),
+        ("tcp", "udp", "gre"),
+        ("eth0", "eth1", "eth2"),
+        ports,
+        ("NEW", "ESTABLISHED", "INVALID"),
     ):
         if protocol != "gre" or port == 1:
             yield source, protocol, interface, port, state
@@ -102,7 +113,13 @@ def read(dump: str) -> tuple[str, dict[str, list[Rule]]]:
     return policy, chains
 
 
-def run(chains: dict[str, list[Rule]], policy: str, packet: Packet, without: frozenset[tuple[str, int]], met: set[tuple[str, int]]) -> str:
+def run(
+    chains: dict[str, list[Rule]],
+    policy: str,
+    packet: Packet,
+    without: frozenset[tuple[str, int]],
+    met: set[tuple[str, int]],
+) -> str:
     """The verdict; rules met on the way are put into ``met``."""
 
     def chain(name: str) -> str:

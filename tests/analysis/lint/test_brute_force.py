@@ -32,7 +32,10 @@ def agree(dump: str) -> None:
     useless = {
         key
         for key in met
-        if all(small_rules.run(chains, policy, packet, dead | {key}, set()) == verdict for packet, verdict in zip(packets, verdicts, strict=True))
+        if all(
+            small_rules.run(chains, policy, packet, dead | {key}, set()) == verdict
+            for packet, verdict in zip(packets, verdicts, strict=True)
+        )
     }
     assert set(Needed(reached).useless) == useless, dump
 

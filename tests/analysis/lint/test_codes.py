@@ -14,13 +14,23 @@ SSH = "-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT"
 
 
 def filter_table(*lines: str, policy: str = "DROP") -> str:
-    chains = sorted({line.split()[1] for line in lines if line.startswith("-A")} - {"INPUT", "FORWARD", "OUTPUT"})
+    chains = sorted(
+        {line.split()[1] for line in lines if line.startswith("-A")} - {"INPUT", "FORWARD", "OUTPUT"}
+    )
     head = ("*filter", f":INPUT {policy} [0:0]", f":FORWARD {policy} [0:0]", ":OUTPUT ACCEPT [0:0]")
     return "\n".join((*head, *(f":{name} - [0:0]" for name in chains), *lines, "COMMIT", ""))
 
 
 def nat(*lines: str) -> str:
-    return "\n".join(("*nat", *(f":{c} ACCEPT [0:0]" for c in ("PREROUTING", "INPUT", "OUTPUT", "POSTROUTING")), *lines, "COMMIT", ""))
+    return "\n".join(
+        (
+            "*nat",
+            *(f":{c} ACCEPT [0:0]" for c in ("PREROUTING", "INPUT", "OUTPUT", "POSTROUTING")),
+            *lines,
+            "COMMIT",
+            "",
+        )
+    )
 
 
 CASES = {
@@ -80,7 +90,9 @@ ELSEWHERE = {"RF006", "RF302", "RF406", "RF407"}
 
 
 def found(dump: str, family: int | None = None) -> list[Finding]:
-    return [one for case in gather.of_document(parse(dump, lenient=True, family=family)) for one in lint(case)]
+    return [
+        one for case in gather.of_document(parse(dump, lenient=True, family=family)) for one in lint(case)
+    ]
 
 
 @pytest.mark.parametrize("code", sorted(CASES))
@@ -103,7 +115,12 @@ def test_a_port_open_in_one_family_only() -> None:
     both = parse(four).rulesets[0], parse(six, family=6).rulesets[0]
     from ruleflow.analysis.lint.case import Case
 
-    told = [one for rules, other in (both, both[::-1]) for one in lint(Case(rules, others=(other,))) if one.code == "RF302"]
+    told = [
+        one
+        for rules, other in (both, both[::-1])
+        for one in lint(Case(rules, others=(other,)))
+        if one.code == "RF302"
+    ]
     assert [one.message for one in told] == ["open over IPv6 and closed over IPv4: tcp 3306 (mysql)"]
     same = parse(four, family=6).rulesets[0]
     assert not [one for one in lint(Case(same, others=(both[0],))) if one.code == "RF302"]
@@ -113,7 +130,10 @@ def test_both_backends_and_native_rules() -> None:
     from ruleflow.analysis.lint.case import Case
 
     rules = parse(filter_table(SSH)).rulesets[0]
-    told = {one.code for one in lint(Case(rules, legacy=(rules,), native=(("filter INPUT", "tcp dport {80} accept"),)))}
+    told = {
+        one.code
+        for one in lint(Case(rules, legacy=(rules,), native=(("filter INPUT", "tcp dport {80} accept"),)))
+    }
     assert {"RF406", "RF407"} <= told
     empty = parse(filter_table()).rulesets[0]
     assert not {"RF406", "RF407"} & {one.code for one in lint(Case(rules, legacy=(empty,)))}

@@ -36,7 +36,8 @@ def reports(dump: str = DUMP) -> tuple[Report, ...]:
 def test_the_excerpt_of_one_finding() -> None:
     told = "\n".join(findings_text.full(reports()[0]))
     carets = "^" * len(DUMP.split("\n")[6])
-    assert f"""warning[RF201]: this rule can never match
+    assert (
+        f"""warning[RF201]: this rule can never match
   --> my dump.rules:7:1
   |
 6 | -A INPUT -p tcp -m tcp --dport 22 -j ACCEPT
@@ -45,7 +46,9 @@ def test_the_excerpt_of_one_finding() -> None:
   | {carets} would drop, but gets none
    = proof: exact; line 6 alone covers it
    = help: to let it decide, move it above line 6; or take it out
-   = more: ruleflow rule RF201""" in told
+   = more: ruleflow rule RF201"""
+        in told
+    )
     assert told.endswith("1 warning, 0 errors, 2 remarks in 4 rules. 2 can be fixed with --fix.")
 
 
@@ -53,9 +56,15 @@ def test_json_has_places_in_characters_and_bytes() -> None:
     value = findings_json.value(reports(DUMP.replace("<a>", "ä")))
     assert value["schema"] == "ruleflow.lint/1"
     first = next(one for one in value["files"][0]["findings"] if one["code"] == "RF201")
-    assert first["primary"]["bytes"][1] == first["primary"]["end_column"]  # one character of two bytes, columns from 1
+    assert (
+        first["primary"]["bytes"][1] == first["primary"]["end_column"]
+    )  # one character of two bytes, columns from 1
     assert (first["primary"]["chain"], first["primary"]["index"]) == ("INPUT", 2)
-    assert [json.loads(line)["code"] for line in findings_json.lines(reports()).splitlines()] == ["RF203", "RF201", "RF202"]
+    assert [json.loads(line)["code"] for line in findings_json.lines(reports()).splitlines()] == [
+        "RF203",
+        "RF201",
+        "RF202",
+    ]
 
 
 def test_sarif_has_what_code_scanning_needs() -> None:
@@ -71,7 +80,9 @@ def test_sarif_has_what_code_scanning_needs() -> None:
 
 
 def test_sarif_is_valid() -> None:
-    jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed: SARIF is not validated")
+    jsonschema = pytest.importorskip(
+        "jsonschema", reason="jsonschema is not installed: SARIF is not validated"
+    )
     schema = Path(__file__).parent / "sarif-2.1.0.schema.json"
     if not schema.is_file():
         pytest.skip("the schema of SARIF is not here: SARIF is not validated")
@@ -101,7 +112,11 @@ def test_gitlab_has_a_fingerprint_each() -> None:
 
 def test_control_characters_are_shown_not_sent() -> None:
     found = reports(DUMP.replace("<a>", "\x1b[31m"))
-    for text in ("\n".join(findings_text.full(found[0])), findings_ci.junit(found), "\n".join(findings_ci.github(found))):
+    for text in (
+        "\n".join(findings_text.full(found[0])),
+        findings_ci.junit(found),
+        "\n".join(findings_ci.github(found)),
+    ):
         assert "\x1b" not in text
 
 
@@ -109,7 +124,9 @@ def test_a_baseline_leaves_out_what_was_there() -> None:
     known = json.loads(silence.baseline(reports()))
     counts = Counter({one["fingerprint"]: one["count"] for one in known["findings"]})
     assert not silence.silenced(reports(), (), counts)[0].findings
-    more = reports(DUMP.replace("COMMIT", "-A INPUT -s 192.0.2.2/32 -p udp -m udp --dport 53 -j DROP\nCOMMIT"))
+    more = reports(
+        DUMP.replace("COMMIT", "-A INPUT -s 192.0.2.2/32 -p udp -m udp --dport 53 -j DROP\nCOMMIT")
+    )
     assert [one.primary.line for one in silence.silenced(more, (), counts)[0].findings] == [10]
 
 

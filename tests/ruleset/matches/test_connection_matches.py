@@ -66,7 +66,16 @@ class Known:
         return Unknown((condition,), "not computed here")
 
 
-BASE = {"source": HERE, "destination": HERE, "mark": 0x2001, "fragment": 0, "uid": 0, "gid": 0, "cgroup": 0, "socket_exists": 1}
+BASE = {
+    "source": HERE,
+    "destination": HERE,
+    "mark": 0x2001,
+    "fragment": 0,
+    "uid": 0,
+    "gid": 0,
+    "cgroup": 0,
+    "socket_exists": 1,
+}
 TUPLE = {
     "ct_orig_source": HERE, "ct_orig_destination": HERE, "ct_reply_source": HERE, "ct_reply_destination": HERE,
     "ct_status": 0, "ct_direction": 0, "connmark": 0x30,

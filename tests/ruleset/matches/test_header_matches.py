@@ -157,7 +157,13 @@ def rules_for(sent: Sent) -> list[str]:
 
 
 def kernel_says(sent: Sent, rules: list[str]) -> list[int]:
-    job = {"family": sent.family, "rules": rules, "ttl": sent.facts["ttl"], "tos": sent.facts["tos"], "tcp": sent.tcp}
+    job = {
+        "family": sent.family,
+        "rules": rules,
+        "ttl": sent.facts["ttl"],
+        "tos": sent.facts["tos"],
+        "tcp": sent.tcp,
+    }
     command = ["unshare", "-n", sys.executable, "-c", SENDER]
     ran = subprocess.run(command, input=json.dumps(job), capture_output=True, text=True, check=True)
     counts = json.loads(ran.stdout)

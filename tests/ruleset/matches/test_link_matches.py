@@ -133,7 +133,10 @@ class Known:
 @pytest.mark.parametrize("name", list(FRAMES))
 def test_the_kernel_agrees(name: str) -> None:
     frame = FRAMES[name]
-    rules = [*COMMON.strip().splitlines(), *(FORWARD.strip().splitlines() if frame.chain == "FORWARD" else [])]
+    rules = [
+        *COMMON.strip().splitlines(),
+        *(FORWARD.strip().splitlines() if frame.chain == "FORWARD" else []),
+    ]
     job = {
         "rules": rules, "chain": frame.chain, "by": frame.by, "to": frame.to, "address": frame.address,
         "teach": name == "bridged",

@@ -131,7 +131,9 @@ ENDS: list[tuple[int, str, Then]] = [
 ]
 
 
-@pytest.mark.parametrize(("family", "words", "then"), ENDS, ids=[f"{words} v{family}" for family, words, _ in ENDS])
+@pytest.mark.parametrize(
+    ("family", "words", "then"), ENDS, ids=[f"{words} v{family}" for family, words, _ in ENDS]
+)
 def test_ends(family: int, words: str, then: Then) -> None:
     assert target(words, family).effects().then == then
 
