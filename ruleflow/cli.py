@@ -78,7 +78,6 @@ def read_dump(
 
     source, data = read_bytes(name)
     document = parse(data, source=source, family=family, strict=strict, lenient=lenient)
-    gc.freeze()  # what was read stays: collecting need not look at it again
     if quiet:
         return document
     for notice in (*document.warnings, *document.errors):
@@ -804,6 +803,7 @@ def fail(error: RuleflowError) -> NoReturn:
 
 def main() -> None:
     """The entry point: errors as errors, a closed pipe as silence, Ctrl-C as 130."""
+    gc.set_threshold(200_000, 20, 100)  # many small values that stay, few cycles: looking often finds nothing
     try:
         cli(prog_name="ruleflow", standalone_mode=False)
         leave(FINE)

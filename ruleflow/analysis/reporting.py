@@ -12,6 +12,7 @@ from ruleflow.analysis.subject import Subject
 from ruleflow.errors import RuleflowError
 from ruleflow.netfilter.connect import Connection, connect_all
 from ruleflow.netfilter.endpoints import everybody
+from ruleflow.netfilter.idd import TooManyError
 from ruleflow.netfilter.world import World
 
 _MOST = 600
@@ -40,13 +41,19 @@ def _findings(subject: Subject) -> tuple[tuple[str, str, str, int | None], ...]:
     from ruleflow.analysis.lint.case import Case
 
     host = subject.world.main if subject.world is not None else None
-    found = lint(Case(subject.rules, subject.source, tuple(subject.text.split("\n")), host=host))
+    case = Case(subject.rules, subject.source, tuple(subject.text.split("\n")), host=host, most=_MOST_DIAGRAMS)
+    try:
+        found = lint(case)
+    except TooManyError:  # rules that nobody can decide, in too many combinations for a page
+        return ()
     graver = sorted(
         found, key=lambda one: _GRAVE.index(one.severity) if one.severity in _GRAVE else len(_GRAVE)
     )
     return tuple((one.code, one.severity, one.message, one.primary.line) for one in graver[:200])
 
 
+_MOST_DIAGRAMS = 400_000
+"""What lint may make of a rule set for a page: some seconds' work."""
 _GRAVE = ("error", "warning", "info")
 
 

@@ -28,11 +28,15 @@ class Case(msgspec.Struct, frozen=True, dict=True):
     """Rules of nftables itself in iptables' chains, as chain and text."""
     legacy: tuple[Ruleset, ...] = ()
     """Rules in the other backend."""
+    most: int = 5_000_000
+    """How many diagrams may be made; rules that nobody can decide may want more than any machine has (`TooManyError`)."""
 
     @functools.cached_property
     def side(self) -> Side:
         """The rule set's diagrams."""
-        return Side(Space([self.rules]), self.rules)
+        space = Space([self.rules])
+        space.diagrams.most = self.most
+        return Side(space, self.rules)
 
     def reached(self, table: str) -> Reached:
         """Which rules of a table are met, remembered."""
