@@ -349,19 +349,19 @@ class _Layout:
 
     def _columns(self, roots: list[str], count: int) -> Iterator[float]:
         """The left edges of columns, wide enough for any of the boxes and what they call."""
-        widest = (
-            max(size.width for size in self.sized.values())
-            + INDENT * min(_DEEPEST, self._depth(roots))
-            + _WHEN_ROOM * 0.2
-        )
+        boxes = max(size.width for size in self.sized.values()) + _WHEN_ROOM * 0.2
+        lines = (line for calls in self.calls.values() for call in calls for line in _when(call))
+        said = max((text_width(line, SMALL) for line in lines), default=0.0) + GAP
+        widest = max(boxes, said) + INDENT * min(_DEEPEST, self._depth(roots))
         for index in range(count):
             yield MARGIN + index * (widest + GAP)
 
     def _depth(self, roots: list[str]) -> int:
-        depth, edge, seen = 0, set(roots), set(roots)
-        while edge:
-            edge = {call.callee for box in edge for call in self.calls[box]} - seen
-            seen |= edge
+        """How many calls deep the boxes below ``roots`` stand, as far as it shows."""
+        called = {call.callee for box in roots for call in self.calls[box]}
+        edge, depth = {box for box in roots if box not in called} or set(roots), 0
+        while edge and depth < _DEEPEST:
+            edge = {call.callee for box in edge for call in self.calls[box]}
             depth += 1
         return depth
 
