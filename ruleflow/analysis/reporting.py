@@ -41,7 +41,9 @@ def _findings(subject: Subject) -> tuple[tuple[str, str, str, int | None], ...]:
     from ruleflow.analysis.lint.case import Case
 
     host = subject.world.main if subject.world is not None else None
-    case = Case(subject.rules, subject.source, tuple(subject.text.split("\n")), host=host, most=_MOST_DIAGRAMS)
+    case = Case(
+        subject.rules, subject.source, tuple(subject.text.split("\n")), host=host, most=_MOST_DIAGRAMS
+    )
     try:
         found = lint(case)
     except TooManyError:  # rules that nobody can decide, in too many combinations for a page
