@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from ruleflow.ruleset import words as quoting
+from ruleflow.ruleset.accepted import accepted
 from ruleflow.ruleset.advice import template
 from ruleflow.ruleset.compiled import Express, Given, Memo, Piece, express
 from ruleflow.ruleset.extension import Target
@@ -164,9 +165,12 @@ class Reader:
             raise Misplaced(
                 error.message, lexer.places[place] if lexer.places else 0, error.help, error.unknown
             ) from None
-        from ruleflow.ruleset import grammar
+        kinds = " ".join([token.kind for token in tokens])
+        if kinds not in accepted():
+            from ruleflow.ruleset import grammar
 
-        grammar.check(tokens)
+            grammar.check(tokens)
+            accepted().add(kinds)
         plan = self._outline(lexer, tokens)
         if lexer.exact:
             self.plans[tuple(map(self.kinds.get, words))] = plan
