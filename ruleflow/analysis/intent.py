@@ -11,12 +11,13 @@ from ruleflow.analysis.changes import Class, Intent
 from ruleflow.analysis.cover import wide
 from ruleflow.analysis.witness import Witness
 from ruleflow.errors import ReadError, Where
-from ruleflow.netfilter.encode import DPORT, DST, IN, OUT, PROTO, SPORT, SRC, STATE
+from ruleflow.netfilter.encode import DPORT, DST, IN, LEVELS, OUT, PROTO, SPORT, SRC, STATE
 from ruleflow.netfilter.idd import NOTHING, Interval, joined
 from ruleflow.netfilter.numbers import PORTS, PROTOCOLS
 from ruleflow.netfilter.trail import Trail
 from ruleflow.ruleset.values import Network, Unreadable
 
+FRAGMENT = LEVELS["fragment"]
 _WAYS = {"into": "in", "in": "in", "through": "through", "out": "out"}
 _NETWORK = Network()
 HELP = "write it like: tcp to 8443 from 10.0.0.0/8, or close udp to 192.0.2.1 port 53 through"
@@ -155,6 +156,9 @@ def _missing(
         [wanted.way] if wanted.way else list(dict.fromkeys(one.way for one in found if one.way != "arriving"))
     )
     new = classes.diagrams.both(classes.diagrams.test(STATE, ((1, 1),)), where)
+    if DPORT in wanted.tests or SPORT in wanted.tests:
+        # a later fragment has no ports: nobody means it who names one
+        new = classes.diagrams.both(classes.diagrams.test(FRAGMENT, ((0, 0),)), new)
     said: list[str] = []
     for way in ways:
         entry = {"in": "in", "through": "through", "out": "send"}[way]

@@ -156,6 +156,13 @@ def test_an_intention_holds_for_exactly_it_and_fails_for_one_packet_more() -> No
     assert (narrow.met, bool(narrow.missing)) == (False, True)
 
 
+def test_an_intention_about_ports_means_no_later_fragments() -> None:
+    """Without conntrack fragments stay as they are, and no rule on ports takes a later one."""
+    base = BASE.replace("-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n", "")
+    found = changes(base, added(WEB, base), intend="tcp to 8443 from 10.0.0.0/8")
+    assert [family.intent.met for family in found.families if family.intent is not None] == [True]
+
+
 def test_an_intention_that_nobody_understands_is_refused_where_it_fails() -> None:
     with pytest.raises(ruleflow.RuleflowError, match="do not understand 'colour'"):
         changes(BASE, added(WEB), intend="tcp colour 3")
