@@ -234,7 +234,7 @@ class Dnat(Target, frozen=True, gc=False):
         to = self.to or Translation(4)
         rewrite = Rewrite(
             "destination", to.low, to.high, to.port_low, to.port_high, to.port_base,
-            random=bool(self.random and to.port_low is not None and to.port_base is None), persistent=bool(self.persistent),
+            random=bool(self.random and to.port_base is None), persistent=bool(self.persistent),
         )  # fmt: skip
         return Effects((rewrite,), ACCEPT)
 

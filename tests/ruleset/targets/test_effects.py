@@ -51,8 +51,9 @@ REWRITES: list[tuple[int, str, Rewrite]] = [
     (4, "DNAT --to-destination 10.0.0.1-10.0.0.9:80", Rewrite("destination", 0x0A000001, 0x0A000009, 80, 80)),
     (4, "DNAT --to-destination 10.0.0.1:80-82/8000", Rewrite("destination", 0x0A000001, 0x0A000001, 80, 82, 8000)),
     (4, "DNAT --to-destination :80-82 --random", Rewrite("destination", None, None, 80, 82, random=True)),
+    # a destination without ports keeps its port, but a ping's identifier is chosen by chance (tried: lab, seed 20261124)
     (4, "DNAT --to-destination 10.0.0.1 --random --persistent",
-     Rewrite("destination", 0x0A000001, 0x0A000001, persistent=True)),
+     Rewrite("destination", 0x0A000001, 0x0A000001, random=True, persistent=True)),
     (6, "DNAT --to-destination [2001:db8::1]:80", Rewrite("destination", V6 | 1, V6 | 1, 80, 80)),
     (4, "SNAT --to-source 10.0.0.1 --random", Rewrite("source", 0x0A000001, 0x0A000001, random=True)),
     (4, "SNAT --to-source 10.0.0.1:1-9 --random-fully",
