@@ -45,12 +45,6 @@ def _plain(condition: Condition) -> Hashable:
     return condition
 
 
-def uncommented(rule: Rule) -> str:
-    """A rule's text without its comments."""
-    matches = tuple(match for match in rule.matches if match.name != "comment")
-    return str(Rule(rule.chain, matches, rule.target))
-
-
 class RuleDiff:
     """The edits between two rule sets of one family. ``sides`` allow to see that rules were merged."""
 

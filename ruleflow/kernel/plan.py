@@ -12,7 +12,6 @@ from ruleflow.kernel.given import Given
 from ruleflow.kernel.notes import Note, foreign_notes
 from ruleflow.kernel.owned import (
     NOTHING,
-    Address,
     Link,
     Owned,
     OwnedTable,
@@ -214,8 +213,3 @@ def _made(sight: Sight, want: Owned) -> Iterator[tuple[int, str, str]]:
         for one in ("", *BUILTIN_CHAINS[table]):
             if (family, table, one) not in sight.base:
                 yield family, table, one
-
-
-def addresses_on(owned: Owned, link: str) -> tuple[Address, ...]:
-    """The addresses of ours on one link of this host."""
-    return tuple(one for one in owned.addresses if one.link == link and not one.netns)

@@ -103,11 +103,6 @@ def is_loopback(address: int, family: int) -> bool:
     return address >> 24 == 127 if family == 4 else address == 1
 
 
-def _is_zero_network(address: int) -> bool:
-    """0.0.0.0/8; since Linux 5.3 only 0.0.0.0 itself (ipv4_is_zeronet, commit 96125bf9985a)."""
-    return address == 0
-
-
 def arrival_fault(destination: int, source: int, family: int, interface: str) -> str | None:
     """Why a packet is dropped as it arrives, before any hook sees it; None: it is not.
 
