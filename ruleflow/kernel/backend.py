@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -207,10 +207,12 @@ def other_backend_rules(backend: Backend) -> int:
     return sum(len(chain.rules) for table in found for chain in table)
 
 
-def legacy_chains(table: str, family: int) -> dict[str, int]:
-    """The chains of a legacy table and how many rules each has, by python-iptables (extra ``[legacy]``).
+def legacy_chains(table: str, family: int) -> dict[str, tuple[str, ...]]:
+    """The chains of a legacy table, each with the targets of its rules, by python-iptables (extra ``[legacy]``).
 
-    Only of a table that is there already: opening another would make it.
+    Only of a table that is there already: opening another would make it. The rules are gone through as entries of
+    libiptc: python-iptables' own ``rules`` looks for an extension of each, and fails on an IPv6 DNAT, which iptables 1.8
+    keeps in a library of another name. A rule without a target has "" (libiptc.c, iptcc_standard_map).
 
     :raises BackendError: where python-iptables is not installed.
     """
@@ -224,7 +226,14 @@ def legacy_chains(table: str, family: int) -> dict[str, int]:
         ) from None
     read_table = iptc.Table(table) if family == 4 else iptc.Table6(table)
     read_table.refresh()
-    return {chain.name: len(chain.rules) for chain in read_table.chains}
+    return {chain.name: tuple(_targets(read_table, chain.name)) for chain in read_table.chains}
+
+
+def _targets(table: Any, chain: str) -> Iterator[str]:
+    entry = table.first_rule(chain)
+    while entry:
+        yield (table.get_target(entry) or b"").decode()
+        entry = table.next_rule(entry)
 
 
 def _take(handle: int) -> None:

@@ -16,6 +16,7 @@ from ruleflow.kernel.saved import SavedChain, SavedTable
 from ruleflow.kernel.sockets import listening, processes
 from ruleflow.kernel.transition import Sight
 from ruleflow.ruleset.ir import BUILTIN_CHAINS
+from ruleflow.ruleset.words import split
 
 
 class Note(msgspec.Struct, frozen=True):
@@ -92,10 +93,16 @@ def _checked_by_python_iptables(sight: Sight) -> Iterator[Note]:
         return
     for family, tables in sight.rules.items():
         for table in tables.values():
-            saved = {chain.name: len(chain.rules) for chain in table}
+            saved = {chain.name: tuple(map(_target, chain.rules)) for chain in table}
             if saved != legacy_chains(table.name, family):
                 text = f"python-iptables reads other chains or rules in {table.name} than iptables-legacy-save prints"
                 yield Note("legacy-reader", text, f"IPv{family} {table.name}")
+
+
+def _target(rule: str) -> str:
+    """The name after ``-j`` or ``-g`` of a saved rule, "" where there is none."""
+    words = split(rule)
+    return next((words[place + 1] for place, word in enumerate(words[:-1]) if word in ("-j", "-g")), "")
 
 
 def _advertised(sight: Sight, target: Owned) -> Iterator[Note]:

@@ -5,7 +5,6 @@ opening one registers it (and from then on iptables-nft-save warns).
 """
 
 import re
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -86,27 +85,22 @@ def inside(path: Path, work: Callable[[], Result]) -> Result:
 
     :raises RuleflowError: where the namespace is not there or may not be entered.
     """
-    kept: list[Result] = []
-    failed: list[BaseException] = []
+    from concurrent.futures import ThreadPoolExecutor
 
-    def enter() -> None:
-        from pyroute2.netns import setns
+    with ThreadPoolExecutor(max_workers=1) as threads:
+        return threads.submit(_entered, path, work).result()
 
-        try:
-            setns(str(path), flags=0)
-            kept.append(work())
-        except (OSError, RuleflowError) as error:
-            failed.append(error)
 
-    thread = threading.Thread(target=enter)
-    thread.start()
-    thread.join()
-    if failed:
-        error = failed[0]
-        if isinstance(error, RuleflowError):
-            raise error
-        raise RuleflowError(f"the namespace {path.name} cannot be entered: {error}", help="run as root")
-    return kept[0]
+def _entered(path: Path, work: Callable[[], Result]) -> Result:
+    from pyroute2.netns import setns
+
+    try:
+        setns(str(path), flags=0)
+        return work()
+    except OSError as error:
+        raise RuleflowError(
+            f"the namespace {path.name} cannot be entered: {error}", help="run as root"
+        ) from error
 
 
 def _wanted(names: tuple[str, ...] | None, containers: tuple[Running, ...]) -> Iterator[tuple[str, Path]]:
