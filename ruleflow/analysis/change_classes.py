@@ -26,9 +26,9 @@ from ruleflow.netfilter.idd import EVERYTHING, NOTHING, Box, Interval
 from ruleflow.netfilter.numbers import mac_text
 from ruleflow.netfilter.trail import Part
 from ruleflow.ruleset import fields
+from ruleflow.ruleset.addresses import address_text
 from ruleflow.ruleset.condition import Derived
 from ruleflow.ruleset.fields import Field
-from ruleflow.ruleset.values import address_text
 
 _SAID = 3
 """Boxes that a change is said in."""

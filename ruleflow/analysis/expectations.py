@@ -30,9 +30,9 @@ from ruleflow.netfilter.trail import Part, Trail
 from ruleflow.netfilter.walk import Around, walk
 from ruleflow.netfilter.walk_input import around, end_of, subject_of, world_of
 from ruleflow.netfilter.world import World
+from ruleflow.ruleset.addresses import address_text
 from ruleflow.ruleset.ir import Ruleset
 from ruleflow.ruleset.parse import parse
-from ruleflow.ruleset.values import address_text
 
 VERDICTS = ("accept", "drop", "reject")
 _STATES = {"invalid": 0, "new": 1, "established": 2, "related": 3, "untracked": 4}

@@ -15,7 +15,8 @@ from ruleflow.netfilter.encode import DPORT, DST, IN, LEVELS, OUT, PROTO, SPORT,
 from ruleflow.netfilter.idd import NOTHING, Interval, joined
 from ruleflow.netfilter.numbers import PORTS, PROTOCOLS
 from ruleflow.netfilter.trail import Trail
-from ruleflow.ruleset.values import Network, Unreadable
+from ruleflow.ruleset.addresses import Network
+from ruleflow.ruleset.values import Unreadable
 
 FRAGMENT = LEVELS["fragment"]
 _WAYS = {"into": "in", "in": "in", "through": "through", "out": "out"}

@@ -1,9 +1,10 @@
 """Two rules' matches as one: what a packet must be to meet both, or None where none can."""
 
+from ruleflow.ruleset.addresses import Prefix
 from ruleflow.ruleset.extension import Match
 from ruleflow.ruleset.ir import Opaque
 from ruleflow.ruleset.matches.header import Header
-from ruleflow.ruleset.values import Not, Prefix
+from ruleflow.ruleset.values import Not
 
 Matches = tuple[Match | Opaque, ...]
 

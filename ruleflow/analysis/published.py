@@ -15,9 +15,10 @@ from ruleflow.analysis.idioms import recognise
 from ruleflow.analysis.idioms.shape import Shape, Shapes
 from ruleflow.netfilter.encode import DPORT, DST, IN, SRC, STATE
 from ruleflow.netfilter.idd import NOTHING
+from ruleflow.ruleset.addresses import Prefix, address_text, full_mask
 from ruleflow.ruleset.ir import RuleRef, Ruleset
 from ruleflow.ruleset.protocols import protocol_name
-from ruleflow.ruleset.values import Not, Prefix, Range, address_text, full_mask
+from ruleflow.ruleset.values import Not, Range
 
 
 class PortMap(msgspec.Struct, frozen=True):

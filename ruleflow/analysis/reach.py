@@ -19,9 +19,10 @@ from ruleflow.netfilter.packet import Packet
 from ruleflow.netfilter.side import Side
 from ruleflow.netfilter.space import Space
 from ruleflow.netfilter.trail import Part, Trail
+from ruleflow.ruleset.addresses import Network, address_text
 from ruleflow.ruleset.condition import Derived
 from ruleflow.ruleset.ir import RuleRef, Ruleset
-from ruleflow.ruleset.values import Network, Unreadable, address_text
+from ruleflow.ruleset.values import Unreadable
 
 WAYS = {"in": "in", "through": "through", "out": "send"}
 STATES = ("invalid", "new", "established", "related", "untracked")

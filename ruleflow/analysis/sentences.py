@@ -9,10 +9,11 @@ from collections.abc import Iterator
 
 import msgspec
 
+from ruleflow.ruleset.addresses import Prefix, full_mask
 from ruleflow.ruleset.extension import Match, Option
 from ruleflow.ruleset.ir import Goto, Jump, Opaque, Rule
 from ruleflow.ruleset.matches.header import Header
-from ruleflow.ruleset.values import Not, Prefix, full_mask
+from ruleflow.ruleset.values import Not
 
 Part = object
 """A match or a target: what a piece of a sentence comes from."""

@@ -13,9 +13,9 @@ from ruleflow.netfilter.host import Host
 from ruleflow.netfilter.idd import EVERYTHING, NOTHING
 from ruleflow.netfilter.outcome import Outcome
 from ruleflow.netfilter.side import deep
+from ruleflow.ruleset.addresses import address_text
 from ruleflow.ruleset.condition import Undecided
 from ruleflow.ruleset.ir import Ruleset
-from ruleflow.ruleset.values import address_text
 
 _WAYS = (
     ("in", "Into this host", "INPUT"),

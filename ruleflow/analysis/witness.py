@@ -21,8 +21,8 @@ from ruleflow.netfilter.encode import (
 )
 from ruleflow.netfilter.idd import NOTHING, Interval
 from ruleflow.netfilter.packet import Packet
+from ruleflow.ruleset.addresses import address_number, address_text
 from ruleflow.ruleset.protocols import PORTED
-from ruleflow.ruleset.values import address_number, address_text
 
 _LIKED = {
     PROTO: (6, 17, 1, 58), SPORT: (40000,), DPORT: (80, 443, 22, 53), STATE: (1, 2, 3, 4, 0),

@@ -25,8 +25,9 @@ from ruleflow.netfilter.encode import (
 from ruleflow.netfilter.idd import Box, Interval, outside
 from ruleflow.netfilter.numbers import ICMP_KINDS, ICMPV6_KINDS, mac_text
 from ruleflow.ruleset import fields
+from ruleflow.ruleset.addresses import address_text
+from ruleflow.ruleset.ports import service_name
 from ruleflow.ruleset.protocols import PORTED, protocol_name
-from ruleflow.ruleset.values import address_text, service_name
 
 _SHOWN = 3
 """Parts of a list that are shown before ``(+ 4 more)``."""

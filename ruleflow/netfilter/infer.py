@@ -8,8 +8,9 @@ from ruleflow.netfilter.host import Address, Host, Interface, Nexthop, Route, Sy
 from ruleflow.netfilter.kernel_routes import kernel_routes
 from ruleflow.netfilter.numbers import address_text, within
 from ruleflow.netfilter.read_host import default_rules
+from ruleflow.ruleset.addresses import Prefix
 from ruleflow.ruleset.matches.header import Header
-from ruleflow.ruleset.values import Not, Prefix
+from ruleflow.ruleset.values import Not
 
 if TYPE_CHECKING:
     from ruleflow.ruleset.ir import Rule, Ruleset

@@ -11,8 +11,9 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from ruleflow.ruleset.addresses import Network
 from ruleflow.ruleset.extension import UNSET, Extension, Match, Option, Target
-from ruleflow.ruleset.values import Interface, Network, Not, Unreadable, ValueType
+from ruleflow.ruleset.values import Interface, Not, Unreadable, ValueType
 
 MEMO = 32768
 """How many values a memo holds; unbounded ones were slower (trial: bench_fmt)."""

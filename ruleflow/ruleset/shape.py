@@ -15,6 +15,7 @@ import msgspec
 
 from ruleflow.ruleset import words as quoting
 from ruleflow.ruleset.accepted import accepted
+from ruleflow.ruleset.addresses import CommaList
 from ruleflow.ruleset.advice import template
 from ruleflow.ruleset.compiled import Express, Given, Memo, Piece, express
 from ruleflow.ruleset.extension import Target
@@ -22,7 +23,7 @@ from ruleflow.ruleset.ir import Counters, Goto, Jump, Opaque, Rule
 from ruleflow.ruleset.lexer import COMMANDS, Group, Lexer, Misplaced, OtherFamily, Token
 from ruleflow.ruleset.matches.header import Header
 from ruleflow.ruleset.registry import Registry, registry
-from ruleflow.ruleset.values import CommaList, Unreadable
+from ruleflow.ruleset.values import Unreadable
 
 _WORTH = 32
 """After how many lines a plan is written out as a function: making it costs as much as reading some ten."""

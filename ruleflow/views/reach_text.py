@@ -9,8 +9,8 @@ from ruleflow.analysis.matrix import Matrix
 from ruleflow.analysis.reach import Answer, Entry, Fate
 from ruleflow.errors import visible
 from ruleflow.netfilter.idd import Interval
+from ruleflow.ruleset.addresses import address_text
 from ruleflow.ruleset.ir import RuleRef
-from ruleflow.ruleset.values import address_text
 
 SCHEMA = "ruleflow.reach/1"
 _HEADS = {"in": "Into this host", "through": "Through this host", "out": "Out of this host"}

@@ -3,7 +3,7 @@
 import re
 
 from ruleflow.netfilter.idd import Interval
-from ruleflow.ruleset.values import address_number
+from ruleflow.ruleset.addresses import address_number
 
 _RANGE = re.compile(
     r"\{([0-9a-fA-F.:]+) \.\. ([0-9a-fA-F.:]+)\}|(?<![.:0-9a-fA-F])([0-9a-fA-F]+[.:][0-9a-fA-F.:]*|::[0-9a-fA-F.:]*)"

@@ -10,8 +10,8 @@ import pytest
 from ruleflow.analysis.matrix import Matrices, Matrix
 from ruleflow.netfilter.side import Side
 from ruleflow.netfilter.space import Space
+from ruleflow.ruleset.addresses import address_number
 from ruleflow.ruleset.parse import parse
-from ruleflow.ruleset.values import address_number
 
 sys.path.insert(0, str(Path(__file__).parent))
 import fffuu_reader

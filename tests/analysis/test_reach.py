@@ -14,9 +14,9 @@ from ruleflow.netfilter.idd import NOTHING
 from ruleflow.netfilter.machine import Machine
 from ruleflow.netfilter.packet import Packet
 from ruleflow.netfilter.walk import walk
+from ruleflow.ruleset.addresses import address_text
 from ruleflow.ruleset.ir import Ruleset
 from ruleflow.ruleset.parse import parse
-from ruleflow.ruleset.values import address_text
 
 DUMP = """*filter
 :INPUT DROP [0:0]

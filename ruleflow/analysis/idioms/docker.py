@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 
 from ruleflow.analysis.explanation import Claim
 from ruleflow.analysis.idioms.shape import Shape, Shapes, places
+from ruleflow.ruleset.addresses import Prefix
 from ruleflow.ruleset.ir import RuleRef
-from ruleflow.ruleset.values import Prefix
 
 CHAINS = frozenset(
     {

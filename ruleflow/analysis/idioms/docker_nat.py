@@ -3,7 +3,7 @@
 from ruleflow.analysis.explanation import Claim
 from ruleflow.analysis.idioms.docker import Docker, Idiom
 from ruleflow.analysis.idioms.shape import Shape, is_host, network, place, port_words, service
-from ruleflow.ruleset.values import Prefix, address_number, address_text, full_mask, mask_of
+from ruleflow.ruleset.addresses import Prefix, address_number, address_text, full_mask, mask_of
 
 # -- nat: into DOCKER -------------------------------------------------------------------------------------
 

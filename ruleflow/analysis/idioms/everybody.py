@@ -6,9 +6,10 @@ from ruleflow.analysis.chains import unconditional
 from ruleflow.analysis.explanation import Claim
 from ruleflow.analysis.idioms import icmp, translation
 from ruleflow.analysis.idioms.shape import Shape, Shapes, is_host, network, place, port_words
+from ruleflow.ruleset.addresses import Prefix, mask_of
 from ruleflow.ruleset.effect import Log
 from ruleflow.ruleset.ir import Goto, Jump, Opaque
-from ruleflow.ruleset.values import Not, Prefix, Range, mask_of
+from ruleflow.ruleset.values import Not, Range
 
 Idiom = Callable[[Shapes, Shape], Claim | None]
 BY_SHAPE = "by the shape of this rule"

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from ruleflow.analysis.explanation import Claim
 from ruleflow.analysis.idioms.owner import Idiom, Owner, told
 from ruleflow.analysis.idioms.shape import Shape, Shapes, is_host, network, place, port_words
-from ruleflow.ruleset.values import Not, address_text
+from ruleflow.ruleset.addresses import address_text
+from ruleflow.ruleset.values import Not
 
 _TOPS = (
     "KUBE-SERVICES",

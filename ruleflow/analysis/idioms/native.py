@@ -6,7 +6,7 @@ from ruleflow.analysis.explanation import Claim
 from ruleflow.analysis.idioms.owner import Idiom, Owner, told
 from ruleflow.analysis.idioms.shape import Shape, Shapes
 from ruleflow.bridge.layouts.native import NativeLayout
-from ruleflow.ruleset.values import Prefix
+from ruleflow.ruleset.addresses import Prefix
 
 _CHAINS = r"RF-(GUARD|FORWARD|USER|PUBLISH|SOURCE)"
 _LOOPBACK = Prefix(4, 127 << 24, 0xFF000000)

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from ruleflow.analysis.explanation import Claim
 from ruleflow.analysis.idioms.owner import Idiom, Owner, told
 from ruleflow.analysis.idioms.shape import Shape, Shapes, network, port_words
-from ruleflow.ruleset.values import Not, address_text
+from ruleflow.ruleset.addresses import address_text
+from ruleflow.ruleset.values import Not
 
 
 def _owners(shapes: Shapes) -> tuple[Owner, ...]:

@@ -12,12 +12,14 @@ import msgspec
 
 from ruleflow.analysis.chains import callee
 from ruleflow.analysis.sentences import comments
+from ruleflow.ruleset.addresses import Prefix, address_text, full_mask
 from ruleflow.ruleset.effect import Rewrite
 from ruleflow.ruleset.extension import Option
 from ruleflow.ruleset.fields import DESTINATION_PORT, STATES
 from ruleflow.ruleset.ir import Goto, Jump, Opaque, Rule, RuleRef, Ruleset
+from ruleflow.ruleset.ports import service_name
 from ruleflow.ruleset.protocols import protocol_name
-from ruleflow.ruleset.values import MaskedValue, Not, Prefix, Range, address_text, full_mask, service_name
+from ruleflow.ruleset.values import MaskedValue, Not, Range
 
 _SHORT = {
     "in_interface": "in", "out_interface": "out", "destination_port": "dport", "source_port": "sport",

@@ -2,9 +2,10 @@
 
 from ruleflow.analysis.explanation import Claim
 from ruleflow.analysis.idioms.shape import Shape, Shapes, is_host, network, place, port_words
+from ruleflow.ruleset.addresses import Prefix, address_text
 from ruleflow.ruleset.effect import Untrack
 from ruleflow.ruleset.ir import Goto, Jump, Opaque
-from ruleflow.ruleset.values import Not, Prefix, address_text
+from ruleflow.ruleset.values import Not
 
 
 def _claim(code: str, one: Shape, reason: str, purpose: str = "", also: tuple[Shape, ...] = ()) -> Claim:

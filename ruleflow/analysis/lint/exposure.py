@@ -9,7 +9,7 @@ from ruleflow.analysis.lint.sets import NEW, cube, from_wire, names_port, passed
 from ruleflow.netfilter.encode import DPORT, DST, SRC, STATE
 from ruleflow.netfilter.idd import NOTHING, Interval, common, outside
 from ruleflow.ruleset.ir import RuleRef
-from ruleflow.ruleset.values import service_name
+from ruleflow.ruleset.ports import service_name
 
 OPEN = Code(
     "RF301", "this host lets everything in", "info", "No new connection from any interface is refused in INPUT.",

@@ -8,9 +8,9 @@ from ruleflow.analysis.lint.sets import NEW, cube, names_port, passed, verdict
 from ruleflow.errors import visible
 from ruleflow.netfilter.encode import DPORT, DST, IN, OUT, SRC, STATE
 from ruleflow.netfilter.idd import NOTHING, common
+from ruleflow.ruleset.addresses import address_text
 from ruleflow.ruleset.ir import RuleRef
 from ruleflow.ruleset.targets.nat import Dnat, Masquerade, Translation
-from ruleflow.ruleset.values import address_text
 
 BYPASS = Code(
     "RF401", "this rule does not close a published port", "warning",

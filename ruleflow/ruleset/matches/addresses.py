@@ -4,18 +4,11 @@ from typing import Annotated
 
 import msgspec
 
+from ruleflow.ruleset.addresses import address_number, address_text
 from ruleflow.ruleset.condition import Condition, Derived, Intervals, Values
 from ruleflow.ruleset.extension import Match, Maybe, Option, option
 from ruleflow.ruleset.fields import DESTINATION, SOURCE
-from ruleflow.ruleset.values import (
-    BitNames,
-    Not,
-    Unreadable,
-    ValueType,
-    address_number,
-    address_text,
-    either,
-)
+from ruleflow.ruleset.values import BitNames, Not, Unreadable, ValueType, either
 
 # -- addrtype ---------------------------------------------------------------------------------------------
 

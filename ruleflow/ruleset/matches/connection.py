@@ -2,6 +2,15 @@
 
 from typing import Annotated
 
+from ruleflow.ruleset.addresses import (
+    Network,
+    Prefix,
+    address_number,
+    address_text,
+    full_mask,
+    mask_length,
+    mask_of,
+)
 from ruleflow.ruleset.condition import (
     AllOf,
     AnyBit,
@@ -32,26 +41,19 @@ from ruleflow.ruleset.fields import (
     STATES,
     STATUSES,
 )
+from ruleflow.ruleset.ports import Ports
 from ruleflow.ruleset.protocols import protocol_name
 from ruleflow.ruleset.values import (
     BitNames,
     Choice,
-    Network,
     Not,
     NumberRange,
-    Ports,
-    Prefix,
     ProtocolNumber,
     Range,
     Text,
     Unreadable,
     ValueType,
-    address_number,
-    address_text,
     either,
-    full_mask,
-    mask_length,
-    mask_of,
     number,
 )
 from ruleflow.ruleset.words import quote

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from typing import Annotated, ClassVar
 
+from ruleflow.ruleset.addresses import Network, Prefix
 from ruleflow.ruleset.condition import Condition, In, Intervals
 from ruleflow.ruleset.extension import Match, Maybe, option
 from ruleflow.ruleset.fields import DESTINATION, FRAGMENT, IN_INTERFACE, OUT_INTERFACE, PROTOCOL, SOURCE
-from ruleflow.ruleset.values import Flag, Interface, Network, Not, Prefix, ProtocolNumber, Unreadable
+from ruleflow.ruleset.values import Flag, Interface, Not, ProtocolNumber, Unreadable
 
 _NETWORK, _INTERFACE = Network(), Interface()
 

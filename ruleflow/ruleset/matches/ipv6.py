@@ -9,15 +9,7 @@ from ruleflow.ruleset.condition import Condition, Derived, In, Intervals, Masked
 from ruleflow.ruleset.extension import Match, Maybe, Option, option
 from ruleflow.ruleset.fields import FRAGMENT, ICMPV6_HEADERS, MH_TYPE
 from ruleflow.ruleset.protocols import NUMBERS
-from ruleflow.ruleset.values import (
-    Not,
-    Number,
-    NumberRange,
-    Range,
-    Unreadable,
-    ValueType,
-    number,
-)
+from ruleflow.ruleset.values import Not, Number, NumberRange, Range, Unreadable, ValueType, number
 
 HEADERS = {0: 128, 60: 64, 43: 32, 44: 16, 51: 8, 50: 4, 59: 2, 255: 1}
 """Bits of the headers a packet has, by protocol number (MASK_*, <linux/netfilter_ipv6/ip6t_ipv6header.h>)."""

@@ -3,20 +3,10 @@
 from collections.abc import Sequence
 from typing import Annotated, Any
 
+from ruleflow.ruleset.addresses import HostMask, Prefix, address_number, address_text
 from ruleflow.ruleset.extension import Extension, Maybe, Option, option
 from ruleflow.ruleset.matches.ipv6 import InsideHeader
-from ruleflow.ruleset.values import (
-    HostMask,
-    Not,
-    Number,
-    NumberRange,
-    Prefix,
-    Range,
-    Unreadable,
-    ValueType,
-    address_number,
-    address_text,
-)
+from ruleflow.ruleset.values import Not, Number, NumberRange, Range, Unreadable, ValueType
 
 EVERY = Range(0, 0xFFFFFFFF)
 _MOST_HOPS = 16  # IP6T_RT_HOPS

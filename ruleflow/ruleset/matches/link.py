@@ -5,15 +5,7 @@ from typing import Annotated
 from ruleflow.ruleset.condition import AllOf, AnyOf, Condition, In, Intervals, Masked, Names, Values
 from ruleflow.ruleset.extension import Match, Maybe, option
 from ruleflow.ruleset.fields import MAC, NFMARK_IN_GROUP, OUT_GROUP, PHYSDEV_IN, PHYSDEV_OUT, PKTTYPE
-from ruleflow.ruleset.values import (
-    Choice,
-    HexMasked,
-    Interface,
-    MaskedValue,
-    Not,
-    Unreadable,
-    ValueType,
-)
+from ruleflow.ruleset.values import Choice, HexMasked, Interface, MaskedValue, Not, Unreadable, ValueType
 
 # -- mac and pkttype --------------------------------------------------------------------------------------
 

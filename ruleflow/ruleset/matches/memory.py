@@ -4,19 +4,10 @@ import re
 from collections.abc import Sequence
 from typing import Annotated, Any
 
+from ruleflow.ruleset.addresses import address_number, address_text, full_mask
 from ruleflow.ruleset.condition import Condition, Never, Undecided
 from ruleflow.ruleset.extension import Extension, Match, Maybe, Option, option
-from ruleflow.ruleset.values import (
-    Choice,
-    Not,
-    Number,
-    Text,
-    Unreadable,
-    ValueType,
-    address_number,
-    address_text,
-    full_mask,
-)
+from ruleflow.ruleset.values import Choice, Not, Number, Text, Unreadable, ValueType
 
 # -- recent -----------------------------------------------------------------------------------------------
 

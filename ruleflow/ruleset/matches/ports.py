@@ -13,20 +13,9 @@ from ruleflow.ruleset.fields import (
     TCP_FLAGS,
     TCP_OPTIONS,
 )
+from ruleflow.ruleset.ports import Ports, port_number, service_name
 from ruleflow.ruleset.protocols import PORTED, protocol_name
-from ruleflow.ruleset.values import (
-    BitNames,
-    MaskedValue,
-    Not,
-    Number,
-    Ports,
-    Range,
-    Unreadable,
-    ValueType,
-    either,
-    port_number,
-    service_name,
-)
+from ruleflow.ruleset.values import BitNames, MaskedValue, Not, Number, Range, Unreadable, ValueType, either
 
 NO_LATER_FRAGMENT = In(FRAGMENT, Intervals(((0, 0),)), text="no later fragment")
 """A later fragment has no transport header, so no match on one ever takes it (``par->fragoff != 0``)."""

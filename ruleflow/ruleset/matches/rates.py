@@ -6,19 +6,10 @@ from typing import Annotated, Any
 
 import msgspec
 
+from ruleflow.ruleset.addresses import address_number, mask_length
 from ruleflow.ruleset.condition import Condition, Undecided
 from ruleflow.ruleset.extension import Match, Option, option
-from ruleflow.ruleset.values import (
-    BitNames,
-    Not,
-    Number,
-    Text,
-    Unreadable,
-    ValueType,
-    address_number,
-    mask_length,
-    number,
-)
+from ruleflow.ruleset.values import BitNames, Not, Number, Text, Unreadable, ValueType, number
 
 _SECONDS = {"day": 86400, "hour": 3600, "min": 60, "sec": 1}
 _SPOKEN = {"day": "day", "hour": "hour", "min": "minute", "sec": "second"}

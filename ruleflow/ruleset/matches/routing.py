@@ -5,22 +5,21 @@ from typing import Annotated, Any
 
 import msgspec
 
+from ruleflow.ruleset.addresses import HostMask, Prefix
 from ruleflow.ruleset.condition import Condition, Derived, Undecided
 from ruleflow.ruleset.extension import Extension, Match, Maybe, Option, option
 from ruleflow.ruleset.fields import CPU, REALM
+from ruleflow.ruleset.ports import resolved_port
 from ruleflow.ruleset.protocols import protocol_name
 from ruleflow.ruleset.values import (
     Choice,
     HexMasked,
-    HostMask,
     MaskedValue,
     Not,
     Number,
-    Prefix,
     ProtocolNumber,
     Unreadable,
     ValueType,
-    resolved_port,
 )
 
 # -- rpfilter ---------------------------------------------------------------------------------------------

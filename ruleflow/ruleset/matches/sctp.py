@@ -9,7 +9,8 @@ from ruleflow.ruleset.condition import Condition, Derived
 from ruleflow.ruleset.extension import Maybe, option
 from ruleflow.ruleset.fields import DESTINATION_PORT, SOURCE_PORT
 from ruleflow.ruleset.matches.ports import NO_LATER_FRAGMENT, Transport
-from ruleflow.ruleset.values import Not, Ports, Range, Unreadable, ValueType, either
+from ruleflow.ruleset.ports import Ports
+from ruleflow.ruleset.values import Not, Range, Unreadable, ValueType, either
 
 _CHUNKS = {
     "DATA": 0, "INIT": 1, "INIT_ACK": 2, "SACK": 3, "HEARTBEAT": 4, "HEARTBEAT_ACK": 5, "ABORT": 6,

@@ -5,21 +5,11 @@ from typing import Annotated
 
 import msgspec
 
+from ruleflow.ruleset.addresses import address_number, mask_length
 from ruleflow.ruleset.condition import Condition, Undecided
 from ruleflow.ruleset.extension import Match, Maybe, Option, option
 from ruleflow.ruleset.matches.connection import TRACKED
-from ruleflow.ruleset.values import (
-    Choice,
-    Not,
-    Number,
-    NumberRange,
-    Range,
-    Unreadable,
-    ValueType,
-    address_number,
-    mask_length,
-    number,
-)
+from ruleflow.ruleset.values import Choice, Not, Number, NumberRange, Range, Unreadable, ValueType, number
 
 _MOST = 2**64 - 1
 

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from typing import Annotated
 
+from ruleflow.ruleset.addresses import Prefix, full_mask
 from ruleflow.ruleset.effect import Adjust, Effects, Note, SetBits, SetUnknown
 from ruleflow.ruleset.extension import Match, Maybe, Option, Target, option
 from ruleflow.ruleset.fields import DESTINATION, MSS, SOURCE, TCP_FLAGS, TCP_OPTIONS, TOS, TTL, Field
 from ruleflow.ruleset.targets.nat import HostPrefix
-from ruleflow.ruleset.values import MaskedValue, Number, Prefix, Unreadable, ValueType, full_mask, number
+from ruleflow.ruleset.values import MaskedValue, Number, Unreadable, ValueType, number
 
 _TCP = 6
 _ONLY_TCP = "only a tcp packet has that: -p tcp is missing"

@@ -6,21 +6,11 @@ from typing import Annotated
 
 import msgspec
 
+from ruleflow.ruleset.addresses import Prefix, address_text, full_mask, mask_of
 from ruleflow.ruleset.effect import ACCEPT, Effects, Rewrite
 from ruleflow.ruleset.extension import Match, Maybe, Option, Target, option
-from ruleflow.ruleset.values import (
-    Not,
-    Prefix,
-    Range,
-    Unreadable,
-    ValueType,
-    address_text,
-    full_mask,
-    mask_of,
-    number,
-    port_number,
-    service_name,
-)
+from ruleflow.ruleset.ports import port_number, service_name
+from ruleflow.ruleset.values import Not, Range, Unreadable, ValueType, number
 
 _NAT_PORTS = frozenset({1, 6, 17, 33, 132})
 """ICMP, TCP, UDP, DCCP, SCTP: where libxt_NAT.c allows a port (an id in ICMP)."""

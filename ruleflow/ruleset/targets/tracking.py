@@ -5,20 +5,13 @@ from typing import Annotated
 
 import msgspec
 
+from ruleflow.ruleset.addresses import address_text
 from ruleflow.ruleset.effect import ACCEPT, CONTINUE, DROP, Change, Effects, Fork, Note, SetBits, Untrack
 from ruleflow.ruleset.extension import Match, Maybe, Option, Target, option
 from ruleflow.ruleset.fields import MARK
+from ruleflow.ruleset.ports import resolved_port, service_name
 from ruleflow.ruleset.targets.nat import read_address
-from ruleflow.ruleset.values import (
-    BitNames,
-    MaskedValue,
-    Number,
-    ValueType,
-    address_text,
-    number,
-    resolved_port,
-    service_name,
-)
+from ruleflow.ruleset.values import BitNames, MaskedValue, Number, ValueType, number
 
 _TCP, _UDP = 6, 17
 _EVENTS = (
