@@ -72,7 +72,7 @@ def lint(dump: str | None, form: str, **how: Any) -> None:
         _fix(dump, cases, reports, write=how["write"])
         return
     colour = cli.paper_for(how["color"])[1]
-    cli.write(_shown(reports, form, everything=how["everything"], colour=colour))
+    cli.write(_shown(reports, form, colour=colour, **how))
     sys.exit(FINE if how["exit_zero"] or form == "sarif" or not _fails(reports, how["fail_on"]) else FOUND)
 
 
@@ -136,7 +136,15 @@ def _fails(reports: "tuple[Report, ...]", least: str) -> bool:
     return any(report.count(severity) for report in reports for severity in bad)
 
 
-def _shown(reports: "tuple[Report, ...]", form: str, *, everything: bool, colour: bool) -> str:
+def _shown(
+    reports: "tuple[Report, ...]",
+    form: str,
+    *,
+    colour: bool,
+    everything: bool,
+    baseline: str | None,
+    **_: Any,
+) -> str:
     import json
 
     from ruleflow.analysis.lint import CODES
@@ -148,7 +156,7 @@ def _shown(reports: "tuple[Report, ...]", form: str, *, everything: bool, colour
     if form == "jsonl":
         return findings_json.lines(reports)
     if form == "sarif":
-        return sarif(reports, CODES)
+        return sarif(reports, CODES, compared=baseline is not None)
     if form in ("gitlab", "junit"):
         return findings_ci.gitlab(reports) if form == "gitlab" else findings_ci.junit(reports)
     if form == "github":

@@ -4,16 +4,19 @@ import json
 from typing import Any
 
 from ruleflow import __version__
-from ruleflow.analysis.findings import Code, Finding, Mark, Report
+from ruleflow.analysis.findings import Code, Edit, Finding, Mark, Report
 
 _LEVELS = {"error": "error", "warning": "warning", "info": "note"}
-_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
+_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
 
-def sarif(reports: tuple[Report, ...], codes: dict[str, Code]) -> str:
-    """One run with all reports. ``codes`` explain the rules that are used."""
+def sarif(reports: tuple[Report, ...], codes: dict[str, Code], *, compared: bool = False) -> str:
+    """One run with all reports. ``codes`` explain the rules that are used.
+
+    ``compared`` says that a baseline was taken off: what is left is new since then.
+    """
     used = sorted({one.code for report in reports for one in report.findings})
-    run = {
+    run: dict[str, Any] = {
         "tool": {
             "driver": {
                 "name": "ruleflow", "version": __version__, "semanticVersion": __version__,
@@ -23,6 +26,9 @@ def sarif(reports: tuple[Report, ...], codes: dict[str, Code]) -> str:
         "columnKind": "unicodeCodePoints",
         "results": [_result(one, report, used) for report in reports for one in report.findings],
     }  # fmt: skip
+    if compared:
+        for result in run["results"]:
+            result["baselineState"] = "new"
     return json.dumps({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2) + "\n"
 
 
@@ -62,7 +68,22 @@ def _result(finding: Finding, report: Report, used: list[str]) -> dict[str, Any]
     others = [{"id": number, **_location(mark, report)} for number, mark in enumerate(finding.others, 1)]
     if others:
         result["relatedLocations"] = others
+    if finding.edit is not None:
+        result["fixes"] = [_fix(finding.edit, finding, report)]
     return result
+
+
+def _fix(edit: Edit, finding: Finding, report: Report) -> dict[str, Any]:
+    """The edit of one finding, which holds by itself; `--fix` proves which hold together."""
+    region = {"startLine": edit.line, "startColumn": 1, "endLine": edit.line + 1, "endColumn": 1}
+    replacement: dict[str, Any] = {"deletedRegion": region}
+    if edit.new is not None:
+        replacement["insertedContent"] = {"text": f"{edit.new}\n"}
+    where = {"uri": _uri(finding.primary.source or report.source)}
+    return {
+        "description": {"text": "No packet fares differently without the line (proved)."},
+        "artifactChanges": [{"artifactLocation": where, "replacements": [replacement]}],
+    }
 
 
 def _location(mark: Mark, report: Report) -> dict[str, Any]:
@@ -80,4 +101,4 @@ def _location(mark: Mark, report: Report) -> dict[str, Any]:
 def _uri(name: str) -> str:
     from urllib.parse import quote
 
-    return quote(name.removeprefix("./"), safe="/")
+    return quote(name.removeprefix("./"), safe="/", errors="surrogateescape")
