@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from ruleflow.analysis.intent import Intended
+from ruleflow.analysis.intent import FRAGMENT, Intended
 from ruleflow.analysis.witness import Witness
 from ruleflow.analysis.wording import Wording
 from ruleflow.bridge.generate import generate
@@ -18,7 +18,7 @@ from ruleflow.bridge.read_declaration import read_declaration
 from ruleflow.errors import ReadError, Where
 from ruleflow.netfilter.alter import Alter, Is
 from ruleflow.netfilter.connect import connect
-from ruleflow.netfilter.encode import DPORT, DST, FREE_BASE, STATE
+from ruleflow.netfilter.encode import DPORT, DST, FREE_BASE, SPORT, STATE
 from ruleflow.netfilter.flow import Flow
 from ruleflow.netfilter.idd import NOTHING
 from ruleflow.netfilter.machine import Machine
@@ -300,6 +300,8 @@ def _space(one: Expectation, subject: Subject) -> Result:
         tests[level] = ((number, number),)
     if one.state != "any":
         tests[STATE] = ((_STATES[one.state],) * 2,)
+    if DPORT in tests or SPORT in tests:
+        tests[FRAGMENT] = ((0, 0),)  # a later fragment has no ports: nobody means it who names one
     entry = {"in": "in", "through": "through", "out": "send"}[wanted.way or "in"]
     where = flow.diagrams.without(flow.diagrams.cube(tests.items()), flow.lost(entry))
     bad = [part for part in Trail(flow).entry(entry, where) if not _as_wanted(part, one)]

@@ -66,6 +66,14 @@ def test_what_differs_is_shown_by_a_packet(tmp_path: Path) -> None:
     assert again.ok
 
 
+def test_who_names_a_port_means_no_later_fragments(tmp_path: Path) -> None:
+    bare = "*filter\n:INPUT DROP [0:0]\n-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT\nCOMMIT\n"
+    (tmp_path / "bare.rules").write_text(bare)
+    suite = read_suite("tests:\n- accept: every tcp to port 22\n- accept: every tcp\n")
+    named, any_port = run(suite, Subject(str(tmp_path / "bare.rules"), suite))
+    assert (named.ok, any_port.ok) == (True, False)
+
+
 def test_connections_on_a_host() -> None:
     suite = read_suite("tests:\n- from: outside\n  not_reaches: 192.0.2.77:1\n")
     assert [one.ok for one in run(suite, Subject("sample:docker-host", suite))] == [True]
@@ -94,7 +102,7 @@ def test_the_forms(tmp_path: Path) -> None:
     )
     assert list(expectations_text.text(results, "e.yaml"))[-1] == "2 expectations, 1 not met"
     tap = list(expectations_text.tap(results, "e.yaml"))
-    assert tap[:4] == ["TAP version 14", "1..2", "ok 1 - ssh \\# 1", "not ok 2 - accept every tcp to port 23"]
+    assert tap[:4] == ["TAP version 13", "1..2", "ok 1 - ssh \\# 1", "not ok 2 - accept every tcp to port 23"]
     assert (tap[4], tap[-1]) == ("  ---", "  ...")
     suite = ET.fromstring(expectations_text.junit(results, "e.yaml")).find("testsuite")
     assert suite is not None
