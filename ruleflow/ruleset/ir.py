@@ -274,7 +274,9 @@ def _rule_lines(chain: Chain, texts: dict[int, str], counters: bool) -> list[str
                 shown = texts[id(part)] = " " + printer(type(part))(part)
             text += shown
         target = rule.target
-        if target is not None:
+        if type(target) is Jump:  # no two are one object
+            text += f" -j {target.chain}"
+        elif target is not None:
             shown = texts.get(id(target))
             if shown is None:
                 shown = texts[id(target)] = " " + printer(type(target))(target)
