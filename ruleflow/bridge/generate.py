@@ -4,6 +4,7 @@ from difflib import get_close_matches
 from importlib import import_module
 
 from ruleflow.bridge.declaration import LAYOUTS, Declaration
+from ruleflow.bridge.layouts.writing import Writing
 from ruleflow.errors import RuleflowError
 from ruleflow.ruleset.ir import Ruleset
 
@@ -13,10 +14,15 @@ def generate(declaration: Declaration, layout: str | None = None, family: int = 
 
     A foreign layout is what its owner would have made, to read and compare. Raises `RuleflowError` for a layout that is not known.
     """
+    return write(declaration, layout, family).ruleset()
+
+
+def write(declaration: Declaration, layout: str | None = None, family: int = 4) -> Writing:
+    """The same as text, chain by chain, not yet read. Raises `RuleflowError` for a layout that is not known."""
     name = known_layout(layout) or declaration.layout
     module = import_module(f"ruleflow.bridge.layouts.{name.replace('-', '_')}")
-    ruleset: Ruleset = module.generate(declaration, family)
-    return ruleset
+    written: Writing = module.write(declaration, family)
+    return written
 
 
 def known_layout(name: str | None) -> str | None:

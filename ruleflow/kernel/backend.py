@@ -17,10 +17,9 @@ import msgspec
 
 from ruleflow.errors import RuleflowError
 from ruleflow.kernel.namespaces import Namespace
-from ruleflow.kernel.run import Result, installed, run, run_checked
+from ruleflow.kernel.run import Result, at_once, installed, run, run_checked
 from ruleflow.kernel.saved import Saved, SavedTable, saved
 from ruleflow.ruleset.ir import Ruleset
-from ruleflow.ruleset.parse import parse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -106,21 +105,22 @@ class Backend(msgspec.Struct, frozen=True):
         finally:
             os.close(handle)
 
-    def canonical(self, rulesets: tuple[Ruleset, ...]) -> tuple[Saved, ...]:
-        """The same rules as the kernel would give them back: restored in a namespace of their own and saved again.
+    def canonical(self, texts: dict[int, str]) -> dict[int, Saved]:
+        """Restore files (by family) as the kernel would give them back: restored in a namespace of their own and saved again.
 
         :raises RestoreRefusedError: where the kernel refuses a rule.
         """
         scratch = Namespace()
-        try:
+
+        def tried(family: int) -> Saved:
             with scratch.inside():
-                return tuple(self._tried(one) for one in rulesets)
+                self.restore(family, texts[family])
+                return self.tables(family)
+
+        try:
+            return dict(zip(texts, at_once(tried, texts), strict=True))
         finally:
             scratch.close()
-
-    def _tried(self, ruleset: Ruleset) -> Saved:
-        self.restore(ruleset.family, str(ruleset))
-        return self.tables(ruleset.family)
 
 
 def unreadable(text: str) -> tuple[str, ...]:
@@ -142,6 +142,10 @@ _INCOMPATIBLE = re.compile(r"^# Table `(\w+)' is incompatible", re.MULTILINE)
 
 def read(text: str, family: int) -> Ruleset:
     """The rule set of a save's text; empty where the text holds none."""
+    from ruleflow.ruleset.parse import (
+        parse,
+    )  # most of what asks the backend compares lines, and never reads rules
+
     if not any(line.startswith("*") for line in text.splitlines()):
         return Ruleset(family)
     found = [

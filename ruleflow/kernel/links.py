@@ -1,4 +1,4 @@
-"""Links, addresses, routes and namespaces: read, made and taken away again over netlink (pyroute2), settings by /proc/sys."""
+"""Links, addresses, routes and namespaces: made, changed and taken away again by pyroute2, settings by /proc/sys."""
 
 import contextlib
 import errno
@@ -9,18 +9,15 @@ from ipaddress import ip_interface
 from pathlib import Path
 from typing import Any, TypeVar
 
-import msgspec
-
 from ruleflow.errors import RuleflowError
-from ruleflow.kernel.namespaces import sysctl_path
+from ruleflow.kernel.namespaces import NAMED, inside, sysctl_path
 from ruleflow.kernel.owned import Address, Link, Netns, Owned, Route, Setting
-from ruleflow.kernel.snapshot import NAMED, inside
+from ruleflow.kernel.seen import Seen, see_here
 
 Result = TypeVar("Result")
 PROBE = "rf-probe"
 """What the link and the namespaces of probes are called."""
 NODAD = 0x02  # IFA_F_NODAD, <linux/if_addr.h>: a bridge without ports would keep its IPv6 address tentative
-FAMILIES = {4: 2, 6: 10}
 
 
 class LinkRefusedError(RuleflowError):
@@ -32,19 +29,6 @@ class LinkRefusedError(RuleflowError):
     exists = False
 
 
-class Seen(msgspec.Struct, frozen=True):
-    """The links, addresses and routes of one namespace. ``other`` are links that are neither bridges nor virtual cables."""
-
-    links: tuple[Link, ...] = ()
-    addresses: tuple[Address, ...] = ()
-    routes: tuple[Route, ...] = ()
-    other: tuple[str, ...] = ()
-
-    def link(self, name: str) -> Link | None:
-        """The link called so."""
-        return next((link for link in self.links if link.name == name), None)
-
-
 def see(netns: str = "") -> Seen:
     """What is there in the namespace of this thread, or in ``netns``; nothing where there is no such namespace.
 
@@ -52,7 +36,7 @@ def see(netns: str = "") -> Seen:
     """
     if netns and not netns_exists(netns):
         return Seen()
-    return within(netns, lambda: _see(netns))
+    return within(netns, lambda: see_here(netns))
 
 
 def netns_path(name: str) -> Path:
@@ -65,48 +49,6 @@ def netns_path(name: str) -> Path:
 def within(netns: str, work: Callable[[], Result]) -> Result:
     """What ``work`` gives in a namespace; the empty name is where we are."""
     return inside(netns_path(netns), work) if netns else work()
-
-
-def _see(netns: str) -> Seen:
-    from pyroute2 import IPRoute
-
-    with IPRoute() as kernel:
-        found = list(kernel.get_links())
-        names = {link["index"]: link.get_attr("IFLA_IFNAME") for link in found}
-        return Seen(
-            tuple(_link(link, names) for link in found if _kind(link) in ("bridge", "veth")),
-            tuple(_address(one, names, netns) for one in kernel.get_addr()),
-            tuple(_routes(kernel, names, netns)),
-            tuple(names[link["index"]] for link in found if _kind(link) not in ("bridge", "veth")),
-        )
-
-
-def _kind(link: Any) -> str:
-    return link.get_nested("IFLA_LINKINFO", "IFLA_INFO_KIND") or ""
-
-
-def _link(link: Any, names: dict[int, str]) -> Link:
-    port = link.get_nested("IFLA_LINKINFO", "IFLA_INFO_SLAVE_DATA")
-    plugged = link.get_attr("IFLA_MASTER")
-    return Link(
-        link.get_attr("IFLA_IFNAME"), _kind(link), link.get_attr("IFLA_MTU"), names.get(plugged),
-        hairpin=bool(port and port.get_attr("IFLA_BRPORT_MODE")),
-        isolated=bool(port and port.get_attr("IFLA_BRPORT_ISOLATED")),
-    )  # fmt: skip
-
-
-def _address(one: Any, names: dict[int, str], netns: str) -> Address:
-    text = one.get_attr("IFA_LOCAL") or one.get_attr("IFA_ADDRESS")
-    return Address(names.get(one["index"], ""), f"{text}/{one['prefixlen']}", netns)
-
-
-def _routes(kernel: Any, names: dict[int, str], netns: str) -> Iterator[Route]:
-    for family in FAMILIES.values():
-        for route in kernel.get_routes(family=family, table=254):
-            gateway, link = route.get_attr("RTA_GATEWAY"), names.get(route.get_attr("RTA_OIF"), "")
-            to = route.get_attr("RTA_DST")
-            where = f"{to}/{route['dst_len']}" if to else "default"
-            yield Route(where, gateway or "", link, netns)
 
 
 def lasting(link: Link, seen: Link) -> bool:

@@ -1,16 +1,23 @@
-"""Network namespaces without names: they live as long as their file descriptor, so nothing is left behind on a kill."""
+"""Network namespaces: entering those that are there, and new ones without names.
+
+The latter live as long as their file descriptor, so nothing is left behind on a kill.
+"""
 
 import contextlib
 import ctypes
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from ruleflow.errors import RuleflowError
 
 CLONE_NEWUSER = 0x10000000  # <linux/sched.h>
 CLONE_NEWNET = 0x40000000
 HERE = "/proc/thread-self/ns/net"
+NAMED = Path("/run/netns")
+"""Where ``ip netns`` keeps its namespaces."""
+Result = TypeVar("Result")
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -57,6 +64,41 @@ class Namespace:
         """Set ``net.ipv4.ip_forward`` and the like here; slashes may stand for dots in names of interfaces."""
         with self.inside():
             sysctl_path(name).write_text(value)
+
+
+def inside(path: Path, work: Callable[[], Result]) -> Result:
+    """What ``work`` gives in the network namespace ``path``: it runs in a thread of its own that enters it.
+
+    :raises RuleflowError: where the namespace is not there or may not be entered.
+    """
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(max_workers=1) as threads:
+        return threads.submit(_entered, path, work).result()
+
+
+def _entered(path: Path, work: Callable[[], Result]) -> Result:
+    enter(path)
+    return work()
+
+
+def enter(path: Path) -> None:
+    """Bring the calling thread into the network namespace ``path``.
+
+    :raises RuleflowError: where it is not there or may not be entered.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            if _libc.setns(handle, CLONE_NEWNET):
+                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise RuleflowError(
+            f"the namespace {path.name if path.parent == NAMED else path} cannot be entered: {error.strerror}",
+            help="ip netns list; run as root",
+        ) from error
 
 
 def sysctl_path(name: str) -> Path:

@@ -3,11 +3,14 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
 
 import msgspec
 
 from ruleflow.errors import RuleflowError
+
+Given, Made = TypeVar("Given"), TypeVar("Made")
 
 
 class ProcessError(RuleflowError):
@@ -69,6 +72,18 @@ def run_checked(command: tuple[str, ...], *, text: str = "", timeout: float = 60
         said = (result.errors or result.output).strip() or f"exit code {result.code}"
         raise ProcessError(f"{' '.join(command)}: {said}", result)
     return result.output
+
+
+def at_once(work: Callable[[Given], Made], over: Iterable[Given]) -> list[Made]:
+    """What ``work`` gives for each of ``over``, in order; programs that it starts run side by side.
+
+    Its threads are in the network namespace of the calling thread. What one raises is raised here.
+    """
+    from concurrent.futures import ThreadPoolExecutor
+
+    given = tuple(over)
+    with ThreadPoolExecutor(len(given) or 1) as threads:
+        return list(threads.map(work, given))
 
 
 def installed(program: str) -> bool:

@@ -90,6 +90,20 @@ def _tables(lines: Iterator[str]) -> Iterator[tuple[str, SavedTable]]:
             )
 
 
+def restore_text(tables: Saved) -> str:
+    """The same as a restore file."""
+    return "".join("\n".join([*_lines(table), ""]) for table in tables.values())
+
+
+def _lines(table: SavedTable) -> Iterator[str]:
+    yield f"*{table.name}"
+    for chain in table:
+        yield f":{chain.name} {chain.policy or '-'} [0:0]"
+    for chain in table:
+        yield from chain.rules
+    yield "COMMIT"
+
+
 def of_ruleset(ruleset: Ruleset) -> Saved:
     """The same of a rule set."""
     return {

@@ -3,8 +3,6 @@
 Everything here works in the network namespace of the calling thread; `enter` brings a process into another.
 """
 
-import ctypes
-import os
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -13,15 +11,13 @@ import msgspec
 from ruleflow.bridge.declaration import Declaration
 from ruleflow.bridge.needs import needs
 from ruleflow.bridge.read_declaration import read_declaration
-from ruleflow.errors import RuleflowError
-from ruleflow.kernel import links
+from ruleflow.kernel import links, namespaces
 from ruleflow.kernel.apply import refuse_unsettled
 from ruleflow.kernel.backend import Backend, find_backend
 from ruleflow.kernel.given import as_declaration, given_out
 from ruleflow.kernel.journal import DEFAULT_STATE, Journal, Store
 from ruleflow.kernel.marked import marked
 from ruleflow.kernel.misprints import refuse_misprints
-from ruleflow.kernel.namespaces import CLONE_NEWNET
 from ruleflow.kernel.notes import listener_notes, need_notes
 from ruleflow.kernel.owned import Owned, both
 from ruleflow.kernel.plan import PlanRefusedError, Prepared, plan_apply, plan_destroy
@@ -40,18 +36,7 @@ def enter(namespace: str) -> None:
 
     :raises RuleflowError: where it is not there or may not be entered.
     """
-    path = links.netns_path(f"pid:{namespace}" if namespace.isdigit() else namespace)
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            if ctypes.CDLL(None, use_errno=True).setns(handle, CLONE_NEWNET):
-                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-        finally:
-            os.close(handle)
-    except OSError as error:
-        raise RuleflowError(
-            f"the namespace {namespace} cannot be entered: {error}", help="ip netns list; run as root"
-        ) from error
+    namespaces.enter(links.netns_path(f"pid:{namespace}" if namespace.isdigit() else namespace))
 
 
 class Session:

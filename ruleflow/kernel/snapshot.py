@@ -8,22 +8,19 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TypeVar
+from threading import get_native_id
+from typing import Any
 
 import msgspec
 
 from ruleflow.errors import RuleflowError
 from ruleflow.kernel import rows
 from ruleflow.kernel.containers import Running, proxies, running
+from ruleflow.kernel.namespaces import NAMED, inside
 from ruleflow.kernel.redact import redact_directory
 from ruleflow.kernel.run import ProcessError, installed, run
 from ruleflow.kernel.sockets import listening, processes
 from ruleflow.netfilter.world import World, read_world
-
-Result = TypeVar("Result")
-
-NAMED = Path("/run/netns")
-"""Where ``ip netns`` keeps its namespaces."""
 
 _SETTINGS = re.compile(
     r"net\.ipv4\.ip_forward\w*|net\.bridge\..*"
@@ -48,11 +45,13 @@ def snapshot(
     owners = processes()
     containers = running()
     notes = _Notes()
-    _write_namespace(directory, owners, notes)
+    wanted = tuple(_wanted(namespaces, containers))
+    places = {"host": Path(f"/proc/{get_native_id()}/ns/net"), **dict(wanted)}
+    _write_namespace(directory, owners, notes, places)
     directory.joinpath("docker-proxy.txt").write_text(proxies(), "utf-8")
     _write_containers(directory, containers)
-    for name, path in _wanted(namespaces, containers):
-        inside(path, _writer(directory / "ns" / name, owners, notes))
+    for name, path in wanted:
+        inside(path, _writer(directory / "ns" / name, owners, notes, places))
     if redact:
         redact_directory(directory)
     return tuple(notes.lines)
@@ -80,29 +79,6 @@ class _Notes:
             self.lines.append(line)
 
 
-def inside(path: Path, work: Callable[[], Result]) -> Result:
-    """What ``work`` gives in the network namespace ``path``: it runs in a thread of its own that enters it.
-
-    :raises RuleflowError: where the namespace is not there or may not be entered.
-    """
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(max_workers=1) as threads:
-        return threads.submit(_entered, path, work).result()
-
-
-def _entered(path: Path, work: Callable[[], Result]) -> Result:
-    from pyroute2.netns import setns
-
-    try:
-        setns(str(path), flags=0)
-        return work()
-    except OSError as error:
-        raise RuleflowError(
-            f"the namespace {path.name} cannot be entered: {error}", help="run as root"
-        ) from error
-
-
 def _wanted(names: tuple[str, ...] | None, containers: tuple[Running, ...]) -> Iterator[tuple[str, Path]]:
     """The namespaces to write, each once, this one left out."""
     seen = {_identity(Path("/proc/self/ns/net"))}
@@ -126,15 +102,19 @@ def _identity(path: Path) -> int | None:
         return None
 
 
-def _writer(directory: Path, owners: dict[int, str], notes: _Notes) -> Callable[[], None]:
-    return lambda: _write_namespace(directory, owners, notes)
+Places = dict[str, Path]
+"""The namespaces that are written, by name."""
 
 
-def _write_namespace(directory: Path, owners: dict[int, str], notes: _Notes) -> None:
+def _writer(directory: Path, owners: dict[int, str], notes: _Notes, places: Places) -> Callable[[], None]:
+    return lambda: _write_namespace(directory, owners, notes, places)
+
+
+def _write_namespace(directory: Path, owners: dict[int, str], notes: _Notes, places: Places) -> None:
     """All files of the namespace this thread is in."""
     directory.mkdir(parents=True, exist_ok=True)
     settings = _sysctls()
-    for name, found in _netlink(settings).items():
+    for name, found in (_netlink(settings) | {"netns.json": _numbers(places)}).items():
         directory.joinpath(name).write_bytes(msgspec.json.encode(found) + b"\n")
     lines = (f"{name} = {value}\n" for name, value in sorted(settings.items()))
     directory.joinpath("sysctl.txt").write_text("".join(lines), "utf-8")
@@ -170,6 +150,27 @@ def _netlink(settings: dict[str, str]) -> dict[str, list[rows.Row]]:
         "addr.json": made, "route.json": routes[2] + routes[10], "route6.json": routes[10],
         "rule.json": policy[2], "rule6.json": policy[10], "neigh.json": neighbours, "bridge.json": ports,
     }  # fmt: skip
+
+
+def _numbers(places: Places) -> list[rows.Row]:
+    """Under which number (link-netnsid) this namespace knows the others; most it has none for."""
+    from pyroute2 import IPRoute
+
+    found = []
+    with IPRoute() as kernel:
+        for name, path in places.items():
+            try:
+                with path.open("rb") as there:
+                    number = kernel.get_netnsid(fd=there.fileno())["nsid"]
+            except OSError:  # it ended meanwhile
+                continue
+            if number < _NO_NUMBER:
+                found.append({"name": name, "nsid": number})
+    return found
+
+
+_NO_NUMBER = 1 << 31
+"""NETNSA_NSID_NOT_ASSIGNED is -1, which pyroute2 reads without sign."""
 
 
 def _kept(

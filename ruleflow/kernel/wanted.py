@@ -7,13 +7,23 @@ from collections.abc import Iterator
 import msgspec
 
 from ruleflow.bridge.declaration import Declaration, Endpoint, Network
-from ruleflow.bridge.generate import generate
+from ruleflow.bridge.generate import write
+from ruleflow.bridge.layouts.writing import Writing
 from ruleflow.bridge.needs import needs
 from ruleflow.errors import RuleflowError
 from ruleflow.kernel.backend import Backend
-from ruleflow.kernel.owned import Address, Link, Netns, Owned, OwnedTable, Route, Setting, owned_rules
-from ruleflow.kernel.saved import Saved
-from ruleflow.ruleset.ir import BUILTIN_CHAINS, Chain, Ruleset, table_lines
+from ruleflow.kernel.owned import (
+    Address,
+    Link,
+    Netns,
+    Owned,
+    OwnedTable,
+    Route,
+    Setting,
+    live_texts,
+    owned_rules,
+)
+from ruleflow.kernel.saved import Saved, SavedChain, SavedTable, restore_text
 
 CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 CHAIN_LENGTH = 28  # XT_EXTENSION_MAXNAMELEN, <linux/netfilter/x_tables.h>: 29 with the final zero
@@ -30,74 +40,71 @@ def wanted(declaration: Declaration, backend: Backend) -> Owned:
     :raises UnsafeTextError: for text that must not reach a rule.
     :raises RestoreRefusedError: where the kernel refuses a rule.
     """
-    rulesets = tuple(generate(declaration, family=family) for family in declaration.families())
+    written = {family: _written(write(declaration, family=family)) for family in declaration.families()}
     return msgspec.structs.replace(
         wanted_links(declaration),
-        tables=wanted_rules(rulesets, backend, kept=frozenset({f"{declaration.apply.prefix}-USER"})),
+        tables=wanted_rules(written, backend, kept=frozenset({f"{declaration.apply.prefix}-USER"})),
     )
 
 
+def _written(writing: Writing) -> Saved:
+    """What a layout writes, in the values of a save. Policies of built-in chains are never ours."""
+    tables: dict[str, list[SavedChain]] = {}
+    for table, chain, policy, rules in writing.chains():
+        tables.setdefault(table, []).append(SavedChain(chain, policy and "ACCEPT", rules))
+    return {name: SavedTable(name, tuple(chains)) for name, chains in tables.items()}
+
+
 def wanted_rules(
-    rulesets: tuple[Ruleset, ...], backend: Backend, *, kept: frozenset[str] = frozenset()
+    written: dict[int, Saved], backend: Backend, *, kept: frozenset[str] = frozenset()
 ) -> tuple[OwnedTable, ...]:
-    """What of the rule sets is ours, in the kernel's own words. Policies of built-in chains are never ours.
+    """What of the rules (by family) is ours, in the kernel's own words.
 
     :raises UnsafeTextError: for text that must not reach a rule, or comes back as other rules.
     :raises RestoreRefusedError: where the kernel refuses a rule.
     """
-    plain = tuple(_without_policies(one) for one in rulesets)
-    for one in plain:
-        check_text(one)
-    back = {sent.family: came for sent, came in zip(plain, backend.canonical(plain), strict=True)}
-    for sent in plain:
-        _same_shape(sent, back[sent.family])
+    for tables in written.values():
+        check_text(tables)
+    back = backend.canonical({family: restore_text(tables) for family, tables in written.items()})
+    for family, tables in written.items():
+        _same_shape(tables, back[family])
     return owned_rules(back, kept)
 
 
-def _without_policies(ruleset: Ruleset) -> Ruleset:
-    def plain(table: str) -> tuple[Chain, ...]:
-        return tuple(
-            msgspec.structs.replace(chain, policy="ACCEPT") if chain.name in BUILTIN_CHAINS[table] else chain
-            for chain in ruleset[table]
-        )
-
-    tables = (msgspec.structs.replace(table, chains=plain(table.name)) for table in ruleset)
-    return Ruleset(ruleset.family, tuple(tables))
-
-
-def check_text(ruleset: Ruleset) -> None:
+def check_text(tables: Saved) -> None:
     """Refuse control characters, line ends and lengths that iptables-restore would read as something else.
 
     (A line end in a comment becomes a rule of its own when a saved file is restored.) Raises `UnsafeTextError`.
     """
-    for table in ruleset:
+    for table in tables.values():
         for chain in table:
             if len(chain.name) > CHAIN_LENGTH or not chain.name.isascii() or not _plain_name(chain.name):
                 raise UnsafeTextError(
                     f"a chain cannot be called {chain.name!r}", help="28 letters, digits, - and _ at most"
                 )
-        for text in table_lines(table):
-            if CONTROLS.search(text):
-                raise UnsafeTextError(
-                    f"{table.name}: a rule must not hold control characters: {text!r}",
-                    help="write plain text",
-                )
-            if len(text) > TEXT_LENGTH and any(len(word) > TEXT_LENGTH for word in text.split()):
-                raise UnsafeTextError(
-                    f"{table.name}: a word is longer than {TEXT_LENGTH} characters: {text[:80]!r}…"
-                )
+            for text in chain.rules:
+                _check_rule(table.name, text)
+
+
+def _check_rule(table: str, text: str) -> None:
+    if CONTROLS.search(text):
+        raise UnsafeTextError(
+            f"{table}: a rule must not hold control characters: {text!r}", help="write plain text"
+        )
+    if len(text) > TEXT_LENGTH and any(len(word) > TEXT_LENGTH for word in text.split()):
+        raise UnsafeTextError(f"{table}: a word is longer than {TEXT_LENGTH} characters: {text[:80]!r}…")
 
 
 def _plain_name(name: str) -> bool:
     return name.replace("-", "").replace("_", "").isalnum() and not name.startswith("-")
 
 
-def _same_shape(sent: Ruleset, came: Saved) -> None:
+def _same_shape(sent: Saved, came: Saved) -> None:
     """As many rules in each chain as were sent: text that became another rule would show here."""
-    for table in sent:
+    for table in sent.values():
+        back = came.get(table.name, SavedTable(table.name))
         for chain in table:
-            back = came.get(table.name)
-            rules = back[chain.name].rules if back is not None and chain.name in back else ()
+            rules = live_texts(back, chain.name)
             if len(rules) != len(chain.rules):
                 raise UnsafeTextError(
                     f"{table.name} {chain.name}: {len(chain.rules)} rules were written, {len(rules)} came back"

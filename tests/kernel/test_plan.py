@@ -130,13 +130,13 @@ def test_control_characters_do_not_reach_a_rule(text: str) -> None:
 
     rule = Rule("INPUT", (Comment(comment=text),))
     with pytest.raises(UnsafeTextError, match="control characters"):
-        check_text(Ruleset(4, (Table("filter", (Chain("INPUT", "ACCEPT", (rule,)),)),)))
+        check_text(of_ruleset(Ruleset(4, (Table("filter", (Chain("INPUT", "ACCEPT", (rule,)),)),))))
 
 
 @pytest.mark.parametrize("name", ["RF A", "RF\n", "-RF", "R" * 29, "RF;x"])
 def test_odd_chain_names_are_refused(name: str) -> None:
     with pytest.raises(UnsafeTextError, match="cannot be called"):
-        check_text(Ruleset(4, (Table("filter", (Chain(name),)),)))
+        check_text(of_ruleset(Ruleset(4, (Table("filter", (Chain(name),)),))))
 
 
 @pytest.mark.root
@@ -145,7 +145,7 @@ def test_wanted_rules_come_back_as_the_kernel_prints_them(backend: str) -> None:
     text = (
         "*filter\n:INPUT DROP [0:0]\n:RF-X - [0:0]\n-A INPUT -p tcp --dport 80 -s 10.0.0.1 -j RF-X\nCOMMIT\n"
     )
-    (table,) = wanted_rules((parse_one(text, family=4),), Backend(backend))
+    (table,) = wanted_rules({4: saved(text)}, Backend(backend))
     assert table.placed == (Placed("INPUT", "-A INPUT -s 10.0.0.1/32 -p tcp -m tcp --dport 80 -j RF-X"),)
     assert [chain.name for chain in table.chains] == ["RF-X"]
 
@@ -226,7 +226,7 @@ def test_what_a_layout_leaves_to_others_is_told(tmp_path: Path) -> None:
 def test_a_rule_the_kernel_refuses_is_named(backend: str) -> None:
     text = "*nat\n:RF-X - [0:0]\n-A RF-X -p tcp -m tcp --dport 80 -j DNAT --to-destination 10.0.0.1\n-A RF-X -j NOWHERE\nCOMMIT\n"
     with pytest.raises(RestoreRefusedError, match="NOWHERE"):
-        wanted_rules((parse_one(text, family=4),), Backend(backend))
+        wanted_rules({4: saved(text)}, Backend(backend))
 
 
 @pytest.mark.root

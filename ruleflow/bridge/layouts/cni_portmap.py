@@ -9,13 +9,12 @@ from collections.abc import Iterator
 from ruleflow.bridge.declaration import Declaration, Endpoint, Network, PortMap, bracketed
 from ruleflow.bridge.layouts.docker_bindings import bound, host_part
 from ruleflow.bridge.layouts.writing import Writing
-from ruleflow.ruleset.ir import Ruleset
 from ruleflow.ruleset.words import quote
 
 _PORTS_OF_A_RULE = 15
 
 
-def generate(declaration: Declaration, family: int) -> Ruleset:
+def write(declaration: Declaration, family: int) -> Writing:
     """The rules that the plugins make, container by container."""
     writing = Writing(family)
     for endpoint in declaration.endpoints:
@@ -27,7 +26,7 @@ def generate(declaration: Declaration, family: int) -> Ruleset:
         ports = list(_ports(network, endpoint, family))
         if ports:
             forward_ports(writing, network, endpoint, ports)
-    return writing.ruleset()
+    return writing
 
 
 def chain_name(prefix: str, network: Network, endpoint: Endpoint) -> str:

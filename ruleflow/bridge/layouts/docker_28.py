@@ -13,10 +13,9 @@ from ruleflow.bridge.layouts.docker_29 import (
 )
 from ruleflow.bridge.layouts.docker_classic import skip_translation_from_containers
 from ruleflow.bridge.layouts.writing import Writing
-from ruleflow.ruleset.ir import Ruleset
 
 
-def generate(declaration: Declaration, family: int) -> Ruleset:
+def write(declaration: Declaration, family: int) -> Writing:
     """The rules that Docker makes for ``declaration``."""
     writing = Writing(family)
     start_daemon(writing, declaration, "DOCKER-ISOLATION-STAGE-1", "DOCKER-ISOLATION-STAGE-2")
@@ -25,7 +24,7 @@ def generate(declaration: Declaration, family: int) -> Ruleset:
             create_network(writing, network, declaration)
     for endpoint in declaration.endpoints:
         start_container(writing, declaration.network(endpoint.network), endpoint, declaration)
-    return writing.ruleset()
+    return writing
 
 
 def create_network(writing: Writing, network: Network, declaration: Declaration) -> None:

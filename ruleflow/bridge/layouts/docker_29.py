@@ -12,10 +12,9 @@ from ruleflow.bridge.layouts.docker_classic import (
     masquerade_outgoing,
 )
 from ruleflow.bridge.layouts.writing import Writing
-from ruleflow.ruleset.ir import Ruleset
 
 
-def generate(declaration: Declaration, family: int) -> Ruleset:
+def write(declaration: Declaration, family: int) -> Writing:
     """The rules that Docker makes for ``declaration``."""
     writing = Writing(family)
     start_daemon(writing, declaration, "DOCKER-INTERNAL")
@@ -24,7 +23,7 @@ def generate(declaration: Declaration, family: int) -> Ruleset:
             create_network(writing, network, declaration)
     for endpoint in declaration.endpoints:
         start_container(writing, declaration.network(endpoint.network), endpoint, declaration)
-    return writing.ruleset()
+    return writing
 
 
 def start_daemon(writing: Writing, declaration: Declaration, *isolation: str) -> None:

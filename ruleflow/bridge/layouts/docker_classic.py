@@ -7,14 +7,13 @@ The rules of 20.10 were compared with a real daemon's. IPv6 as 20.10 makes it: t
 from ruleflow.bridge.declaration import Declaration, Endpoint, Network, PortMap, bracketed
 from ruleflow.bridge.layouts.docker_bindings import classic_bindings, host_part
 from ruleflow.bridge.layouts.writing import Writing
-from ruleflow.ruleset.ir import Ruleset
 
 
-def generate(declaration: Declaration, family: int) -> Ruleset:
+def write(declaration: Declaration, family: int) -> Writing:
     """The rules that Docker makes for ``declaration``; none for IPv6 where no network has an IPv6 subnet."""
     writing = Writing(family)
     if family == 6 and 6 not in declaration.families():
-        return writing.ruleset()
+        return writing
     start_daemon(writing)
     for network in declaration.networks:
         create_network(writing, network, declaration)
@@ -26,7 +25,7 @@ def generate(declaration: Declaration, family: int) -> Ruleset:
             continue
         for port in classic_bindings(endpoint, network, family):
             publish(writing, network, endpoint, port, declaration)
-    return writing.ruleset()
+    return writing
 
 
 def start_daemon(writing: Writing) -> None:

@@ -13,18 +13,17 @@ from collections.abc import Iterator
 from ruleflow.bridge.declaration import Declaration, Endpoint, Network, PortMap, bracketed
 from ruleflow.bridge.layouts.docker_bindings import bound, host_part
 from ruleflow.bridge.layouts.writing import Writing
-from ruleflow.ruleset.ir import Ruleset
 from ruleflow.ruleset.words import quote
 
 MARKER = "ruleflow"
 """What the comments of our rules begin with."""
 
 
-def generate(declaration: Declaration, family: int) -> Ruleset:
+def write(declaration: Declaration, family: int) -> Writing:
     """The rules of ``declaration``; none where no network has addresses of ``family``."""
     layout = NativeLayout(declaration, family)
     layout.write()
-    return layout.writing.ruleset()
+    return layout.writing
 
 
 class NativeLayout:

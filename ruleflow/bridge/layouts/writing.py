@@ -1,20 +1,21 @@
 """Rules written one after the other, as a tool would call iptables; what stands there in the end is the rule set."""
 
+from collections.abc import Iterator
+
 from ruleflow.ruleset.ir import BUILTIN_CHAINS, SAVE_ORDER, Chain, Rule, Ruleset, Table
-from ruleflow.ruleset.shape import reader
 
 
 class Writing:
-    """The rules of one family while they are written.
+    """The rules of one family while they are written, each as iptables-save prints it: ``-A CHAIN …``.
 
-    A rule is given as iptables-save prints it, ``-A CHAIN …``, and is read by the reader that reads dumps: what a layout
-    writes is checked like anybody's text.
+    `ruleset` reads them with the reader of dumps, so what a layout writes is checked like anybody's text; who gives the text
+    to the real restore (`chains`) has it checked there.
     """
 
     def __init__(self, family: int) -> None:
         self.family = family
-        self._tables: dict[str, dict[str, list[Rule]]] = {}
-        self._known: dict[tuple[str, str], set[Rule]] = {}
+        self._tables: dict[str, dict[str, list[str]]] = {}
+        self._known: dict[tuple[str, str], set[str]] = {}
         self._policies: dict[tuple[str, str], str] = {}
 
     def table(self, name: str) -> None:
@@ -32,51 +33,53 @@ class Writing:
 
     def append(self, table: str, text: str) -> None:
         """At the end of its chain, unless the rule stands there already (``iptables -C … || iptables -A …``)."""
-        rule, rules, known = self._place(table, text)
-        if rule not in known:
-            rules.append(rule)
-            known.add(rule)
+        rules, known = self._place(table, text)
+        if text not in known:
+            rules.append(text)
+            known.add(text)
 
     def insert(self, table: str, text: str) -> None:
         """On top of its chain, unless the rule stands there already; ``text`` begins with ``-A`` all the same."""
-        rule, rules, known = self._place(table, text)
-        if rule not in known:
-            rules.insert(0, rule)
-            known.add(rule)
+        rules, known = self._place(table, text)
+        if text not in known:
+            rules.insert(0, text)
+            known.add(text)
 
     def on_top(self, table: str, text: str) -> None:
         """On top of its chain, taken away first where it stands elsewhere."""
-        rule, rules, known = self._place(table, text)
-        if rule in known:
-            rules.remove(rule)
-        rules.insert(0, rule)
-        known.add(rule)
+        rules, known = self._place(table, text)
+        if text in known:
+            rules.remove(text)
+        rules.insert(0, text)
+        known.add(text)
+
+    def chains(self) -> Iterator[tuple[str, str, str | None, tuple[str, ...]]]:
+        """What stands there now: table, chain, policy (None for a chain of our own) and rules, in iptables-save's order."""
+        for table in (name for name in SAVE_ORDER if name in self._tables):
+            chains, builtin = self._tables[table], BUILTIN_CHAINS[table]
+            for name in (*builtin, *sorted(set(chains) - set(builtin))):
+                policy = self._policies.get((table, name), "ACCEPT") if name in builtin else None
+                yield table, name, policy, tuple(chains[name])
 
     def ruleset(self) -> Ruleset:
-        """What stands there now, tables and chains in the order iptables-save prints them."""
-        return Ruleset(self.family, tuple(self._table(name) for name in SAVE_ORDER if name in self._tables))
+        """The same as a rule set."""
+        tables: dict[str, list[Chain]] = {}
+        for table, name, policy, rules in self.chains():
+            chain = Chain(name, policy, tuple(self._rule(text) for text in rules))
+            tables.setdefault(table, []).append(chain)
+        return Ruleset(self.family, tuple(Table(name, tuple(chains)) for name, chains in tables.items()))
 
-    def _table(self, name: str) -> Table:
-        chains = self._tables[name]
-        builtin = BUILTIN_CHAINS[name]
-        names = (*builtin, *sorted(set(chains) - set(builtin)))
-        return Table(name, tuple(self._chain(name, chain, builtin) for chain in names))
-
-    def _chain(self, table: str, name: str, builtin: tuple[str, ...]) -> Chain:
-        policy = self._policies.get((table, name), "ACCEPT") if name in builtin else None
-        return Chain(name, policy, tuple(self._tables[table][name]))
-
-    def _chains(self, table: str) -> dict[str, list[Rule]]:
+    def _chains(self, table: str) -> dict[str, list[str]]:
         self.table(table)
         return self._tables[table]
 
-    def _place(self, table: str, text: str) -> tuple[Rule, list[Rule], set[Rule]]:
-        rule = self._rule(text)
-        return rule, self._chains(table)[rule.chain], self._known.setdefault((table, rule.chain), set())
+    def _place(self, table: str, text: str) -> tuple[list[str], set[str]]:
+        chain = text.split(" ", 2)[1]
+        return self._chains(table)[chain], self._known.setdefault((table, chain), set())
 
     def _rule(self, text: str) -> Rule:
-        lines = reader(self.family).read(text)
-        rule = lines[0].rule
-        assert len(lines) == 1
-        assert rule is not None
-        return rule
+        from ruleflow.ruleset.shape import reader
+
+        (line,) = reader(self.family).read(text)
+        assert line.rule is not None
+        return line.rule
