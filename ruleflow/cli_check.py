@@ -27,6 +27,7 @@ FINE, FOUND = 0, 1
 @click.option("-4", "family", flag_value=4, type=int, help="The IPv4 rules.")
 @click.option("--select", multiple=True, metavar="RFnnn", help="Only these codes, or families (RF2).")
 @click.option("--ignore", multiple=True, metavar="RFnnn", help="Not these codes, or families.")
+@click.option("--conflicts", is_flag=True, help="Also rules that contradict earlier ones (RF206, RF207).")
 @click.option("--all", "everything", is_flag=True, help="Every remark, also where there are many of a kind.")
 @click.option(
     "--format", "form", type=click.Choice(["full", "concise", "json", "jsonl", "sarif", "github", "gitlab", "junit"]),
@@ -62,7 +63,9 @@ def lint(dump: str | None, form: str, **how: Any) -> None:
     from ruleflow.analysis.lint import reported, silence
 
     cases = _cases(dump, how["family"])
-    reports = reported(cases, select=how["select"], ignore=how["ignore"])
+    reports = reported(
+        cases, select=how["select"], ignore=how["ignore"], conflicts=how["conflicts"]
+    )
     known = silence.read_baseline(Path(how["baseline"])) if how["baseline"] else Counter()
     reports = silence.silenced(reports, silence.read_ignores(_config(dump, how["config"])), known)
     if how["write_baseline"]:
@@ -366,18 +369,19 @@ def _reached(case: "Case", how: dict[str, Any]) -> dict[str, Any]:
 
 
 def _matrices(case: "Case", how: dict[str, Any]) -> "list[Matrix]":
-    from ruleflow.analysis.matrix import Matrices
+    from ruleflow.analysis.matrix import Matrices, passing
 
     protocol = how["protocol"] or "tcp"
     if protocol not in ("tcp", "udp"):
         raise RuleflowError(f"{protocol!r} has no ports", help="write --proto tcp or udp")
-    found = Matrices(case.side, how["way"] or "FORWARD", unknown=how["unknown"], protocol=protocol)
+    side = passing(case.rules, case.most)
+    found = Matrices(side, how["way"] or "FORWARD", unknown=how["unknown"], protocol=protocol)
     if how["ports"] == "all":
         return list(found.all_ports())
     ports = how["ports"].split(",")
     if not all(port.isdecimal() and int(port) < 65536 for port in ports):
         raise RuleflowError(f"{how['ports']!r} are no ports", help="write --service-matrix 22,80 or all")
-    return [found.port(int(port)) for port in ports]
+    return list(found.ports([int(port) for port in ports]))
 
 
 def _networks(case: "Case", given: tuple[str, ...]) -> dict[str, tuple[str, ...]]:

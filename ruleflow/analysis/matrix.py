@@ -4,6 +4,7 @@ As fffuu prints it (Diekmann et al., "Verified iptables Firewall Analysis"): wha
 interfaces, MAC address or an undecided match, may be as is best (``may``) or as is worst (``must``) for it.
 """
 
+import sys
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -11,7 +12,10 @@ import msgspec
 from ruleflow.analysis.lint.entering import entering
 from ruleflow.netfilter.encode import DPORT, DST, IN, LEVELS, PROTO, SPORT, SRC, STATE
 from ruleflow.netfilter.idd import EVERYTHING, NOTHING, Diagrams, Interval, joined
+from ruleflow.netfilter.outcome import Verdicts
 from ruleflow.netfilter.side import Side, deep
+from ruleflow.netfilter.space import Space
+from ruleflow.ruleset.ir import Ruleset
 
 _SYN = 2
 _SOURCE_PORT = 10000
@@ -41,6 +45,13 @@ class Matrix(msgspec.Struct, frozen=True):
         return (self.of(source), self.of(destination)) in self.edges
 
 
+def passing(rules: Ruleset, most: int = sys.maxsize) -> Side:
+    """A rule set's diagrams as far as `Matrices` need them, which is faster; at most ``most`` are made (`TooManyError`)."""
+    space = Space([rules], outcomes=Verdicts)
+    space.diagrams.most = most
+    return Side(space, rules)
+
+
 class Matrices:
     """The matrices of one chain of the filter table."""
 
@@ -52,14 +63,21 @@ class Matrices:
 
     def port(self, port: int) -> Matrix:
         """The matrix of one port."""
+        return self.ports([port])[0]
+
+    def ports(self, ports: Sequence[int]) -> tuple[Matrix, ...]:
+        """The matrices of some ports, in their order."""
         with deep():
-            found = self._relation(self._accepted(((port, port),)))
-        return self._matrix(port, port, self.diagrams.restrict(found, DPORT, port))
+            found = self._accepted(joined((port, port) for port in ports))
+        relations = (self.diagrams.restrict(found, DPORT, port) for port in ports)
+        return tuple(
+            self._matrix(port, port, relation) for port, relation in zip(ports, relations, strict=True)
+        )
 
     def all_ports(self) -> tuple[Matrix, ...]:
         """One matrix for each range of ports that fare alike."""
         with deep():
-            found = self._ports_first(self._accepted(((0, 65535),)))
+            found = self._by_port(self._accepted(((0, 65535),)))
         return tuple(self._matrix(low, high, relation) for low, high, relation in found)
 
     # -- what is accepted -----------------------------------------------------------------------------------
@@ -75,15 +93,21 @@ class Matrices:
             tests[LEVELS["tcp_flags"]] = ((_SYN, _SYN),)
         if tuple(ports) != ((0, 65535),):
             tests[DPORT] = ports
-        where = diagrams.both(
-            diagrams.cube(tests.items()), self._from_lo(entering(side, "filter", self.chain))
-        )
+        where = diagrams.both(diagrams.cube(tests.items()), entering(side, "filter", self.chain))
         found = side.hook("filter", self.chain, where)
         accepted = diagrams.map_leaves(found, self._is_accepted, "accepted")
+        where = self._from_lo(self._asked_about(where, accepted))
         if self.unknown == "must":
             refused = self._project(diagrams.without(where, accepted))
             return diagrams.without(self._project(where), refused)
         return self._project(diagrams.both(where, accepted))
+
+    def _asked_about(self, where: int, accepted: int) -> int:
+        """The packets of a product of sets, as far as somebody asks about it: the rest is settled."""
+        settled = self.diagrams.support(where) - self.diagrams.support(accepted) - {DPORT}
+        for level in settled:
+            where = self.diagrams.exists(where, level)
+        return where
 
     def _is_accepted(self, leaf: int) -> int:
         return EVERYTHING if leaf != NOTHING and self.side.outcomes.value(leaf).then == "ACCEPT" else NOTHING
@@ -100,10 +124,7 @@ class Matrices:
             where = self.diagrams.exists(where, level)
         return where
 
-    def _relation(self, accepted: int) -> int:
-        return accepted
-
-    def _ports_first(self, accepted: int) -> list[tuple[int, int, int]]:
+    def _by_port(self, accepted: int) -> list[tuple[int, int, int]]:
         """Ranges of ports, each with its relation of addresses."""
         cuts = sorted({0, *(cut for cut in _cuts(self.diagrams, accepted, DPORT))})
         out: list[tuple[int, int, int]] = []

@@ -3,11 +3,9 @@
 A superset, cheap to find: rules before a changed one are not asked whether they let a packet come so far.
 """
 
-from ruleflow.netfilter.encode import BITWISE, LEVELS, STATE
 from ruleflow.netfilter.idd import EVERYTHING, NOTHING
 from ruleflow.netfilter.side import Side
 from ruleflow.ruleset.align import align
-from ruleflow.ruleset.effect import Untrack
 from ruleflow.ruleset.ir import Chain, Goto, Jump
 
 Reached = dict[str, int]
@@ -20,7 +18,6 @@ class Edits:
     def __init__(self, before: Side, after: Side) -> None:
         self.sides = before, after
         self.space, self.diagrams = before.space, before.diagrams
-        self._changes: dict[tuple[int, str], frozenset[int]] = {}
         self._matched: dict[tuple[str, str], tuple[frozenset[int], frozenset[int]]] = {}
 
     def at(self, table: str, hook: str) -> int:
@@ -90,25 +87,7 @@ class Edits:
 
     def changes(self, number: int, table: str) -> frozenset[int]:
         """The levels that rules of a table change and that the table's later rules may read."""
-        known = self._changes.get((number, table))
-        if known is not None:
-            return known
-        side = self.sides[number]
-        found: set[int] = set()
-        for chain in side.ruleset[table].chains if table in side.ruleset else ():
-            for rule in chain.rules:
-                if rule.target is None or isinstance(rule.target, Jump | Goto):
-                    continue
-                for change in self.space.effects(rule.target).changes:
-                    field = getattr(change, "field", getattr(change, "to", None))
-                    if isinstance(change, Untrack):
-                        found.add(STATE)
-                    elif field is not None and field.name in BITWISE:
-                        found.update(self.space.encoder.bit(field, n) for n in range(field.bits or 0))
-                    elif field is not None:
-                        found.add(LEVELS[field.name])
-        known = self._changes[number, table] = frozenset(found)
-        return known
+        return self.sides[number].changes(table)
 
     def alters(self, table: str) -> bool:
         """Whether some rule of a table changes a packet, on the first side."""

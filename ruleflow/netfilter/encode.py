@@ -101,6 +101,21 @@ class Asked(msgspec.Struct, frozen=True):
                 return True
         return False
 
+    def within(self, shadows: Mapping[int, Sequence[Interval]]) -> "Asked | None":
+        """What is left to ask of packets whose numbers are in ``shadows``; None where none can meet it."""
+        left = []
+        for test in self.tests:
+            shadow = shadows.get(test[0])
+            if shadow is None:
+                left.append(test)
+                continue
+            both = common(test[1], shadow)
+            if not both:
+                return None
+            if both != tuple(shadow):
+                left.append(test)
+        return self if len(left) == len(self.tests) else Asked(tuple(left), self.others, self.remembers)
+
 
 def _touch(one: Sequence[Interval], two: Sequence[Interval]) -> bool:
     if len(one) == 1 and len(two) == 1:
@@ -135,6 +150,8 @@ class Encoder:
         """The addresses that are of some types, and those of which it is not known, where a host is known."""
         self.uses_fragments = self.uses_connections = False
         self._levels: dict[Free, int] = {}
+        self._plain: dict[int, tuple[tuple[tuple[int, Sequence[Interval]], ...] | None, In]] = {}
+        """By the identity of a condition, which is kept with it: rules share most of theirs."""
         for name, level in LEVELS.items():
             diagrams.tops[level] = self._top(fields.BY_NAME[name])
 
@@ -210,16 +227,24 @@ class Encoder:
         tests: dict[int, Sequence[Interval]] = {}
         others: list[Condition] = []
         for condition in conditions:
-            if type(condition) is In:
-                level = LEVELS[condition.field.name]
-                intervals = self._simple(condition, level)
-                if intervals is not None:
-                    old = tests.get(level)
-                    tests[level] = intervals if old is None else common(old, intervals)
-                    self._require_header(condition.field, tests)
-                    continue
-            others.append(condition)
+            plain = self._tests_of(condition) if type(condition) is In else None
+            if plain is None:
+                others.append(condition)
+                continue
+            for level, intervals in plain:
+                old = tests.get(level)
+                tests[level] = intervals if old is None else common(old, intervals)
         return Asked(tuple(sorted(tests.items(), reverse=True)), tuple(others), any(map(remembers, others)))
+
+    def _tests_of(self, condition: In) -> tuple[tuple[int, Sequence[Interval]], ...] | None:
+        """A condition as intervals by level, with what a packet must be to have the field; None where it is no such."""
+        known = self._plain.get(id(condition))
+        if known is None:
+            level = LEVELS[condition.field.name]
+            intervals = self._simple(condition, level)
+            found = None if intervals is None else ((level, intervals), *self._needs(condition.field.name))
+            known = self._plain[id(condition)] = found, condition
+        return known[0]
 
     def build(self, asked: "Asked", place: Hashable = None, inside: int = EVERYTHING) -> int:
         """``inside`` for the packets that meet what is asked; ``place`` names the rule to what remembers."""
@@ -467,6 +492,9 @@ def masked_intervals(value: int, mask: int, top: int) -> tuple[Interval, ...] | 
     mask &= top
     if value & ~mask:
         return ()
+    rest = top & ~mask
+    if rest & (rest + 1) == 0:  # a prefix
+        return ((value, value | rest),)
     low_bits = (mask & -mask) - 1 if mask else top
     gaps = [bit for bit in _bits_of(top & ~mask) if bit > low_bits]
     if 1 << len(gaps) > _ENUMERATE:

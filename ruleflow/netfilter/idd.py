@@ -488,6 +488,17 @@ class Diagrams:
 
         return walk(a)
 
+    def product(self, a: int) -> dict[int, tuple[Interval, ...]] | None:
+        """The set ``a`` as one box, intervals by level; None where it is more than one, or none."""
+        box: dict[int, tuple[Interval, ...]] = {}
+        while a > EVERYTHING:
+            kids = set(self.kids[a]) - {NOTHING}
+            if len(kids) != 1:
+                return None
+            box[self.level[a]] = tuple(part for part, kid in self.parts(a) if kid)
+            a = kids.pop()
+        return box if a == EVERYTHING else None
+
     def parts(self, a: int) -> Iterator[tuple[Interval, int]]:
         """The intervals that ``a`` tells apart at its own level, each with its child."""
         low = 0

@@ -227,6 +227,15 @@ class Outcomes:
         return self.indicator(a, leaves)
 
 
+class Verdicts(Outcomes):
+    """Outcomes for those who ask only what passes: refused is dropped, and what else happened is left out."""
+
+    def leaf(self, outcome: Outcome) -> int:
+        """The diagram that gives every packet this outcome, as far as it matters."""
+        then = outcome.then if outcome.then in (NEXT, BACK, "ACCEPT") else "DROP"
+        return super().leaf(Outcome(then, outcome.alter))
+
+
 class _Shut(msgspec.Struct, frozen=True):
     """The mark of a place where what comes behind is put in later."""
 

@@ -2,15 +2,16 @@
 
 import contextlib
 import sys
+from collections import Counter
 from collections.abc import Iterator
 
 from ruleflow.errors import RuleflowError, visible
 from ruleflow.netfilter.action import Actions
-from ruleflow.netfilter.encode import DPORT, DST, IN, LEVELS, OUT, PROTO, SPORT, SRC
-from ruleflow.netfilter.idd import EVERYTHING, LEAF_LEVEL, NOTHING, Diagrams, Interval
+from ruleflow.netfilter.encode import BITWISE, DPORT, DST, IN, LEVELS, OUT, PROTO, SPORT, SRC, STATE, Asked
+from ruleflow.netfilter.idd import EVERYTHING, LEAF_LEVEL, NOTHING, Diagrams
 from ruleflow.netfilter.outcome import BACK, NEXT, Outcome, Tree
 from ruleflow.netfilter.space import Space
-from ruleflow.ruleset.effect import Rewrite
+from ruleflow.ruleset.effect import Rewrite, Untrack
 from ruleflow.ruleset.ir import Chain, Goto, Jump, Rule, Ruleset
 
 _LOOKED_AT = (DST, SRC, DPORT, OUT, IN, PROTO, SPORT, LEVELS["mac"])
@@ -20,14 +21,19 @@ _LOOKED_AT = (DST, SRC, DPORT, OUT, IN, PROTO, SPORT, LEVELS["mac"])
 class Region:
     """A set of packets to which the work is limited, with what each telling level can be in it."""
 
-    def __init__(self, diagrams: Diagrams, where: int) -> None:
+    def __init__(self, diagrams: Diagrams, where: int, changed: frozenset[int] = frozenset()) -> None:
         self.where = where
-        self.shadows: dict[int, tuple[Interval, ...]] = {}
-        if where not in (NOTHING, EVERYTHING):
+        product = diagrams.product(where)
+        self.is_product = product is not None
+        """Whether the packets are just those that have the shadows: then tests of those need not be asked."""
+        self.shadows = product or {}
+        if where != NOTHING and product is None:
             for level in _LOOKED_AT:
                 shadow = diagrams.shadow(where, level)
                 if shadow != ((0, diagrams.tops[level]),):
                     self.shadows[level] = shadow
+        for level in changed & self.shadows.keys():
+            del self.shadows[level]
 
 
 class Side:
@@ -40,14 +46,43 @@ class Side:
         self._trees: dict[tuple[str, str, str], Tree | None] = {}
         self._places: dict[tuple[str, str], tuple[object, ...]] = {}
         self._entered: list[tuple[str, str]] = []
-        self._regions: dict[int, Region] = {}
+        self._regions: dict[tuple[int, str], Region] = {}
+        self._changes: dict[str, frozenset[int]] = {}
+        self._callers: dict[str, Counter[str]] = {}
 
-    def region(self, where: int) -> Region:
-        """A set of packets as a region, remembered."""
-        found = self._regions.get(where)
+    def region(self, where: int, table: str = "") -> Region:
+        """A set of packets as a region, remembered; what rules of ``table`` change does not limit it."""
+        found = self._regions.get((where, table))
         if found is None:
-            found = self._regions[where] = Region(self.diagrams, where)
+            changed = self.changes(table) if table else frozenset()
+            found = self._regions[where, table] = Region(self.diagrams, where, changed)
         return found
+
+    def changes(self, table: str) -> frozenset[int]:
+        """The levels that rules of a table change and that the table's later rules may read."""
+        found = self._changes.get(table)
+        if found is None:
+            found = self._changes[table] = frozenset(self._changed(table))
+        return found
+
+    def _changed(self, table: str) -> Iterator[int]:
+        encoder = self.space.encoder
+        targets = {
+            id(rule.target): rule.target
+            for chain in (self.ruleset[table].chains if table in self.ruleset else ())
+            for rule in chain.rules
+        }
+        for target in targets.values():
+            if target is None or isinstance(target, Jump | Goto):
+                continue
+            for change in self.space.effects(target).changes:
+                field = getattr(change, "field", getattr(change, "to", None))
+                if isinstance(change, Untrack):
+                    yield STATE
+                elif field is not None and field.name in BITWISE:
+                    yield from (encoder.bit(field, n) for n in range(field.bits or 0))
+                elif field is not None:
+                    yield LEVELS[field.name]
 
     def hook(self, table: str, chain: str, within: int = EVERYTHING) -> int:
         """What the built-in chain of a table decides, policy included: every leaf has a verdict.
@@ -104,8 +139,13 @@ class Side:
         return self._rule(rule, hook, self._place(table, name, index))
 
     def _rule(self, rule: Rule, hook: str, place: object) -> int:
-        asked = self.space.asked(rule)
+        return self._decided(rule, self.space.asked(rule), hook, place, EVERYTHING)
+
+    def _decided(self, rule: Rule, asked: Asked, hook: str, place: object, within: int) -> int:
+        """What a rule decides that asks ``asked`` of packets ``within``."""
         action = self._action(rule, hook)
+        if action == NOTHING:
+            return NOTHING
         if action == DEPENDS:
             assert rule.target is not None
             assert not isinstance(rule.target, Jump | Goto)
@@ -113,10 +153,12 @@ class Side:
             return actions.diagram(self.space.effects(rule.target), self.space.encoder.build(asked, place))
         if self.diagrams.level[action] != LEAF_LEVEL:
             return self.diagrams.both(self.space.encoder.build(asked, place), action)
-        known = self.space.parts.get((rule.matches, action))
-        if known is None or place is not None:
-            known = self.space.encoder.build(asked, place, action) if action else NOTHING
-            self.space.parts[rule.matches, action] = known
+        if place is not None or not asked.others:
+            return self.space.encoder.build(asked, place, action)
+        known = self.space.parts.get((rule.matches, action, within))
+        if known is None:
+            known = self.space.encoder.build(asked, place, action)
+            self.space.parts[rule.matches, action, within] = known
         return known
 
     def _place(self, table: str, name: str, index: int) -> object:
@@ -138,20 +180,36 @@ class Side:
 
     def _read(self, table: str, name: str, hook: str, within: int) -> Iterator[tuple[int, int]]:
         """What each rule alone decides, in order, with its number from 0; where it does nothing is left out."""
-        shadows = self.region(within).shadows
+        region = self.region(within, table)
         for index, rule in enumerate(self.ruleset[table][name].rules):
-            if shadows and self.space.asked(rule).misses(shadows):
-                continue
+            asked = self.space.asked(rule)
+            if region.shadows:
+                left = asked.within(region.shadows)
+                if left is None:
+                    continue
+                asked = left
             target = rule.target
             if isinstance(target, Jump | Goto):
-                where = self.where(table, name, index)
-                if within != EVERYTHING:
+                where = self.space.encoder.build(asked, self._place(table, name, index))
+                if not region.is_product:
                     where = self.diagrams.both(within, where)
                 if where != NOTHING:
-                    yield index, self.diagrams.both(where, self._called(table, target, hook, within))
+                    inner = self._inner(table, target.chain, where, within)
+                    yield index, self.diagrams.both(where, self._called(table, target, hook, inner))
             elif target is not None:
-                part = self._rule(rule, hook, self._place(table, name, index))
-                yield index, part if within == EVERYTHING else self.diagrams.both(within, part)
+                part = self._decided(rule, asked, hook, self._place(table, name, index), within)
+                yield index, part if region.is_product else self.diagrams.both(within, part)
+
+    def _inner(self, table: str, name: str, where: int, within: int) -> int:
+        """The packets that a chain needs to be read for: those of its call, where there is no other."""
+        if within == EVERYTHING:
+            return within
+        callers = self._callers.get(table)
+        if callers is None:
+            rules = (rule for chain in self.ruleset[table].chains for rule in chain.rules)
+            callers = Counter(rule.target.chain for rule in rules if isinstance(rule.target, Jump | Goto))
+            self._callers[table] = callers
+        return within if callers[name] > 1 else self.diagrams.both(within, where)
 
     def _action(self, rule: Rule, hook: str) -> int:
         """What a rule does with the packets that meet it; `DEPENDS` where that is not the same for all of them."""

@@ -12,7 +12,7 @@ from ruleflow.netfilter.idd import Diagrams
 from ruleflow.netfilter.outcome import Outcomes
 from ruleflow.ruleset.condition import AllOf, AnyOf, Condition, In, Names
 from ruleflow.ruleset.effect import Effects
-from ruleflow.ruleset.extension import Target
+from ruleflow.ruleset.extension import Match, Target
 from ruleflow.ruleset.ir import Goto, Jump, Opaque, Rule, Ruleset
 
 Conditions = tuple[Condition, ...]
@@ -21,10 +21,13 @@ Conditions = tuple[Condition, ...]
 class Space:
     """The packets of one family as the ``rulesets`` can tell them apart; ``names`` are further interfaces'."""
 
-    def __init__(self, rulesets: Sequence[Ruleset], names: Iterable[str] = ()) -> None:
+    def __init__(
+        self, rulesets: Sequence[Ruleset], names: Iterable[str] = (), outcomes: type[Outcomes] = Outcomes
+    ) -> None:
         self.family = rulesets[0].family if rulesets else 4
         self.diagrams = Diagrams()
         self._conditions: dict[tuple[object, ...], Conditions] = {}
+        self._asking: dict[Match | Opaque, Conditions] = {}
         self._effects: dict[int, Effects] = {}
         self._asked: dict[tuple[object, ...], Asked] = {}
         self.actions: dict[int, int] = {}
@@ -42,14 +45,13 @@ class Space:
         self.encoder = Encoder(self.diagrams, self.family, self.names)
         self.encoder.uses_fragments = "fragment" in self.used
         self.encoder.uses_connections = self.asks_connections
-        self.outcomes = Outcomes(self.encoder)
+        self.outcomes = outcomes(self.encoder)
 
     def _look_at(self, ruleset: Ruleset) -> None:
         for table in ruleset.tables:
             for chain in table.chains:
                 for rule in chain.rules:
-                    if rule.matches not in self._conditions:
-                        self._gather(self.conditions(rule))
+                    self.conditions(rule)
                     if rule.target is not None and not isinstance(rule.target, Jump | Goto):
                         self._gather_changes(rule.target)
 
@@ -62,9 +64,20 @@ class Space:
 
     def conditions(self, rule: Rule) -> Conditions:
         """What a rule asks of a packet, remembered."""
-        found = self._conditions.get(rule.matches)
+        matches = rule.matches
+        found = self._conditions.get(matches)
         if found is None:
-            found = self._conditions[rule.matches] = rule.conditions()
+            found = self._conditions[matches] = tuple(
+                condition for match in matches for condition in self._asks(match)
+            )
+        return found
+
+    def _asks(self, match: Match | Opaque) -> Conditions:
+        """What a match asks; it is looked at, and remembered."""
+        found = self._asking.get(match)
+        if found is None:
+            found = self._asking[match] = match.conditions()
+            self._gather(found)
         return found
 
     def effects(self, target: Target | Opaque) -> Effects:

@@ -30,11 +30,15 @@ UNSET = object()
 """Stands where None is a value."""
 
 
+_MOST_REMEMBERED = 10_000
+"""Values of an option whose conditions are kept: most rules ask what others ask, too."""
+
+
 class Option:
     """One row: how an option is spelled, what its words mean, and which packet field it tests."""
 
     __slots__ = (
-        "attr", "excludes", "field", "flags", "hidden", "into", "mandatory", "means", "negatable", "never", "says",
+        "_conditions", "attr", "excludes", "field", "flags", "hidden", "into", "mandatory", "means", "negatable", "never", "says",
         "says_not", "shown", "type", "vacuous",
     )  # fmt: skip
 
@@ -53,6 +57,7 @@ class Option:
         self.shown: bool = settings["shown"]
         self.vacuous: Callable[[Any], bool] | None = settings["vacuous"]
         self.never: str | None = settings["never"]
+        self._conditions: dict[object, Condition] = {}
 
     @property
     def flag(self) -> str:
@@ -88,6 +93,14 @@ class Option:
 
     def condition(self, value: object) -> Condition:
         """What the option asks of a packet; without a field (or a set) it is an `Undecided` condition."""
+        found = self._conditions.get(value)
+        if found is None:
+            if len(self._conditions) > _MOST_REMEMBERED:
+                self._conditions.clear()
+            found = self._conditions[value] = self._condition(value)
+        return found
+
+    def _condition(self, value: object) -> Condition:
         negated = isinstance(value, Not)
         inner = value.value if negated else value  # type: ignore[attr-defined]
         values = self.type.values(inner) if self.field is not None else None
