@@ -12,6 +12,7 @@ from ruleflow.analysis.explanation import Explanation, HostLine, HostPart
 from ruleflow.analysis.spans import Spans
 from ruleflow.netfilter.host import Address, Host, Interface, Nexthop, Relay, Route
 from ruleflow.netfilter.numbers import address_text
+from ruleflow.netfilter.stacked import Stacked
 from ruleflow.netfilter.world import World
 from ruleflow.ruleset.document import Document
 from ruleflow.ruleset.parse import parse
@@ -67,7 +68,7 @@ def parts(world: World) -> Iterator[HostPart]:
         "what this host is connected by; the number behind @ is that of the other end",
         tuple(_interfaces(world)),
     )
-    others = tuple(line for other in world.hosts[1:] for line in _namespace(other))
+    others = tuple(line for other in world.hosts[1:] for line in _namespace(world, other))
     if others:
         yield HostPart(
             "Namespaces", "the other ends: each has interfaces, addresses and routes of its own", others
@@ -129,8 +130,12 @@ def _about(world: World, link: Interface) -> Iterator[str]:
         yield f"a bridge with {ports} {'port' if ports == 1 else 'ports'}; by this interface the host itself takes part"
     elif link.kind == "veth":
         yield f"one end of a virtual cable; the other is {_other_end(world, link)}"
+    elif below := world.below((host.name, link.name)):
+        yield stands_on(world, below)
     elif link.kind:
         yield f"a {link.kind} device"
+    for one in world.above((host.name, link.name)):
+        yield f"{one.above[1]} of {one.above[0]} stands on it"
     if link.master:
         yield f"plugged into {link.master}"
     addresses = [_address(own) for own in link.addresses if own.scope != "link"]
@@ -141,6 +146,19 @@ def _about(world: World, link: Interface) -> Iterator[str]:
         yield "switched off"
     elif not link.has_carrier:
         yield "nothing is at the other end"
+
+
+def stands_on(world: World, one: Stacked) -> str:
+    """``a macvlan (bridge) on eth0 of host: …``."""
+    host, parent = one.below
+    where = f"{parent} of {host}" if one.above[0] != host or host != world.main.name else parent
+    mode = f" ({one.mode})" if one.mode else ""
+    return f"{an(one.kind)}{mode} on {where}, whose wire it shares; it and {parent} itself do not hear each other"
+
+
+def an(noun: str) -> str:
+    """The noun with its article."""
+    return f"{'an' if noun[:1] in 'aeiou' else 'a'} {noun}"
 
 
 def _address(own: Address) -> str:
@@ -169,14 +187,16 @@ def _other_end(world: World, link: Interface) -> str:
     return f"{where} ({', '.join(addresses)})" if addresses else where
 
 
-def _namespace(host: Host) -> Iterator[HostLine]:
+def _namespace(world: World, host: Host) -> Iterator[HostLine]:
     """Another namespace in one line an interface, and its way out."""
     links = [link for link in host.interfaces if not link.is_loopback]
     for link in links:
         addresses = (
             ", ".join(_address(own) for own in link.addresses if own.scope != "link") or "without an address"
         )
-        yield HostLine(f"{host.name}  {_named(link)}", addresses)
+        below = world.below((host.name, link.name))
+        said = f"{addresses}, {stands_on(world, below)}" if below is not None else addresses
+        yield HostLine(f"{host.name}  {_named(link)}", said)
     for route in host.routes or ():
         if route.table == "main" and route.length == 0 and route.kind == "unicast":
             yield HostLine("", f"{_where_to(route)} {_way(route)}")

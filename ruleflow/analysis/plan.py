@@ -6,11 +6,13 @@ import msgspec
 
 import ruleflow
 from ruleflow.analysis import sentences
+from ruleflow.analysis.explain_host import stands_on
 from ruleflow.netfilter.connect import Connection
 from ruleflow.netfilter.host import Host, Interface
 from ruleflow.netfilter.numbers import address_text
 from ruleflow.netfilter.packet import Packet
-from ruleflow.netfilter.world import End, World
+from ruleflow.netfilter.stacked import End
+from ruleflow.netfilter.world import World
 from ruleflow.ruleset.effect import Rewrite
 from ruleflow.ruleset.ir import Goto, Jump, Opaque, Rule, Ruleset
 
@@ -102,8 +104,14 @@ def plan(world: World, family: int = 4, source: str = "", connection: Connection
     return Plan(
         ruleflow=ruleflow.__version__, source=source, family=family, host=main.name, uplinks=tuple(_uplinks(world, family)),
         bridges=bridges, routes=_routes(main, family), places=tuple(_place(host, family) for host in world.hosts[1:]),
-        published=tuple(_published(world, family)), notes=world.unknown, way=None if connection is None else _way(connection),
+        published=tuple(_published(world, family)), notes=(*world.unknown, *_stacked(world)), way=None if connection is None else _way(connection),
     )  # fmt: skip
+
+
+def _stacked(world: World) -> Iterator[str]:
+    """What stands on another interface is no cable of the picture: it is said below it."""
+    for one in world.stacked:
+        yield f"{one.above[1]} of {one.above[0]} is {stands_on(world, one)}"
 
 
 def _bridges(world: World, family: int) -> Iterator[Bridge]:

@@ -78,11 +78,29 @@ def _link_info(message: Message) -> Row:
         return {}
     kind, port = info.get_attr("IFLA_INFO_KIND"), info.get_attr("IFLA_INFO_SLAVE_KIND")
     row: Row = {"info_kind": kind} if kind else {}
+    mode = _mode(kind, info.get_attr("IFLA_INFO_DATA"))
+    row |= {"info_data": mode} if mode else {}
     if port:
         row["info_slave_kind"] = port
         if port == "bridge":
             row["info_slave_data"] = _port_data(info.get_attr("IFLA_INFO_SLAVE_DATA"))
     return row
+
+
+_IPVLAN_MODES = ("l2", "l3", "l3s")
+_IPVLAN_FLAGS = {1: "private", 2: "vepa"}
+
+
+def _mode(kind: str | None, data: Message) -> Row:
+    """The mode of a macvlan or ipvlan; of the latter pyroute2 gives the number (<linux/if_link.h>)."""
+    if data is None or kind not in ("macvlan", "macvtap", "ipvlan", "ipvtap"):
+        return {}
+    if kind.startswith("macv"):
+        return {"mode": data.get_attr("IFLA_MACVLAN_MODE")}
+    number, flags = data.get_attr("IFLA_IPVLAN_MODE") or 0, data.get_attr("IFLA_IPVLAN_FLAGS")
+    flag = _IPVLAN_FLAGS.get(flags) if isinstance(flags, int) else None
+    known = isinstance(number, int) and number < len(_IPVLAN_MODES)
+    return {"mode": _IPVLAN_MODES[number] if known else str(number)} | ({"mode_flag": flag} if flag else {})
 
 
 def _port_data(data: Message) -> Row:

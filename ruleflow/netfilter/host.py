@@ -42,9 +42,10 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
 class Interface(msgspec.Struct, frozen=True, kw_only=True):
     """A link.
 
-    ``peer_index`` is the index of the other end (veth) or the device below (vlan), in the namespace
+    ``peer_index`` is the index of the other end (veth) or the device below (macvlan, vlan), in the namespace
     ``peer_namespace`` knows it by (a number of this namespace, None: the same namespace), ``peer`` its name
-    where it is in the same namespace. ``master`` is the bridge (or bond, vrf) it belongs to.
+    where it is in the same namespace. ``master`` is the bridge (or bond, vrf) it belongs to; ``mode`` is that of
+    a macvlan or ipvlan.
     """
 
     index: int
@@ -60,6 +61,7 @@ class Interface(msgspec.Struct, frozen=True, kw_only=True):
     peer: str | None = None
     peer_index: int | None = None
     peer_namespace: int | None = None
+    mode: str = ""
     addresses: tuple[Address, ...] = ()
 
     @property
@@ -186,7 +188,11 @@ class Listener(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Relay(msgspec.Struct, frozen=True, kw_only=True):
-    """What a userland proxy (docker-proxy) does: takes connections at one place, opens them to another."""
+    """What a userland proxy (docker-proxy) does: takes connections at one place, opens them to another.
+
+    ``answers_as_asked``: its udp answers come from the address that was asked (Docker 28 and later, moby pull request
+    48571), not from the one that routing chooses.
+    """
 
     protocol: str
     family: int
@@ -195,6 +201,7 @@ class Relay(msgspec.Struct, frozen=True, kw_only=True):
     to_family: int
     to_address: int
     to_port: int
+    answers_as_asked: bool = False
 
 
 class RulesText(msgspec.Struct, frozen=True):
@@ -241,6 +248,7 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
 
     ``unknown`` lists, as sentences, the facts that were not given; ``assumed`` those that were taken from the
     kernel's defaults. A field that is None was not given at all; an empty tuple means "there are none".
+    ``namespaces`` are other hosts by the numbers (link-netnsid) under which this one knows them.
     """
 
     name: str = "host"
@@ -254,6 +262,7 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     listeners: tuple[Listener, ...] | None = None
     relays: tuple[Relay, ...] = ()
     dumps: tuple[RulesText, ...] = ()
+    namespaces: tuple[tuple[int, str], ...] = ()
     unknown: tuple[str, ...] = ()
     assumed: tuple[str, ...] = ()
 

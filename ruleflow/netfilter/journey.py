@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
@@ -12,9 +13,15 @@ from ruleflow.netfilter.host import Host
 from ruleflow.netfilter.machine import Machine
 from ruleflow.netfilter.numbers import address_text
 from ruleflow.netfilter.packet import Packet
+from ruleflow.netfilter.stacked import End
 from ruleflow.netfilter.steps import Outcome, Walk
 from ruleflow.netfilter.walk import Around, walk
-from ruleflow.netfilter.world import End, World
+from ruleflow.netfilter.world import World
+
+DEAF = "the two do not hear each other"
+
+ANY_SOURCE = (None, 0, 0)
+"""Of a packet that this host sends with an address that is not its own (FLOWI_FLAG_ANYSRC)."""
 
 HOPS = 32
 """A packet that has not arrived after so many hosts goes in circles."""
@@ -108,6 +115,10 @@ class Travel:
                 and outcome.packet.destination == self.stranger
             ):
                 return Journey(host=at, outcome=outcome, legs=tuple(legs), quoted=quoted, beyond=True)
+            below = self._routed_below(at, outcome)
+            if below is not None:
+                (at, packet), bridged, target, attached = below, None, None, ANY_SOURCE
+                continue
             sent = not _passed_on(packet, outcome)
             to = self._target(at, outcome, end) if sent or target is None else target
             onward = to if isinstance(to, str) else self._onward(at, outcome, to, sent=sent)
@@ -137,7 +148,12 @@ class Travel:
         if found is not None:
             return found
         who = address_text(outcome.to, family)
-        if not self.world.host(host).plugged_into(leaves_by) and self.world.across(host, leaves_by) is None:
+        own = self.world.below((host, leaves_by))
+        if own is not None and self.world.host(own.below[0]).owns(outcome.to, family):
+            return f"{who} is {own.below[0]}'s, on whose {own.below[1]} {leaves_by} stands: {DEAF}"
+        if self._stands_on((host, leaves_by), outcome.to, family):
+            return f"{who} is on a {self._stands_on((host, leaves_by), outcome.to, family)} that stands on {leaves_by}: {DEAF}"
+        if self._is_end_of_world(host, leaves_by):
             return f"it leaves by {leaves_by} for {who}, and what is there is not known"
         return f"nobody answers for {who} on {leaves_by}"
 
@@ -151,10 +167,10 @@ class Travel:
         )
         if unanswered is not None:
             return unanswered
-        port = outcome.port or self._port(host, out, target)
-        over = self.world.across(host, port)
+        start = outcome.port or self._port(host, out, target)
+        over = self._frame((host, start), target, outcome.packet)
         if over is None:
-            return f"what is at the other end of {port} is not known"
+            return f"what is at the other end of {start} is not known"
         link = self.world.host(target[0]).interface(target[1])
         own = self.world.host(host).interface(outcome.out_interface)
         return over, link.mac if link else None, own.mac if own else None
@@ -215,18 +231,66 @@ class Travel:
 
     def _behind(self, host: str, port: str) -> tuple[End, ...]:
         """What is reached by a port: its other end, or where that is a bridge's port, all behind that bridge."""
-        over = self.world.across(host, port)
-        if over is None:
-            return ()
-        there = self.world.host(over[0])
-        plug = there.port(over[1])
-        if plug is None:
-            return (over,)
-        found: list[End] = [(there.name, plug.bridge)]
-        for other in there.plugged_into(plug.bridge):
-            if other.interface != over[1]:
-                found += self._behind(there.name, other.interface)
-        return tuple(found)
+        return self.world.segment(host, port)
+
+    # -- interfaces that stand on others ------------------------------------------------------------------
+
+    def _is_end_of_world(self, host: str, out: str) -> bool:
+        """Whether nothing is known of where the interface leads."""
+        own = self.world.below((host, out))
+        if own is not None:
+            return not self.world.segment(host, out) and self._is_end_of_world(*own.below)
+        return not self.world.host(host).plugged_into(out) and self.world.across(host, out) is None
+
+    def _stands_on(self, end: End, address: int, family: int) -> str | None:
+        """What kind of interface with the address stands on ``end``."""
+        for one in self.world.above(end):
+            if self.world.host(one.above[0]).owns(address, family):
+                return f"{one.kind} of {one.above[0]}"
+        return None
+
+    def _frame(self, out: End, target: End, packet: Packet) -> End | None:
+        """Where a frame for ``target`` comes in that leaves by ``out``; what stands on the way has no say in it."""
+        own = self.world.below(out)
+        goal = self.world.below(target)
+        if own is not None and goal is not None and goal.hears(own):
+            return target
+        if own is not None:
+            port = self._port(*own.below, target)
+            return self._frame((own.below[0], port), target, packet)
+        over = self.world.across(*out)
+        return None if over is None else self._handed_up(over, target, packet)
+
+    def _handed_up(self, over: End, target: End, packet: Packet) -> End:
+        """From the wire's end to what stands there: by link-layer address (the target's), or by IP address (ipvlan)."""
+        port = self.world.host(over[0]).port(over[1])
+        foot = over if port is None else (over[0], port.bridge)
+        for one in self.world.above(foot):
+            by_address = one.kind.startswith("ipv") and self._has(
+                one.above, packet.destination, packet.family
+            )
+            if by_address or one.above == target or one.takes_all:
+                return one.above
+        return over
+
+    def _has(self, end: End, address: int | None, family: int) -> bool:
+        link = self.world.host(end[0]).interface(end[1])
+        return link is not None and any(
+            own.address == address and own.family == family for own in link.addresses
+        )
+
+    def _routed_below(self, host: str, outcome: Outcome) -> tuple[str, Packet] | None:
+        """An ipvlan of mode l3 gives its packets to a sibling that has the address, or to the parent's host to be sent.
+
+        That host routes them out by the parent, as if they were its own (ipvlan_process_outbound).
+        """
+        own = self.world.below((host, outcome.out_interface or ""))
+        if own is None or not own.is_routed:
+            return None
+        for one in self.world.above(own.below):
+            if one.hears(own) and self._has(one.above, outcome.packet.destination, outcome.packet.family):
+                return one.above[0], self._arriving(*one.above, outcome.packet, None, None)[0]
+        return own.below[0], _carried(outcome.packet, out_interface=own.below[1])
 
     def _arriving(
         self, host: str, interface: str, packet: Packet, to_mac: int | None, from_mac: int | None
@@ -234,13 +298,12 @@ class Travel:
         """The packet as it comes in at an interface: what belonged to the host before is left behind."""
         here = self.world.host(host)
         port = here.port(interface)
-        clean = Packet(
-            in_interface=port.bridge if port else interface, physdev_in=interface if port else None, mac=from_mac,
-            **{name: getattr(packet, name) for name in _CARRIED},
+        clean = _carried(
+            packet, in_interface=port.bridge if port else interface, physdev_in=interface if port else None,
+            mac=from_mac,
         )  # fmt: skip
         if port is None:
             return clean, None
-
         return clean, Bridged(to_mac, self.port_behind(host, packet.family))
 
     def _find_port(
@@ -272,6 +335,11 @@ _CARRIED = (
     "sctp_chunks", "mh_type", "payload",
 )  # fmt: skip
 """The facts of a packet that travel over a wire."""
+
+
+def _carried(packet: Packet, **facts: Any) -> Packet:
+    """The packet as another host gets it, with what is said of it there."""
+    return Packet(**{name: getattr(packet, name) for name in _CARRIED}, **facts)
 
 
 def _inside(quoted: Packet | None, outcome: Outcome) -> Packet | None:

@@ -2,6 +2,7 @@
 
 The JSON files hold what ``ip -j -d addr``, ``ip -j route show table all``, ``ip -j rule``, ``ip -j neigh`` and
 ``bridge -j -d link`` print (iproute2); ``sysctl.txt`` lines of ``sysctl -a``; ``listen.txt`` lines of ``ss -ltnup``.
+``netns.json``, where it is there, names the namespaces that have a number (link-netnsid) in this one.
 """
 
 from itertools import pairwise
@@ -65,6 +66,7 @@ def read_host(directory: Path, name: str) -> Host:
         listeners=_listeners(files.text("listen.txt", "listening sockets")),
         relays=read_relays(files.text("docker-proxy.txt", "") or ""),
         dumps=_dumps(directory),
+        namespaces=tuple((row["nsid"], row["name"]) for row in files.rows("netns.json", "") or ()),
         unknown=tuple(files.unknown),
         assumed=tuple(files.assumed),
     )
@@ -124,8 +126,15 @@ def _interface(row: Row) -> Interface:
         peer=row.get("link"),
         peer_index=row.get("link_index"),
         peer_namespace=row.get("link_netnsid"),
+        mode=_mode(info.get("info_data") or {}),
         addresses=tuple(_address(one) for one in row.get("addr_info", ()) if "local" in one),
     )
+
+
+def _mode(data: Row) -> str:
+    """A macvlan's mode; an ipvlan's with its flag, where that is not the common one (ipvlan_print_opt)."""
+    flag = data.get("mode_flag", "bridge")
+    return " ".join([str(data.get("mode", "")), *([] if flag == "bridge" else [flag])])
 
 
 _ADDRESS_FLAGS = (
@@ -380,6 +389,7 @@ def _relay(words: list[str]) -> Relay | None:
     return Relay(
         protocol=options.get("proto", "tcp"), family=family, address=at, port=ports[0],
         to_family=to_family, to_address=to, to_port=ports[1],
+        answers_as_asked="-use-listen-fd" in words,  # both came with Docker 28
     )  # fmt: skip
 
 

@@ -8,9 +8,7 @@ import msgspec
 from ruleflow.errors import ReadError, Where
 from ruleflow.netfilter.host import Host, Interface
 from ruleflow.netfilter.read_host import read_host
-
-End = tuple[str, str]
-"""A host's name and an interface's name."""
+from ruleflow.netfilter.stacked import End, Stacked, stack
 
 
 class Link(msgspec.Struct, frozen=True):
@@ -39,6 +37,7 @@ class World(msgspec.Struct, frozen=True):
     containers: tuple[Container, ...] = ()
     unknown: tuple[str, ...] = ()
     aliases: tuple[tuple[str, str], ...] = ()
+    stacked: tuple[Stacked, ...] = ()
 
     @property
     def main(self) -> Host:
@@ -50,10 +49,11 @@ class World(msgspec.Struct, frozen=True):
 
         :raises ReadError: where there is none.
         """
-        name = dict(self.aliases).get(name, name)
         for host in self.hosts:
             if host.name == name:
                 return host
+        if name in dict(self.aliases):
+            return self.host(dict(self.aliases)[name])
         names = ", ".join(host.name for host in self.hosts)
         raise ReadError(f"there is no place called {name!r}", help=f"the places are {names}")
 
@@ -66,19 +66,29 @@ class World(msgspec.Struct, frozen=True):
                 return link.a
         return None
 
-    def segment(self, host: str, interface: str) -> tuple[End, ...]:
-        """Every interface with addresses that hears a frame sent out of ``interface``, itself left out.
+    def below(self, end: End) -> Stacked | None:
+        """What ``end`` stands on, where it is a macvlan or ipvlan."""
+        return next((one for one in self.stacked if one.above == end), None)
 
-        It follows veth pairs and bridges: a bridge's own interface, and what is plugged into its ports.
+    def above(self, end: End) -> tuple[Stacked, ...]:
+        """What stands on ``end``."""
+        return tuple(one for one in self.stacked if one.below == end)
+
+    def segment(self, host: str, interface: str) -> tuple[End, ...]:
+        """Every interface with addresses that hears a frame sent to all out of ``interface``, itself left out.
+
+        It follows veth pairs, bridges (a bridge's own interface, and what is plugged into its ports), and what
+        stands on another interface.
         """
-        seen: set[End] = {(host, interface)}
-        waiting = [*self._next(host, interface)]
+        seen: dict[tuple[End, bool], None] = {}
+        waiting = [((host, interface), True)]
         while waiting:
-            end = waiting.pop(0)
-            if end not in seen:
-                seen.add(end)
-                waiting += self._behind(*end)
-        return tuple(end for end in sorted(seen - {(host, interface)}) if self._is_end(*end))
+            at = waiting.pop(0)
+            if at not in seen:
+                seen[at] = None
+                waiting += self._sent(at[0]) if at[1] else self._arrived(at[0])
+        heard = {end for end, sent in seen if not sent and self._is_end(*end)}
+        return tuple(sorted(heard - {(host, interface)}))
 
     def owners(self, address: int, family: int) -> tuple[tuple[Host, Interface], ...]:
         """Every host and interface that has ``address``."""
@@ -89,27 +99,34 @@ class World(msgspec.Struct, frozen=True):
             if own.address == address
         )
 
-    def _next(self, host: str, interface: str) -> Iterator[End]:
-        """Where a frame goes that leaves by ``interface``."""
-        at = self.host(host)
-        yield from ((host, port.interface) for port in at.plugged_into(interface))
+    def _sent(self, end: End) -> Iterator[tuple[End, bool]]:
+        """Where a frame goes that leaves by ``end``: out by a bridge's ports, to siblings and the parent's wire, over."""
+        host, interface = end
+        yield from (((host, port.interface), True) for port in self.host(host).plugged_into(interface))
+        own = self.below(end)
+        if own is not None and not own.is_routed:
+            yield from ((one.above, False) for one in self.above(own.below) if one.hears(own))
+            yield own.below, True
         over = self.across(host, interface)
         if over is not None:
-            yield over
+            yield over, False
 
-    def _behind(self, host: str, interface: str) -> Iterator[End]:
-        """Where a frame goes on that has reached ``interface``: a bridge's port floods it."""
+    def _arrived(self, end: End) -> Iterator[tuple[End, bool]]:
+        """Where a frame goes on that has come in by ``end``: a bridge's port floods it, and what stands there hears it."""
+        host, interface = end
+        yield from ((one.above, False) for one in self.above(end) if not one.is_routed)
         at = self.host(host)
-        yield from self._next(host, interface)
         port = at.port(interface)
         if port is not None:
-            yield host, port.bridge
-            yield from ((host, other.interface) for other in at.plugged_into(port.bridge))
+            yield (host, port.bridge), False
+            others = (other.interface for other in at.plugged_into(port.bridge))
+            yield from (((host, other), True) for other in others if other != interface)
 
     def _is_end(self, host: str, interface: str) -> bool:
-        """Whether IP is spoken there: a bridge's port has no say of its own."""
+        """Whether IP is spoken there: a bridge's port has no say of its own, nor has what another takes all of."""
         link = self.host(host).interface(interface)
-        return link is not None and self.host(host).port(interface) is None
+        taken = any(one.takes_all for one in self.above((host, interface)))
+        return link is not None and not taken and self.host(host).port(interface) is None
 
 
 def read_world(directory: Path) -> World:
@@ -130,7 +147,25 @@ def read_world(directory: Path) -> World:
     aliases = _aliases(sorted(read, key=lambda host: host.name in guests))
     hosts = tuple(host for host in read if host.name not in dict(aliases))
     links, unknown = join(hosts)
-    return World(hosts, links, containers, unknown, aliases)
+    stacked, unsure = stack(hosts, _numbers(hosts, links))
+    return World(hosts, links, containers, (*unknown, *unsure), aliases, stacked)
+
+
+def _numbers(hosts: tuple[Host, ...], links: tuple[Link, ...]) -> "Known":
+    """Which namespace a number of a namespace stands for: as recorded, or else as the veth pairs say."""
+    known: Known = {}
+    ends = {(host.name, link.name): link for host in hosts for link in host.interfaces}
+    for pair in links:
+        for here, there in ((pair.a, pair.b), (pair.b, pair.a)):
+            number = ends[here].peer_namespace
+            if number is not None:
+                known[here[0], number] = there[0]
+    return known | _recorded(hosts)
+
+
+def _recorded(hosts: tuple[Host, ...]) -> "Known":
+    names = {host.name for host in hosts}
+    return {(host.name, number): name for host in hosts for number, name in host.namespaces if name in names}
 
 
 def _aliases(hosts: list[Host]) -> tuple[tuple[str, str], ...]:
@@ -176,7 +211,7 @@ def join(hosts: tuple[Host, ...]) -> tuple[tuple[Link, ...], tuple[str, ...]]:
     """
     ends = [(host, link) for host in hosts for link in host.interfaces if _is_pair_end(link)]
     made: dict[End, End] = dict(_same_namespace(hosts))
-    known: dict[tuple[str, int], str] = {}
+    known = _recorded(hosts)
     for clue in (_only_one, _by_namespace_number, _by_neighbour, _by_subnet):
         _join_by(clue, ends, made, known)
     links = tuple(Link(a, b) for a, b in sorted(made.items()) if a < b)

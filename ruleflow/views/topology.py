@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterator
 
 from ruleflow.analysis.plan import Hop, Plan, Way
-from ruleflow.netfilter.world import End
+from ruleflow.netfilter.stacked import End
 from ruleflow.views import draw, style
 from ruleflow.views.graph import opening
 from ruleflow.views.paper import number as n

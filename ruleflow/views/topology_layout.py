@@ -5,7 +5,7 @@ from collections import defaultdict
 import msgspec
 
 from ruleflow.analysis.plan import Bridge, Place, Plan, Plug, Published
-from ruleflow.netfilter.world import End
+from ruleflow.netfilter.stacked import End
 from ruleflow.views.paper import text_width, wrap
 
 Point = tuple[float, float]

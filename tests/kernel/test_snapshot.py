@@ -72,7 +72,7 @@ def without_volatile(host: Host) -> Host:
     )
     known = [name for name, _ in (host.sysctls.values if host.sysctls else ())]
     return msgspec.structs.replace(
-        host, interfaces=links, sysctls=None, dumps=(), sets=None, listeners=None, unknown=(), neighbours=(),
+        host, interfaces=links, sysctls=None, dumps=(), sets=None, listeners=None, unknown=(), neighbours=(), namespaces=(),
         assumed=tuple(known[:0]),
     )  # fmt: skip
 
@@ -96,6 +96,8 @@ def test_world_is_joined(made: tuple[str, str], tmp_path: Path) -> None:
     outer, inner = world.main, world.host(made[1])
     assert world.across("host", "rfv0") == (inner.name, "eth0")
     assert world.across("host", "d0") == ("host", "p0")
+    assert [name for _, name in outer.namespaces] == [inner.name]
+    assert [name for _, name in inner.namespaces] == ["host"]
     port = outer.port("rfv0")
     assert port is not None
     assert (port.bridge, port.hairpin, port.isolated) == ("rfbr", True, True)
