@@ -395,8 +395,8 @@ def _same_ends(one: Packet, other: Packet) -> bool:
 
 
 def _from_proxy(proxy: Host, reply: Packet, relay: Relay) -> Packet:
-    """A udp proxy bound to every address answers from the one that routing chooses, not the one asked."""
-    if relay.address:
+    """Before Docker 28 a udp proxy bound to every address answers from the one that routing chooses, not the one asked."""
+    if relay.address or relay.answers_as_asked:
         return reply
     way = route(proxy, reply.destination or 0, family=reply.family, protocol=17)
     return reply.with_(source=way.source) if way.source is not None else reply

@@ -94,6 +94,9 @@ def test_what_a_proxy_relays() -> None:
     host = Host(relays=(relay,))
     assert host.relay("tcp", number("2001:db8::1"), 80, 6) == relay
     assert host.relay("tcp", number("192.0.2.1"), 80, 4) is None
+    assert not relay.answers_as_asked
+    (later,) = read_relays(f"{line.strip()} -use-listen-fd\n")  # Docker 28
+    assert later.answers_as_asked
 
 
 SETS = """create nets hash:net family inet hashsize 1024 maxelem 65536 counters bucketsize 12 initval 0x1
