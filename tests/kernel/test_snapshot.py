@@ -68,7 +68,8 @@ def shot(made: tuple[str, str], directory: Path, *, redact: bool = False) -> tup
 def without_volatile(host: Host) -> Host:
     """What two looks at one namespace must agree on (flags that iproute2 makes up for itself apart)."""
     links = tuple(
-        msgspec.structs.replace(link, flags=(link.is_up, link.has_carrier)) for link in host.interfaces
+        msgspec.structs.replace(link, flags=(link.is_up, link.has_carrier), state="")
+        for link in host.interfaces
     )
     known = [name for name, _ in (host.sysctls.values if host.sysctls else ())]
     return msgspec.structs.replace(
