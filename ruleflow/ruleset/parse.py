@@ -36,6 +36,7 @@ _COMMAND = re.compile(
 _TOOL = re.compile(r"(?:\S*/)?(ip6?tables)(?:-nft|-legacy)?")
 _QUOTED = re.compile(r"[\s\"\\']")
 _BARE = re.compile(r"^\s*(?:\[\d+:\d+\]\s+)?-(?:[AIRDNPFXE]|-(?:append|insert|new|policy|flush))\b")
+_LISTING = re.compile(r"-(?:L|S|-list|-list-rules)(?:\s|$)")
 
 
 def parse(
@@ -173,6 +174,8 @@ class _Parser:
             self._close_table(number, committed=True)
         elif first == ":":
             self._chain_line(number, line)
+        elif _LISTING.match(stripped):
+            self.noise.append((number, line))  # a restore prints the listing and goes on
         elif first in "-[":
             self._rule_line(number, stripped)
         else:

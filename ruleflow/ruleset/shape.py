@@ -384,7 +384,10 @@ def _counters(plan: Plan, words: tuple[str, ...]) -> Counters:
     else:
         place = plan.counters or 0
         packets, _, count = words[place].strip("[]").partition(":")
-        texts = packets, count
+        texts = (
+            packets,
+            count or "0" if ":" in words[place] else "",
+        )  # `[5:]` is read (tokenize_rule_counters)
     try:
         return Counters(int(texts[0]), int(texts[1]))
     except ValueError:

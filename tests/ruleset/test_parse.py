@@ -85,6 +85,19 @@ def test_counters_before_and_inside_a_rule() -> None:
     assert canonical(SMALL.replace("-i lo", "-c 1 2 -i lo")) == text
 
 
+def test_half_a_pair_of_counters_is_read() -> None:
+    """Both restores take it (tried): what is missing counts nothing."""
+    assert canonical(SMALL.replace("-A INPUT -i lo", "[5:] -A INPUT -i lo")) == SMALL.replace(
+        "-A INPUT -i lo", "[5:0] -A INPUT -i lo"
+    )
+
+
+def test_what_only_lists_changes_nothing() -> None:
+    """``-L`` and ``-S`` in a table: a restore prints the listing and goes on (tried)."""
+    for listing in ("-L", "-L INPUT -n -v", "-S", "--list-rules INPUT"):
+        assert canonical(SMALL.replace("COMMIT", f"{listing}\nCOMMIT")) == SMALL
+
+
 def test_both_families_in_one_file() -> None:
     both = SMALL + SMALL.replace("-i lo", "-s fe80::/10 -i lo")
     assert [rules.family for rules in parse(both).rulesets] == [4, 6]
