@@ -13,7 +13,7 @@ from ruleflow.kernel.backend import NFT_FAMILIES, Backend, legacy_chains, other_
 from ruleflow.kernel.owned import Owned, OwnedTable, standing
 from ruleflow.kernel.run import installed, run
 from ruleflow.kernel.saved import SavedChain, SavedTable
-from ruleflow.kernel.sockets import listening, processes
+from ruleflow.kernel.sockets import listening_at
 from ruleflow.kernel.transition import Sight
 from ruleflow.ruleset.ir import BUILTIN_CHAINS
 from ruleflow.ruleset.words import split
@@ -160,11 +160,11 @@ def listener_notes(declaration: Declaration) -> Iterator[Note]:
         for endpoint in declaration.endpoints for port in endpoint.ports if port.published is not None
         for number in range(port.published.low, port.published.high + 1)
     }  # fmt: skip
-    for line in listening(processes() if published else {}).splitlines() if published else ():
+    for line in listening_at(published).splitlines():
         words = line.split()
         address, _, number = words[4].rpartition(":")
-        found = published.get((words[0], int(number))) if number.isdigit() else None
-        if found is None or not _clashes(address, found[1]):
+        found = published[words[0], int(number)]
+        if not _clashes(address, found[1]):
             continue
         who = words[6] if len(words) > 6 else "a program"
         text = f"{who} listens on {words[4]} ({words[0]}), which {found[0]} is to be reached at: others will reach {found[0]}"

@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +29,21 @@ def processes() -> dict[int, str]:
 
 def listening(owners: dict[int, str]) -> str:
     """One line a socket: protocol, state, queues, address, peer, and the process's name from ``owners``."""
+    return _lines(list(_all_rows()), owners)
+
+
+def listening_at(ports: Container[tuple[str, int]]) -> str:
+    """The same for some protocols and ports alone; hardly ever is there one, and then nothing more is asked."""
+    rows = [row for row in _all_rows() if (row[0], row[3]) in ports]
+    return _lines(rows, processes()) if rows else ""
+
+
+def _all_rows() -> Iterator["Waiting"]:
+    return (row for name, family, state in _FILES for row in _rows(name, family, state))
+
+
+def _lines(rows: list["Waiting"], owners: dict[int, str]) -> str:
     details = _details()
-    rows = [row for name, family, state in _FILES for row in _rows(name, family, state)]
     return "".join(sorted(_line(row, details, owners) for row in rows))
 
 
