@@ -147,6 +147,37 @@ class FamilyChanges(msgspec.Struct, frozen=True):
     assumed: tuple[str, ...] = ()
 
 
+class DeclaredChange(msgspec.Struct, frozen=True):
+    """One difference of what the rules declare, in a ``sentence``.
+
+    ``sign`` is ``+``, ``-`` or ``~``; ``kind`` is ``port map``, ``option``, ``network`` or ``endpoint``. ``subject`` is the port
+    map, network or address it is about (empty: all of them). ``option`` is named as in a declaration, ``before`` and
+    ``after`` are its values, or the port maps.
+    """
+
+    sign: str
+    kind: str
+    sentence: str
+    subject: str
+    option: str = ""
+    before: str = ""
+    after: str = ""
+    families: tuple[int, ...] = ()
+
+
+class Declared(msgspec.Struct, frozen=True):
+    """What differs between the declarations that the rules of both sides can be read back into.
+
+    ``before`` and ``after`` are the layouts they are written in (``docker-classic``); ``unread`` are bridges and subnets
+    whose rules no layout would write so, on one side at least: nothing is said about them here.
+    """
+
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+    changes: tuple[DeclaredChange, ...] = ()
+    unread: tuple[str, ...] = ()
+
+
 class Changes(msgspec.Struct, frozen=True):
     """All differences between two texts or hosts."""
 
@@ -158,6 +189,8 @@ class Changes(msgspec.Struct, frozen=True):
     families: tuple[FamilyChanges, ...] = ()
     host: tuple[str, ...] = ()
     """Differences of the hosts beside the rules, a sentence each."""
+    declared: Declared | None = None
+    """Networks, options and published ports that differ; None where the rules are the same or of no layout."""
 
     @property
     def classes(self) -> tuple[Class, ...]:

@@ -13,7 +13,7 @@ import msgspec
 
 from ruleflow import __version__
 from ruleflow.analysis.change_classes import ChangeClasses
-from ruleflow.analysis.changes import SCHEMA, Changes, Class, FamilyChanges, Intent, Published
+from ruleflow.analysis.changes import SCHEMA, Changes, Class, Declared, FamilyChanges, Intent, Published
 from ruleflow.analysis.diff_input import Version
 from ruleflow.analysis.host_diff import host_differences
 from ruleflow.analysis.rule_diff import RuleDiff
@@ -35,12 +35,13 @@ def diff(
     ignored: str | None = None,
     told: bool = True,
     limit: int = ALL_BOXES,
+    read_back: bool = True,
 ) -> Changes:
     """The differences between two rule sets, or between all rule sets of two texts or hosts, family by family.
 
     ``intend`` says packets that alone should fare differently (``tcp to 8443 from 10.0.0.0/8``), ``ignored``
     names programs whose rules are left out (``docker,kube``). ``told`` False leaves out what is for people only;
-    ``limit`` bounds the boxes of a class. Raises `RuleflowError` where chains call each other in a circle.
+    ``limit`` bounds the boxes of a class; ``read_back`` False leaves out what the rules declare. Raises `RuleflowError` where chains call each other in a circle.
     """
     one, two = _version(before, "before"), _version(after, "after")
     old, new = _by_family(one, ignored), _by_family(two, ignored)
@@ -52,7 +53,22 @@ def diff(
     )
     host = () if hosts is None else tuple(host_differences(*hosts))
     same = not any(family.classes for family in families)
-    return Changes(SCHEMA, __version__, one.name, two.name, same, families, host)
+    declared = _declared(old, new) if read_back else None
+    return Changes(SCHEMA, __version__, one.name, two.name, same, families, host, declared)
+
+
+def _declared(old: dict[int, Ruleset], new: dict[int, Ruleset]) -> Declared | None:
+    """What differs of what the rules declare, of the families whose rules are not the same."""
+    pairs = [
+        (old.get(family, Ruleset(family)), new.get(family, Ruleset(family)))
+        for family in sorted(old.keys() | new.keys())
+    ]
+    changed = [(one, two) for one, two in pairs if one != two]
+    if not changed:
+        return None
+    from ruleflow.analysis.declared.differences import declared
+
+    return declared(changed)
 
 
 class _How(msgspec.Struct, frozen=True):

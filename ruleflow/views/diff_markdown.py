@@ -4,13 +4,18 @@ from collections.abc import Iterator
 
 from ruleflow.analysis.changes import Changes, Told
 from ruleflow.errors import visible
-from ruleflow.views.diff_text import WAYS, WORDS, fate_words
+from ruleflow.views.diff_text import WAYS, WORDS, declared_words, fate_words, told_in_full
 
 
 def markdown(changes: Changes) -> Iterator[str]:
     """A heading, a table of what changes, and the edits."""
     yield f"### {cell(changes.before)} → {cell(changes.after)}"
     yield ""
+    declared = () if changes.declared is None or told_in_full(changes) else changes.declared.changes
+    many = len(changes.families) > 1
+    yield from (f"- {cell(f'{one.sign} ')}{cell(declared_words(one, many=many))}" for one in declared)
+    if declared:
+        yield ""
     if changes.same:
         yield "No packet fares differently."
     else:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from ruleflow.analysis.changes import Changes, Edit, FamilyChanges, Fate, Published, Told
+from ruleflow.analysis.changes import Changes, Declared, DeclaredChange, Edit, FamilyChanges, Fate, Published, Told
 from ruleflow.errors import visible
 from ruleflow.views.text import Paper
 
@@ -20,6 +20,7 @@ WAYS = {
     "arriving": "arriving",
 }
 _HOST_SHOWN = 5
+_DECLARED_SHOWN = 6
 _SHOWN = 3
 """Changes, and edits, that are shown before the rest is counted."""
 _PLURAL = {
@@ -40,12 +41,33 @@ class DiffText:
         """All lines."""
         if self.changes.same:
             yield self._no_difference()
+        yield from self._declared()
         for family in self.changes.families:
             yield from self._family(family)
         yield from self._host()
         if not self.changes.same:
             yield ""
             yield self._count()
+
+    def _declared(self) -> Iterator[str]:
+        """What differs of networks, options and published ports, unless it is nothing but ports that are told in full below."""
+        declared = self.changes.declared
+        if declared is None or told_in_full(self.changes):
+            return
+        layouts = _layouts(declared)
+        if not declared.changes:
+            if declared.before != declared.after and declared.before and declared.after and not declared.unread:
+                yield f"The same is declared{layouts}: networks, options and published ports."
+            return
+        yield f"What is declared differs{layouts}:"
+        shown = declared.changes if self.whole else declared.changes[:_DECLARED_SHOWN]
+        for change in shown:
+            colour = {"+": "green", "-": "red"}.get(change.sign, "yellow")
+            yield from self._hung(f"  {self.paper.paint(change.sign, colour)} ", declared_words(change, many=self.many))
+        if len(declared.changes) > len(shown):
+            yield f"  and {len(declared.changes) - len(shown)} more differences (--all shows them)"
+        if not self.changes.same:
+            yield ""
 
     def _host(self) -> Iterator[str]:
         """What differs of the hosts; settings and routes of the machine's own making last."""
@@ -168,6 +190,25 @@ class DiffText:
         ]
         text = ", ".join(f"{number} {_PLURAL[kind]}" for kind, number in counted if number)
         return f"{text}; {len(self.changes.classes)} class{'es' if len(self.changes.classes) > 1 else ''} of packets; {_edits(self.changes.edits)}"
+
+
+def told_in_full(changes: Changes) -> bool:
+    """Whether all that is declared otherwise are published ports that each family's part explains."""
+    changed = [family for family in changes.families if family.edits]
+    return bool(changed) and all(family.published for family in changed)
+
+
+def _layouts(declared: Declared) -> str:
+    if declared.before == declared.after:
+        return f" ({', '.join(declared.after)})"
+    before, after = (", ".join(names) or "no layout that is known" for names in (declared.before, declared.after))
+    return f" ({before} before, {after} now)"
+
+
+def declared_words(change: DeclaredChange, *, many: bool) -> str:
+    """The sentence, and the family where there are ``many`` and it does not show."""
+    alone = many and len(change.families) == 1 and change.kind in ("option", "network")
+    return visible(f"{change.sentence}{f' (IPv{change.families[0]})' if alone else ''}")
 
 
 def _boxes(words: tuple[str, ...], shown: int) -> tuple[tuple[str, ...], str]:
