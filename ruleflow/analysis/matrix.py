@@ -60,6 +60,7 @@ class Matrices:
     ) -> None:
         self.side, self.diagrams, self.chain = side, side.diagrams, chain
         self.unknown, self.protocol = unknown, protocol
+        self._known: dict[int, tuple[tuple[tuple[Interval, ...], ...], frozenset[tuple[int, int]]]] = {}
 
     def port(self, port: int) -> Matrix:
         """The matrix of one port."""
@@ -120,7 +121,7 @@ class Matrices:
 
     def _project(self, where: int) -> int:
         """Addresses and ports alone: the rest is as some packet has it."""
-        for level in sorted(self.diagrams.support(where) - {SRC, DST, DPORT}):
+        for level in sorted(self.diagrams.support(where) - {SRC, DST, DPORT}, reverse=True):
             where = self.diagrams.exists(where, level)
         return where
 
@@ -139,39 +140,38 @@ class Matrices:
     # -- classes --------------------------------------------------------------------------------------------
 
     def _matrix(self, low: int, high: int, relation: int) -> Matrix:
+        known = self._known.get(relation)
+        if known is None:
+            known = self._known[relation] = self._classes(relation)
+        return Matrix(self.side.space.family, self.chain, self.protocol, low, *known, high)
+
+    def _classes(
+        self, relation: int
+    ) -> "tuple[tuple[tuple[Interval, ...], ...], frozenset[tuple[int, int]]]":
+        """Classes of addresses that are the same as receivers and as senders; who may talk to whom."""
         diagrams, top = self.diagrams, self.diagrams.tops[DST]
-        columns = _parts(diagrams, relation, DST, top)
-        senders = {kid: _where(diagrams, kid, top) for _, kid in columns}
-        cuts = sorted(
-            {part[0] for part, _ in columns}
-            | {cut for parts in senders.values() for a, b in parts for cut in (a, b + 1) if cut <= top}
-        )
-        kinds = list(senders)
-        by_kind: dict[tuple[int, tuple[bool, ...]], list[Interval]] = {}
-        ends = [*(cut - 1 for cut in cuts[1:]), top]
-        pointers = dict.fromkeys(kinds, 0)
-        at = 0
-        for start, end in zip(cuts, ends, strict=True):
-            while columns[at][0][1] < start:
-                at += 1
-            row = tuple(_inside(senders[kid], start, pointers, kid) for kid in kinds)
-            by_kind.setdefault((columns[at][1], row), []).append((start, end))
-        keys = sorted(by_kind, key=lambda key: by_kind[key][0])
-        index = {kid: n for n, kid in enumerate(kinds)}
+        columns = {part[0]: kid for part, kid in _parts(diagrams, relation, DST, top)}
+        kinds = {kid: n for n, kid in enumerate(dict.fromkeys(columns.values()))}
+        turns: dict[int, int] = {}
+        """Where senders begin or cease to reach a kind of receivers, as the kinds' bits."""
+        for kid, n in kinds.items():
+            for low, high in _where(diagrams, kid, top):
+                for cut in (low, high + 1):
+                    turns[cut] = turns.get(cut, 0) ^ 1 << n
+        turns.pop(top + 1, None)
+        cuts = sorted(columns.keys() | turns.keys())
+        by_kind: dict[tuple[int, int], list[Interval]] = {}
+        kid, row = NOTHING, 0
+        for start, following in zip(cuts, [*cuts[1:], top + 1], strict=True):
+            kid, row = columns.get(start, kid), row ^ turns.get(start, 0)
+            by_kind.setdefault((kid, row), []).append((start, following - 1))
         edges = frozenset(
-            (n, m) for n, (_, row) in enumerate(keys) for m, (kid, _) in enumerate(keys) if row[index[kid]]
+            (n, m)
+            for n, (_, row) in enumerate(by_kind)
+            for m, (kid, _) in enumerate(by_kind)
+            if row >> kinds[kid] & 1
         )
-        classes = tuple(joined(by_kind[key]) for key in keys)
-        return Matrix(self.side.space.family, self.chain, self.protocol, low, classes, edges, high)
-
-
-def _inside(parts: Sequence[Interval], value: int, pointers: dict[int, int], key: int) -> bool:
-    """Whether a value is in rising intervals; values come rising, so the search goes on where it was."""
-    at = pointers[key]
-    while at < len(parts) and parts[at][1] < value:
-        at += 1
-    pointers[key] = at
-    return at < len(parts) and parts[at][0] <= value
+        return tuple(joined(parts) for parts in by_kind.values()), edges
 
 
 def _parts(diagrams: Diagrams, a: int, level: int, top: int) -> list[tuple[Interval, int]]:

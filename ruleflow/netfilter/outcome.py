@@ -4,13 +4,15 @@
 decide, and sees the packet as the first left it. It is associative, so chains are folded pairwise.
 """
 
-from collections.abc import Callable, Iterable
+import itertools
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
 from ruleflow.netfilter.alter import UNCHANGED, Alter, Lens, compose
 from ruleflow.netfilter.encode import Encoder
 from ruleflow.netfilter.idd import LEAF_LEVEL, NOTHING
+from ruleflow.netfilter.sweep import swept
 
 NEXT, BACK = "next", "back"
 
@@ -33,6 +35,8 @@ class Outcome(msgspec.Struct, frozen=True):
 
 PLAIN = Outcome(NEXT)
 
+_RUN = 8
+"""How many parts that ask the same level are worth a pass over all its numbers."""
 _GROUP = 8
 """The most parts that are folded at once."""
 
@@ -59,10 +63,14 @@ class Outcomes:
         self.lens = Lens(encoder)
         self._then: dict[int, int] = {}
         self._open: dict[int, bool] = {}
+        self._some_go_on = False
 
     def leaf(self, outcome: Outcome) -> int:
         """The diagram that gives every packet this outcome."""
-        return NOTHING if outcome == PLAIN else self.diagrams.leaf(outcome)
+        if outcome == PLAIN:
+            return NOTHING
+        self._some_go_on |= outcome.then == NEXT
+        return self.diagrams.leaf(outcome)
 
     def value(self, leaf: int) -> Outcome:
         """The outcome at a leaf."""
@@ -89,8 +97,29 @@ class Outcomes:
 
         Where a group ends depends on the parts alone, so two chains that differ in one rule share the rest.
         """
-        tree = self.tree(enumerate(parts))
+        rest = [part for part in parts if part != NOTHING]
+        if len(rest) >= _RUN:
+            rest = self._runs(rest)
+        tree = self.tree(enumerate(rest))
         return NOTHING if tree is None else tree.part
+
+    def _runs(self, parts: Sequence[int]) -> list[int]:
+        """The same with parts that stand together and ask the same level first made one."""
+        level = self.diagrams.level
+        found: list[int] = []
+        for at, group in itertools.groupby(parts, lambda part: -1 if self._is_open(part) else level[part]):
+            run = list(group)
+            one = (
+                swept(self.diagrams, run, self._together)
+                if len(run) >= _RUN and 0 <= at < LEAF_LEVEL
+                else None
+            )
+            found += run if one is None else [one]
+        return found
+
+    def _together(self, parts: tuple[int, ...]) -> int:
+        """Parts of which none goes on, the first first."""
+        return self._group(self._runs(parts) if len(parts) >= _RUN else list(parts))
 
     def tree(self, parts: Iterable[tuple[int, int]]) -> "Tree | None":
         """Rules (number and what each decides) folded, with the groups kept; None where none does anything."""
@@ -138,6 +167,8 @@ class Outcomes:
 
     def _is_open(self, a: int) -> bool:
         """Whether ``a`` has outcomes that go on although something happened."""
+        if not self._some_go_on:
+            return False
         known, level, kids = self._open, self.diagrams.level, self.diagrams.kids
         known[NOTHING] = False
 
