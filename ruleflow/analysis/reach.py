@@ -9,11 +9,12 @@ from ruleflow.analysis.cover import exact, wide
 from ruleflow.analysis.witness import Witness
 from ruleflow.analysis.wording import Wording
 from ruleflow.errors import ReadError
-from ruleflow.netfilter.alter import Alter, Is
+from ruleflow.netfilter.action import THIS_INTERFACE
+from ruleflow.netfilter.alter import Alter, Is, OneOf
 from ruleflow.netfilter.encode import DPORT, DST, FREE_BASE, IN, LEVELS, OUT, PROTO, SPORT, SRC, STATE
 from ruleflow.netfilter.flow import Flow
 from ruleflow.netfilter.host import Host
-from ruleflow.netfilter.idd import NOTHING, Box, Interval, common, outside
+from ruleflow.netfilter.idd import EVERYTHING, NOTHING, Box, Interval, common, joined, outside
 from ruleflow.netfilter.numbers import PORTS, PROTOCOLS
 from ruleflow.netfilter.packet import Packet
 from ruleflow.netfilter.side import Side
@@ -118,23 +119,23 @@ class Reach:
 
     def _routed(self, part: Part, way: str) -> int:
         """Those of the packets that are routed on this way: for this host, or not, after their rewriting."""
-        there, local = part.alter.get(DST), self.encoder.local()
-        if way == "in":
-            return (
-                NOTHING
-                if isinstance(there, Is) and not self._is_mine(there.value)
-                else self.diagrams.both(part.where, local)
-                if there is None
-                else part.where
-            )
-        if way == "through" and there is None:
-            return self.diagrams.without(part.where, local)
-        return part.where
-
-    def _is_mine(self, address: int) -> bool:
-        return self.host is not None and any(
-            own.address == address for _, own in self.host.addresses(self.rules.family)
+        if way == "out":
+            return part.where
+        mine = self._mine(part.alter)
+        return (
+            self.diagrams.both(mine, part.where) if way == "in" else self.diagrams.without(part.where, mine)
         )
+
+    def _mine(self, alter: Alter) -> int:
+        """The packets for this host as rewritten; a place named by a rule is elsewhere, unless the host is known to be there."""
+        there = alter.get(DST)
+        if there is None:
+            return self.encoder.local()
+        if isinstance(there, OneOf) and there.why == THIS_INTERFACE:  # REDIRECT
+            return EVERYTHING
+        own = self.host.addresses(self.rules.family) if self.host is not None else ()
+        at = joined((address.address, address.address) for _, address in own)
+        return self.flow.outcomes.lens.through(self.diagrams.test(DST, at), alter)
 
     def matrix(self) -> tuple[Answer, ...]:
         """What begins a connection: into this host, through it, out of it."""

@@ -130,3 +130,22 @@ def test_json_has_classes_relation_and_examples() -> None:
         CliRunner().invoke(cli, ["reach", "sample:docker-port-80", "--json", "--service-matrix", "80"]).output
     )
     assert set(told["matrices"][0]) == {"chain", "protocol", "ports", "classes", "relation"}
+
+
+REDIRECTS = """*nat
+:PREROUTING ACCEPT [0:0]
+-A PREROUTING -p tcp -m tcp --dport 80 -j REDIRECT --to-ports 3128
+-A PREROUTING -p tcp -m tcp --dport 8080 -j DNAT --to-destination 172.17.0.2:80
+-A PREROUTING -p tcp -m tcp --dport 8081 -j DNAT --to-destination 172.17.0.2-172.17.0.4
+COMMIT
+"""
+
+
+def test_what_is_redirected_is_for_this_host_and_what_is_rewritten_to_a_place_is_not() -> None:
+    into, through, _ = Reach(rules(REDIRECTS)).matrix()
+    assert {fate.rewritten for fate in into.fates} == {"", "to another address port 3128"}
+    assert {fate.rewritten for fate in through.fates} == {
+        "",
+        "to another address",
+        "to 172.17.0.2 port 80",
+    }
