@@ -393,6 +393,9 @@ def connect(directory: str, **how: Any) -> None:
     "--ignore-owner", "ignored", metavar="NAMES", help="Leave out what these programs manage: docker,kube."
 )
 @click.option(
+    "--layout", help="Whose rules a declaration becomes, where it is to be another layout than its own."
+)
+@click.option(
     "--exit-on",
     type=click.Choice(["any", "opens", "closes", "text"]),
     default="any",
@@ -410,13 +413,19 @@ def connect(directory: str, **how: Any) -> None:
 def diff(before: str, after: str, git: tuple[str, ...], form: str, **how: Any) -> None:
     """Say which packets fare differently with AFTER than with BEFORE, and what was edited.
 
-    BEFORE and AFTER are dumps, or directories that `ruleflow snapshot` made. Exit code 0: same behaviour, 1: different.
+    BEFORE and AFTER are dumps, declarations (.yaml, .json), or directories that `ruleflow snapshot` made. Exit code 0:
+    same behaviour, 1: different.
     """
     from ruleflow.analysis.diff import diff as compare
-    from ruleflow.analysis.diff_input import sides
+    from ruleflow.analysis.diff_input import Readers, sides
 
     options = {key: how[key] for key in ("family", "strict", "lenient")}
-    one, two = sides(before, after, git, lambda name: read_dump(name, **options), directory_of, how["family"])
+    readers = Readers(
+        lambda name: read_dump(name, **options),
+        directory_of,
+        lambda name, earlier: read_declared(name, how["layout"], earlier=earlier),
+    )
+    one, two = sides(before, after, git, readers, how["family"])
     only = (
         {"told": False} if form == "json" else {"limit": 0}
     )  # people read few wide boxes, programs all exact ones
@@ -598,8 +607,13 @@ def generate(
             click.echo("note: there are IPv6 rules too: give -6", err=True)
 
 
-def read_declared(name: str, layout: str | None = None, proxy: bool | None = None) -> "Declaration":
-    """The declaration of a file, ``-`` or ``sample:NAME``, with the layout and proxy that a flag asks for."""
+def read_declared(
+    name: str, layout: str | None = None, proxy: bool | None = None, earlier: "Declaration | None" = None
+) -> "Declaration":
+    """The declaration of a file, ``-`` or ``sample:NAME``, with the layout and proxy that a flag asks for.
+
+    Addresses that an ``earlier`` one gave out are given again.
+    """
     import msgspec
 
     from ruleflow.bridge.generate import known_layout
@@ -607,7 +621,7 @@ def read_declared(name: str, layout: str | None = None, proxy: bool | None = Non
     from ruleflow.ruleset.parse import decode
 
     source, data = read_bytes(name)
-    declared = read_declaration(decode(data), source, layout=known_layout(layout))
+    declared = read_declaration(decode(data), source, layout=known_layout(layout), before=earlier)
     return declared if proxy is None else msgspec.structs.replace(declared, userland_proxy=proxy)
 
 

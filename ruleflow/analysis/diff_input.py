@@ -1,7 +1,8 @@
-"""What `diff` compares: two dumps, two directories of hosts, or what git hands to an external diff program."""
+"""What `diff` compares: dumps, declarations, directories of hosts, or what git hands to an external diff program."""
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -10,6 +11,12 @@ from ruleflow.netfilter.host import Host
 from ruleflow.netfilter.world import read_world
 from ruleflow.ruleset.document import Document
 from ruleflow.ruleset.ir import Ruleset
+
+if TYPE_CHECKING:
+    from ruleflow.bridge.declaration import Declaration
+
+DECLARATIONS = (".yaml", ".yml", ".json")
+"""How the names of declarations end; what ends otherwise is a dump."""
 
 
 class Version(msgspec.Struct, frozen=True):
@@ -20,28 +27,35 @@ class Version(msgspec.Struct, frozen=True):
     host: Host | None = None
 
 
+class Readers(msgspec.Struct, frozen=True):
+    """How the files are read: dumps, directories of hosts (None where a name is none), declarations.
+
+    A declaration is read with the one before it, whose addresses are given again where none are written.
+    """
+
+    dump: Callable[[str], Document]
+    directory: Callable[[str], Path | None]
+    declaration: "Callable[[str, Declaration | None], Declaration]"
+
+
 def sides(
-    before: str, after: str, git: tuple[str, ...], read: Callable[[str], Document],
-    directory: Callable[[str], Path | None], family: int | None,
-) -> tuple[Version, Version]:  # fmt: skip
+    before: str, after: str, git: tuple[str, ...], readers: Readers, family: int | None
+) -> tuple[Version, Version]:
     """Both versions. ``git`` are the further words of an external diff: then ``before`` is the path in the repository.
 
     Raises `RuleflowError` where a dump would be compared with a host, or a version cannot be read.
     """
+    reading = _Reading(readers, family)
     if len(git) in (
         5,
         7,
     ):  # path old-file old-hex old-mode new-file new-hex new-mode (git(1), GIT_EXTERNAL_DIFF)
-        path, old, new = before, after, git[2]
-        return tuple(
-            _version(name, file, read, directory, family)
-            for name, file in ((f"a/{path}", old), (f"b/{path}", new))
-        )  # type: ignore[return-value]
+        return reading.version(f"a/{before}", after), reading.version(f"b/{before}", git[2])
     if git:
         raise RuleflowError(
             f"two versions are compared, not {len(git) + 2}", help="ruleflow diff BEFORE AFTER"
         )
-    one, two = (_version(name, name, read, directory, family) for name in (before, after))
+    one, two = reading.version(before, before), reading.version(after, after)
     if (one.host is None) != (two.host is None):
         raise RuleflowError(
             "a dump cannot be compared with a host",
@@ -50,19 +64,31 @@ def sides(
     return one, two
 
 
-def _version(
-    name: str,
-    file: str,
-    read: Callable[[str], Document],
-    directory: Callable[[str], Path | None],
-    family: int | None,
-) -> Version:
-    if file == "/dev/null":
-        return Version(name, ())
-    place = directory(file)
-    if place is None:
-        document = read(file)
-        return Version(name, tuple(one for one in document.rulesets if family in (None, one.family)))
-    host = read_world(place).main
-    found = tuple(ruleset for each in (4, 6) if family in (None, each) for _, ruleset in host.rulesets(each))
-    return Version(name, found, host)
+class _Reading:
+    """One version after the other is read."""
+
+    def __init__(self, readers: Readers, family: int | None) -> None:
+        self.readers, self.family = readers, family
+        self.declared: Declaration | None = None
+
+    def version(self, name: str, file: str) -> Version:
+        """What a file holds, called ``name``; its ending says whether it is a declaration."""
+        if file == "/dev/null":
+            return Version(name, ())
+        if name.endswith(DECLARATIONS):
+            return self._declaration(name, file)
+        place = self.readers.directory(file)
+        if place is None:
+            document = self.readers.dump(file)
+            return Version(name, tuple(one for one in document.rulesets if self.family in (None, one.family)))
+        host = read_world(place).main
+        families = [each for each in (4, 6) if self.family in (None, each)]
+        found = tuple(ruleset for each in families for _, ruleset in host.rulesets(each))
+        return Version(name, found, host)
+
+    def _declaration(self, name: str, file: str) -> Version:
+        from ruleflow.bridge.generate import generate
+
+        self.declared = declared = self.readers.declaration(file, self.declared)
+        families = [each for each in declared.families() if self.family in (None, each)]
+        return Version(name, tuple(generate(declared, family=each) for each in families))

@@ -2,7 +2,16 @@
 
 from collections.abc import Iterator
 
-from ruleflow.analysis.changes import Changes, Declared, DeclaredChange, Edit, FamilyChanges, Fate, Published, Told
+from ruleflow.analysis.changes import (
+    Changes,
+    Declared,
+    DeclaredChange,
+    Edit,
+    FamilyChanges,
+    Fate,
+    Published,
+    Told,
+)
 from ruleflow.errors import visible
 from ruleflow.views.text import Paper
 
@@ -56,14 +65,21 @@ class DiffText:
             return
         layouts = _layouts(declared)
         if not declared.changes:
-            if declared.before != declared.after and declared.before and declared.after and not declared.unread:
+            if (
+                declared.before != declared.after
+                and declared.before
+                and declared.after
+                and not declared.unread
+            ):
                 yield f"The same is declared{layouts}: networks, options and published ports."
             return
         yield f"What is declared differs{layouts}:"
         shown = declared.changes if self.whole else declared.changes[:_DECLARED_SHOWN]
         for change in shown:
             colour = {"+": "green", "-": "red"}.get(change.sign, "yellow")
-            yield from self._hung(f"  {self.paper.paint(change.sign, colour)} ", declared_words(change, many=self.many))
+            yield from self._hung(
+                f"  {self.paper.paint(change.sign, colour)} ", declared_words(change, many=self.many)
+            )
         if len(declared.changes) > len(shown):
             yield f"  and {len(declared.changes) - len(shown)} more differences (--all shows them)"
         if not self.changes.same:
@@ -201,7 +217,9 @@ def told_in_full(changes: Changes) -> bool:
 def _layouts(declared: Declared) -> str:
     if declared.before == declared.after:
         return f" ({', '.join(declared.after)})"
-    before, after = (", ".join(names) or "no layout that is known" for names in (declared.before, declared.after))
+    before, after = (
+        ", ".join(names) or "no layout that is known" for names in (declared.before, declared.after)
+    )
     return f" ({before} before, {after} now)"
 
 

@@ -5,92 +5,43 @@ only if all of its rules are there and no more. The rest is left to those who co
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import Any
 
 import msgspec
 
+from ruleflow.analysis.declared.reading import Reading, ReadNetwork, Run, merged
+from ruleflow.analysis.declared.stand_ins import VALUED, PortKind, Value
 from ruleflow.analysis.declared.written import (
     CHAINS,
-    KINDS,
     RANGES,
-    VALUED,
     Bindings,
     Case,
-    Options,
-    PortKind,
     Template,
     Written,
     outline,
     written,
 )
 from ruleflow.analysis.idioms.shape import Shape, is_host, shape
-from ruleflow.ruleset.ir import RuleRef, Ruleset
 from ruleflow.ruleset.addresses import Prefix, full_mask
-from ruleflow.ruleset.ports import Range
-from ruleflow.ruleset.values import Not
+from ruleflow.ruleset.ir import RuleRef, Ruleset
+from ruleflow.ruleset.values import Not, Range
 
 _SCTP = 132
-
-
-class Run(msgspec.Struct, frozen=True):
-    """Published ports in a row: ``low`` to ``high`` of the host, sent to ``target`` and the following ports of ``address``.
-
-    ``low`` is None where rules open the ports at the container's own address alone; then ``perhaps`` says that they may be
-    published all the same, as this layout writes no rule for it. ``host`` None: every address of the host.
-    """
-
-    family: int
-    protocol: int
-    address: int
-    target: int
-    count: int = 1
-    host: int | None = None
-    low: int | None = None
-    perhaps: bool = False
-
-    def port(self, step: int) -> "Run":
-        """One of them."""
-        low = None if self.low is None else self.low + step
-        return msgspec.structs.replace(self, target=self.target + step, low=low, count=1)
-
-
-class ReadNetwork(msgspec.Struct, frozen=True):
-    """A network as its rules tell of it. ``choices`` are all options that give these rules, ``shown`` their names in order."""
-
-    layout: str
-    family: int
-    shown: tuple[str, ...]
-    choices: tuple[Options, ...]
-    bridge: str | None = None
-    subnet: Prefix | None = None
-    name: str | None = None
-    outbound: int | None = None
-    trusted: tuple[str, ...] = ()
-    endpoints: frozenset[int] | None = None
-    """The addresses of its endpoints; None where the layout writes nothing for an endpoint without ports."""
-
-
-class Reading(msgspec.Struct, frozen=True):
-    """What one rule set declares. ``unread`` are bridges and subnets whose rules no layout would write so."""
-
-    layouts: tuple[str, ...] = ()
-    networks: tuple[ReadNetwork, ...] = ()
-    ports: frozenset[Run] = frozenset()
-    unread: frozenset[str] = frozenset()
-    silent: frozenset[str] = frozenset()
-    """What the layouts write no rules for: a ``network`` without endpoints, a port that is ``opened`` but not published."""
 
 
 def read_back(ruleset: Ruleset) -> Reading:
     """What ``ruleset`` declares."""
     reading = Reading()
     for layout, prefix in layouts(ruleset):
-        one = _Reader(written(layout, ruleset.family, prefix), ruleset).reading()
+        reader = _Reader(written(layout, ruleset.family, prefix), ruleset)
+        if not reader.seen:
+            continue
+        one = reader.reading()
         reading = Reading(
             (*reading.layouts, *one.layouts), (*reading.networks, *one.networks), reading.ports | one.ports,
-            reading.unread | one.unread, reading.silent | one.silent,
+            reading.unread | one.unread, reading.silent | one.silent, reading.proxies | one.proxies,
         )  # fmt: skip
     return reading
 
@@ -243,7 +194,11 @@ class _Reader:
         self.possible: dict[Any, list[Case]] = {}
         rules, unread = self._rules_of_networks(), set()
         for home, numbers in rules.items():
-            cases = [case for case in self.cases if case.network == numbers and case.shared <= self.shared | self.written.always]
+            cases = [
+                case
+                for case in self.cases
+                if case.network == numbers and case.shared <= self.shared | self.written.always
+            ]
             if cases:
                 self.possible[home] = cases
             elif numbers != self.written.elsewhere:
@@ -251,7 +206,18 @@ class _Reader:
         endpoints = self._endpoints()
         ports = frozenset(merged(self._ports()))
         networks = tuple(self._network(home, endpoints) for home in self.possible)
-        return Reading((self.written.layout,), networks, ports, frozenset(unread), frozenset(self._silent()))
+        return Reading(
+            (self.written.layout,), networks, ports, frozenset(unread), frozenset(self._silent()), self._proxies()
+        )  # fmt: skip
+
+    def _proxies(self) -> frozenset[Value]:
+        """What the rules that all networks share say of the userland proxy."""
+        if "userland_proxy" not in self.written.shown:
+            return frozenset()
+        at, always = self.written.shown.index("userland_proxy"), self.written.always
+        return frozenset(
+            case.options[at] for case in self.cases if case.shared - always == self.shared - always
+        )
 
     def _silent(self) -> Iterator[str]:
         if not any(case.network for case in self.cases):
@@ -309,7 +275,9 @@ class _Reader:
     def _about_ports(self, *names: str) -> Iterator[Bindings]:
         """What rules say that name an endpoint and these ports of it."""
         for one in self.seen:
-            if one.values.keys() >= {"address", "protocol", *names} and ("published" in one.values) == ("published" in names):
+            if one.values.keys() >= {"address", "protocol", *names} and ("published" in one.values) == (
+                "published" in names
+            ):
                 yield one.values
 
     def _port(self, values: Bindings) -> Run | None:
@@ -342,13 +310,18 @@ class _Reader:
 
     def _there(self, number: int, values: Bindings) -> bool:
         names = self.written.templates[number].asked
-        return all(name in values for name in names) and tuple(values[name] for name in names) in self.index[number]
+        return (
+            all(name in values for name in names)
+            and tuple(values[name] for name in names) in self.index[number]
+        )
 
     # -- a network --------------------------------------------------------------------------------------
 
     def _network(self, home: Any, endpoints: dict[Any, set[int]]) -> ReadNetwork:
         mine = [one.values for one in self.seen if one.home == home]
-        cases = self._with_hidden(self.possible[home], {one.template.level for one in self.seen if one.home == home})
+        cases = self._with_hidden(
+            self.possible[home], {one.template.level for one in self.seen if one.home == home}
+        )
         bridge = home if isinstance(home, str) else None
         return ReadNetwork(
             self.written.layout, self.family, self.written.shown, tuple(case.options for case in cases), bridge,
@@ -357,6 +330,7 @@ class _Reader:
             next((each["outbound"].address for each in mine if "outbound" in each), None),
             tuple(sorted({each["trusted"] for each in mine if "trusted" in each})),
             frozenset(endpoints.get(home, ())) if all(case.endpoint for case in cases) else None,
+            frozenset(each["address"].address for each in mine if "address" in each),
         )  # fmt: skip
 
     def _with_hidden(self, cases: list[Case], levels: set[str]) -> list[Case]:
@@ -376,9 +350,10 @@ def _perhaps(one: Shape) -> Iterator[str]:
     """Which of the options with values a rule may show."""
     if one.target == "SNAT":
         yield "outbound_addr"
-    if one.verdict == "ACCEPT" and isinstance(one.get("in"), str) and len(one.facts) == 2 and not isinstance(one.get("out"), Not):
-        if one.get("in") != one.get("out"):
-            yield "trusted_host_interfaces"
+    enters, leaves = one.get("in"), one.get("out")
+    elsewhere = isinstance(enters, str) and not isinstance(leaves, Not) and enters != leaves
+    if one.verdict == "ACCEPT" and len(one.facts) == 2 and elsewhere:
+        yield "trusted_host_interfaces"
 
 
 def _aim(values: Bindings) -> tuple[Any, ...]:
@@ -390,29 +365,3 @@ def _host_kind(host: Prefix | None) -> str:
         return ""
     width = 4 if host.family == 4 else 16
     return "loopback" if ip_address(host.address.to_bytes(width, "big")).is_loopback else "one"
-
-
-def merged(runs: Iterable[Run]) -> Iterator[Run]:
-    """The same ports in as few runs as there are."""
-    last: Run | None = None
-    for run in sorted(set(runs), key=_order):
-        if last is not None and _follows(last, run):
-            last = msgspec.structs.replace(last, count=last.count + run.count)
-            continue
-        if last is not None:
-            yield last
-        last = run
-    if last is not None:
-        yield last
-
-
-def _order(run: Run) -> tuple[Any, ...]:
-    return run.protocol, run.address, run.host or -1, run.perhaps, run.low is None, _shift(run), run.target
-
-
-def _shift(run: Run) -> int:
-    return 0 if run.low is None else run.low - run.target
-
-
-def _follows(one: Run, other: Run) -> bool:
-    return _order(one)[:-1] == _order(other)[:-1] and other.target == one.target + one.count

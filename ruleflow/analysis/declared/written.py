@@ -1,41 +1,39 @@
 """What a layout writes for each choice of options, as patterns: made by asking the layout itself, with stand-ins for names.
 
-A stand-in is an interface, network, address or port that nothing else has. Where one stands in a rule, any other may stand in
-the rules that are read; all else of the rule has to be as it is.
+Where a stand-in stands in a rule that is written, anything may stand in the rules that are read; all else of the rule has to be
+as it is.
 """
 
 import functools
 import re
 from collections.abc import Collection, Iterator
-from ipaddress import ip_address, ip_network
 from itertools import product
 from typing import Any
 
 import msgspec
 
+from ruleflow.analysis.declared.stand_ins import (
+    BRIDGE,
+    ENDPOINT,
+    KINDS,
+    NETWORK,
+    OPTIONS,
+    PUBLISHED,
+    TARGET,
+    VALUED,
+    Options,
+    PortKind,
+    StandIns,
+    Value,
+)  # fmt: skip
 from ruleflow.analysis.idioms.shape import Shape, shape
-from ruleflow.bridge.declaration import GATEWAY_MODES, HAIRPINS, Apply, Declaration, Endpoint, Network, PortMap
+from ruleflow.bridge.declaration import Declaration, Network
 from ruleflow.bridge.generate import write
+from ruleflow.ruleset.addresses import Prefix, full_mask
 from ruleflow.ruleset.effect import Rewrite
 from ruleflow.ruleset.ir import RuleRef
 from ruleflow.ruleset.shape import reader
-from ruleflow.ruleset.addresses import Prefix, full_mask
-from ruleflow.ruleset.ports import Range
-from ruleflow.ruleset.values import Not
-
-Value = bool | str | None
-Options = tuple[Value, ...]
-"""A choice for each of `OPTIONS`. For those with a value of their own (`VALUED`): whether one is given."""
-
-OPTIONS: dict[str, tuple[Value, ...]] = {
-    "icc": (True, False), "ip_masq": (True, False), "hairpin": HAIRPINS, "localhost": (True, False),
-    "outbound_addr": (False, True), "trusted_host_interfaces": (False, True), "gateway_mode": GATEWAY_MODES,
-    "internal": (False, True), "userland_proxy": (True, False),
-}  # fmt: skip
-"""The options that rules can tell of, by their names in a declaration, the default first; in the order in which they are
-named where one or the other explains a difference."""
-
-VALUED = ("outbound_addr", "trusted_host_interfaces")
+from ruleflow.ruleset.values import Not, Range
 
 _DOCKER = {"icc", "ip_masq", "outbound_addr", "gateway_mode", "internal", "userland_proxy"}
 SHOWN: dict[str, set[str]] = {
@@ -51,29 +49,8 @@ RANGES = {"native"}
 """The layouts that write a range of ports as one rule."""
 
 
-class PortKind(msgspec.Struct, frozen=True):
-    """What about a port map changes which rules it gets: the ``host`` address (``""``, ``one``, ``loopback``) and so on."""
-
-    host: str
-    sctp: bool
-    published: bool
-
-
-KINDS = tuple(
-    [PortKind(host, sctp, True) for host in ("", "one", "loopback") for sctp in (False, True)]
-    + [PortKind("", sctp, False) for sctp in (False, True)]
-)
-
 CHAINS = ("source_chain", "port_chain")
 """What stands for the names of chains that a container has of its own."""
-
-_PUBLISHED, _TARGET = 61000, 62000
-_BRIDGE, _TRUSTED, _NETWORK, _ENDPOINT = "rf-bridge", "rf-trusted", "rfnetwork", "rfendpoint"
-_SUBNET = {4: "198.18.7.0/24", 6: "3fff:7::/64"}
-_ADDRESS = {4: "198.18.7.7", 6: "3fff:7::7"}
-_OUTBOUND = {4: "198.19.1.1", 6: "3fff:1::1"}
-_HOST = {4: "198.19.2.2", 6: "3fff:2::2"}
-_LOOPBACK = {4: "127.9.8.7", 6: "::1"}
 
 Skeleton = tuple[object, ...]
 """Where a rule stands, what it asks and what it does, without the values."""
@@ -146,12 +123,13 @@ class Written:
         self._known: dict[tuple[str, str], tuple[int, str, list[int]]] = {}
         """What is known of texts that were seen."""
         self._cases: dict[Options, Case] = {}
-        self._stand_ins = _StandIns(family)
+        self._stand_ins = StandIns(family)
 
     def cases(self, valued: frozenset[str]) -> list[Case]:
         """Which rules there are under every choice of options; of the ``VALUED`` ones only those given may be set."""
         domains = [
-            OPTIONS[name] if name not in VALUED or name in valued else OPTIONS[name][:1] for name in self.shown
+            OPTIONS[name] if name not in VALUED or name in valued else OPTIONS[name][:1]
+            for name in self.shown
         ]
         return [self.case(options) for options in product(*domains)]
 
@@ -175,9 +153,14 @@ class Written:
     @functools.cached_property
     def elsewhere(self) -> frozenset[int]:
         """What is written about a network that has no addresses of this family: what it adds to an internal one that has."""
-        inner = {**dict.fromkeys(self.shown, False), "gateway_mode": "nat", "hairpin": "off", "internal": True}
+        inner: dict[str, Value] = {
+            **dict.fromkeys(self.shown, False),
+            "gateway_mode": "nat",
+            "hairpin": "off",
+            "internal": True,
+        }
         alone = self._stand_ins.declaration(inner, self.prefix)
-        other = Network(f"{_NETWORK}2", _BRIDGE)
+        other = Network(f"{NETWORK}2", BRIDGE)
         both = msgspec.structs.replace(alone, networks=(*alone.networks, other))
         one, two = (set(self._texts(each)) for each in (alone, both))
         return frozenset(self._learn(*text)[0] for text in two - one)
@@ -189,7 +172,8 @@ class Written:
     def _case(self, options: Options) -> Case:
         levels: dict[str, set[int]] = {"network": set(), "shared": set(), "endpoint": set()}
         ports: tuple[set[int], ...] = tuple(set() for _ in KINDS)
-        declaration = self._stand_ins.declaration(dict(zip(self.shown, options, strict=True)), self.prefix)
+        given: dict[str, Value] = dict(zip(self.shown, options, strict=True))
+        declaration = self._stand_ins.declaration(given, self.prefix)
         writing = write(declaration, self.layout, self.family)
         for table, chain, policy, texts in writing.chains():
             if policy is not None or not _is_own(chain):
@@ -217,7 +201,7 @@ class Written:
         assert line.rule is not None
         one = shape(RuleRef(table, line.rule.chain, 1), line.rule)
         skeleton, values = outline(one, self.chains_of(one))
-        port_level = str(_PUBLISHED) in text or str(_TARGET) in text
+        port_level = str(PUBLISHED) in text or str(TARGET) in text
         slots = tuple(self._slot(name, value, port_level) for name, value in values)
         group = self.by_skeleton.setdefault(skeleton, [])
         for other in group:
@@ -247,58 +231,6 @@ class Written:
         return True, stand_in
 
 
-class _StandIns:
-    """The stand-ins of a family, made once."""
-
-    def __init__(self, family: int) -> None:
-        self.family, self.full = family, full_mask(family)
-        self.subnet = ip_network(_SUBNET[family])
-        self.address, self.outbound, self.host, self.loopback = (
-            ip_address(each[family]) for each in (_ADDRESS, _OUTBOUND, _HOST, _LOOPBACK)
-        )
-        self.endpoint = self._endpoint()
-        self.names = self._names()
-
-    def _endpoint(self) -> Endpoint:
-        """One that publishes a port of each kind."""
-        hosts = {"": None, "one": self.host, "loopback": self.loopback}
-        ports = []
-        for number, kind in enumerate(KINDS):
-            target = Range(_TARGET + number, _TARGET + number)
-            published = Range(_PUBLISHED + number, _PUBLISHED + number) if kind.published else None
-            ports.append(PortMap(target, published, hosts[kind.host], "sctp" if kind.sctp else "tcp"))
-        return Endpoint(
-            _ENDPOINT, _NETWORK, ports=tuple(ports), **{f"address{self.family}": self.address}
-        )  # type: ignore[arg-type]
-
-    def _names(self) -> dict[Any, str]:
-        """Which value stands for what."""
-        hosts = {self.address: "address", self.outbound: "outbound", self.host: "host_ip", self.loopback: "host_ip"}
-        subnet = Prefix(self.family, int(self.subnet.network_address), int(self.subnet.netmask))
-        found: dict[Any, str] = {
-            _BRIDGE: "bridge", _TRUSTED: "trusted", subnet: "subnet",
-            Range(_PUBLISHED, _PUBLISHED): "published", Range(_TARGET, _TARGET): "target",
-        }  # fmt: skip
-        return found | {Prefix(self.family, int(one), self.full): name for one, name in hosts.items()}
-
-    def declaration(self, options: dict[str, Value], prefix: str) -> Declaration:
-        """One network with ``options``, and its endpoint."""
-        given = {name: value for name, value in options.items() if name in _AS_THEY_ARE}
-        trusted = (_TRUSTED,) if options.get("trusted_host_interfaces") else ()
-        family = {
-            "subnet": self.subnet, "gateway_mode": options.get("gateway_mode", "nat"),
-            "outbound": self.outbound if options.get("outbound_addr") else None,
-        }  # fmt: skip
-        network = Network(
-            _NETWORK, _BRIDGE, trusted_host_interfaces=trusted,
-            **given, **{f"{name}{self.family}": value for name, value in family.items()},
-        )  # type: ignore[arg-type] # fmt: skip
-        proxy = bool(options.get("userland_proxy", True))
-        return Declaration((network,), (self.endpoint,), userland_proxy=proxy, apply=Apply(prefix=prefix))
-
-
-_AS_THEY_ARE = ("icc", "ip_masq", "hairpin", "localhost", "internal")
-
 _KIND = re.compile(r"\b6[12]00(\d)\b")
 _SOME_PUBLISHED = re.compile(r"\b6100\d(?:,6100\d)*\b")
 _SOME_TARGET = re.compile(r"\b6200\d\b")
@@ -306,7 +238,7 @@ _SOME_TARGET = re.compile(r"\b6200\d\b")
 
 def _without_kinds(text: str) -> str:
     """A rule's text as that of the first kind of port."""
-    return _SOME_TARGET.sub(str(_TARGET), _SOME_PUBLISHED.sub(str(_PUBLISHED), text))
+    return _SOME_TARGET.sub(str(TARGET), _SOME_PUBLISHED.sub(str(PUBLISHED), text))
 
 
 def _is_own(chain: str) -> bool:
@@ -315,9 +247,9 @@ def _is_own(chain: str) -> bool:
 
 
 def _comment(text: str) -> re.Pattern[str] | None:
-    if _NETWORK not in text:
+    if NETWORK not in text:
         return None
-    pattern = re.escape(text).replace(_NETWORK, "(?P<network>[^/]+?)").replace(_ENDPOINT, "(?P<endpoint>.+)")
+    pattern = re.escape(text).replace(NETWORK, "(?P<network>[^/]+?)").replace(ENDPOINT, "(?P<endpoint>.+)")
     return re.compile(pattern)
 
 
@@ -333,7 +265,7 @@ def outline(one: Shape, own: tuple[bool, bool]) -> tuple[Skeleton, list[tuple[st
     for name in sorted(one.facts):
         value = one.facts[name]
         negated = isinstance(value, Not)
-        parts.append((name, negated))
+        parts.append((name, negated, isinstance(value, tuple)))
         values.append((name, value.value if isinstance(value, Not) else value))
     parts.append(_target(one, own[1], values))
     return tuple(parts), values
@@ -347,7 +279,12 @@ def _target(one: Shape, free: bool, values: list[tuple[str, Any]]) -> object:
         values.append(("@call", one.calls))
         return one.target, None
     change = one.rewrites
-    if change is None or change.low is None or change.low != change.high or one.target not in ("DNAT", "SNAT"):
+    if (
+        change is None
+        or change.low is None
+        or change.low != change.high
+        or one.target not in ("DNAT", "SNAT")
+    ):
         return str(one.rule.target)
     family = one.rule.target.to.family  # type: ignore[union-attr]
     values.append(("to", Prefix(family, change.low, full_mask(family))))
@@ -361,7 +298,9 @@ def _target(one: Shape, free: bool, values: list[tuple[str, Any]]) -> object:
 def _sent_to(change: Rewrite, asked: object) -> tuple[Range | None, bool]:
     """The ports that a translation sends to, and whether each port asked for has one of its own there, in order."""
     low, high = change.port_low, change.port_high
-    if low is None or high is None:  # the port stays: said for a range, for one port another rule than a layout's
+    if (
+        low is None or high is None
+    ):  # the port stays: said for a range, for one port another rule than a layout's
         return (asked, True) if isinstance(asked, Range) and asked.low != asked.high else (None, True)
     if not isinstance(asked, Range):
         return Range(low, high), low == high

@@ -1,13 +1,13 @@
 """Random declarations, as values, and random edits of them: networks 1 to 3, ports 0 to 5 each, all options, both families."""
 
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any
 
 import msgspec
 from hypothesis import strategies as st
 
 from ruleflow.bridge.declaration import GATEWAY_MODES, HAIRPINS, Declaration, Endpoint, Network, PortMap
-from ruleflow.ruleset.ports import Range
+from ruleflow.ruleset.values import Range
 
 OPTIONS: dict[str, st.SearchStrategy[Any]] = {
     "icc": st.booleans(), "ip_masq": st.booleans(), "internal": st.booleans(), "localhost": st.booleans(),
@@ -34,10 +34,12 @@ def fields(option: str, value: Any) -> dict[str, Any]:
 @st.composite
 def networks(draw: st.DrawFn, number: int, *, plain: bool = False) -> Network:
     """A network of its own number, which says its name, bridge and subnets; ``plain``: without options."""
-    six = {"subnet6": IPv6Network(f"fd00:{number}::/64")} if draw(st.booleans()) else {}
+    six: dict[str, Any] = {"subnet6": IPv6Network(f"fd00:{number}::/64")} if draw(st.booleans()) else {}
     chosen = {} if plain else draw(st.fixed_dictionaries({}, optional=OPTIONS))
     given = {name: value for option, each in chosen.items() for name, value in fields(option, each).items()}
-    return Network(f"n{number}", f"br-n{number}", subnet4=IPv4Network(f"172.{20 + number}.0.0/16"), **six, **given)
+    return Network(
+        f"n{number}", f"br-n{number}", subnet4=IPv4Network(f"172.{20 + number}.0.0/16"), **six, **given
+    )
 
 
 @st.composite
@@ -56,11 +58,17 @@ def port_maps(draw: st.DrawFn, first: int) -> PortMap:
 def endpoints(draw: st.DrawFn, number: int, network: Network) -> Endpoint:
     """An endpoint of its own number, which says its addresses and host ports."""
     place = int(network.name[1:])
-    ports = [draw(port_maps(8000 + 100 * number + 10 * each)) for each in range(draw(st.integers(0, 5)))]
-    six = None if network.subnet6 is None else ip_address(f"fd00:{place}::{10 + number}")
+    ports: list[PortMap] = [
+        draw(port_maps(8000 + 100 * number + 10 * each)) for each in range(draw(st.integers(0, 5)))
+    ]
+    six = None if network.subnet6 is None else IPv6Address(f"fd00:{place}::{10 + number}")
     return Endpoint(
-        f"e{number}", network.name, address4=ip_address(f"172.{20 + place}.0.{10 + number}"), address6=six, ports=tuple(ports)
-    )  # type: ignore[arg-type]
+        f"e{number}",
+        network.name,
+        address4=IPv4Address(f"172.{20 + place}.0.{10 + number}"),
+        address6=six,
+        ports=tuple(ports),
+    )
 
 
 @st.composite
@@ -91,12 +99,12 @@ def with_network(declaration: Declaration, at: int, network: Network) -> Declara
 @st.composite
 def with_ports_changed(draw: st.DrawFn, declaration: Declaration) -> Declaration:
     """The same, but each endpoint has perhaps a port map less, another one, or one more."""
-    changed = []
+    changed: list[Endpoint] = []
     for number, endpoint in enumerate(declaration.endpoints):
         ports = list(endpoint.ports)
-        if ports and draw(st.booleans()):
+        if len(ports) > 0 and draw(st.booleans()):
             ports.pop(draw(st.integers(0, len(ports) - 1)))
-        if ports and draw(st.booleans()):
+        if len(ports) > 0 and draw(st.booleans()):
             at = draw(st.integers(0, len(ports) - 1))
             published = ports[at].published
             assert published is not None
