@@ -1,7 +1,8 @@
 """Plan and apply of many port maps against the bare iptables-restore of the same rules: `python benchmarks/bench_apply.py [N]`.
 
-Everything happens in network namespaces of its own; one must be root. The budget: `ruleflow apply`, which plans and applies, takes
-at most three times the bare restore plus one second, start-up of Python and reading the YAML included.
+Everything happens in network namespaces of its own; one must be root. The budget: `ruleflow plan` and `ruleflow apply` together
+(apply plans again) take at most three times the bare restore plus one second, both start-ups of Python and both readings of the
+YAML included. Each figure is wall time and, behind it, processor time with all programs that were started.
 """
 
 import os
@@ -12,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 RUNS = 3
 """The best of so many runs counts: what is measured is the work, not who else is on the machine."""
@@ -44,29 +46,41 @@ def namespace(name: str) -> Iterator[str]:
         subprocess.run(["ip", "netns", "del", name], check=False)
 
 
-def timed(command: list[str], *, text: str = "", codes: tuple[int, ...] = (0,)) -> tuple[float, str]:
-    """Seconds that a command takes, and what it prints."""
-    start = time.perf_counter()
+class Seconds(NamedTuple):
+    """Of wall and of processor time."""
+
+    wall: float
+    cpu: float
+
+    def __str__(self) -> str:
+        return f"{self.wall:.2f} ({self.cpu:.2f})"
+
+
+def timed(command: list[str], *, text: str = "", codes: tuple[int, ...] = (0,)) -> tuple[Seconds, str]:
+    """How long a command takes, and what it prints."""
+    start, before = time.perf_counter(), os.times()
     done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
     assert done.returncode in codes, done.stderr
-    return time.perf_counter() - start, done.stdout
+    wall, after = time.perf_counter() - start, os.times()
+    cpu = sum(after[2:4]) - sum(before[2:4])
+    return Seconds(wall, cpu), done.stdout
 
 
 def one_run(
     backend: str, rules: dict[str, str], ruleflow: list[str], file: str, how: list[str]
-) -> tuple[float, ...]:
-    """Seconds of the bare restores, of plan, apply, apply again and destroy."""
+) -> tuple[Seconds, ...]:
+    """How long the bare restores take, plan, apply, apply again and destroy."""
     with namespace(f"rf-{os.getpid()}-a") as bare, namespace(f"rf-{os.getpid()}-b") as full:
-        restore = sum(
+        restores = [
             timed(["ip", "netns", "exec", bare, f"{program}-{backend}-restore", "-w"], text=text)[0]
             for program, text in rules.items()
-        )
+        ]
         how = [*how, "--namespace", full]
         plan, _ = timed([*ruleflow, "plan", file, *how], codes=(1,))
         apply, _ = timed([*ruleflow, "apply", file, "--yes", *how])
         again, _ = timed([*ruleflow, "apply", file, "--yes", *how])
         destroy, _ = timed([*ruleflow, "destroy", file, "--yes", *how])
-    return restore, plan, apply, again, destroy
+    return Seconds(*map(sum, zip(*restores, strict=True))), plan, apply, again, destroy
 
 
 def bench(backend: str, count: int, place: Path) -> bool:
@@ -82,12 +96,12 @@ def bench(backend: str, count: int, place: Path) -> bool:
     runs = [one_run(backend, rules, ruleflow, str(file), how) for _ in range(RUNS)]
     restore, plan, apply, again, destroy = (min(column) for column in zip(*runs, strict=True))
     number = sum(line.startswith("-A") for text in rules.values() for line in text.splitlines())
-    budget = 3 * restore + 1
+    both, budget = Seconds(plan.wall + apply.wall, plan.cpu + apply.cpu), 3 * restore.wall + 1
     print(
-        f"{backend}: {count} port maps, {number} rules; restore {restore:.2f} s, plan {plan:.2f}, apply {apply:.2f}, "
-        f"of {budget:.2f} s allowed; again {again:.2f}, destroy {destroy:.2f}"
+        f"{backend}: {count} port maps, {number} rules; restore {restore} s, plan {plan} and apply {apply}: together {both} "
+        f"of {budget:.2f} s allowed; again {again}, destroy {destroy}"
     )
-    return bool(apply <= budget)
+    return bool(both.wall <= budget)
 
 
 def main() -> None:

@@ -53,8 +53,9 @@ class Backend(msgspec.Struct, frozen=True):
         if self.kind == "nft":
             return run_checked((command, *(("-t", table) if table else ())))
         there = legacy_tables(family)
-        wanted = there if table is None else tuple(name for name in there if name == table)
-        return "".join(run_checked((command, "-t", name)) for name in wanted)
+        if not there if table is None else table not in there:
+            return ""
+        return run_checked((command, *(("-t", table) if table else ())))
 
     def ruleset(self, family: int, table: str | None = None) -> Ruleset:
         """The rules of one family as they stand now."""
@@ -172,7 +173,9 @@ def find_backend(wanted: str = "auto", known: str | None = None) -> Backend:
         return _available(wanted)
     if known:
         return _available(known)
-    holding = tuple(kind for kind in ("nft", "legacy") if _holds_rules(kind))
+    asked = tuple((kind, family) for kind in ("nft", "legacy") for family in (4, 6))
+    found = zip(asked, at_once(_holds_rules, asked), strict=True)
+    holding = tuple(dict.fromkeys(kind for (kind, _), holds in found if holds))
     if len(holding) == 2:
         raise BackendError(
             "both iptables backends hold rules, and both filter every packet",
@@ -195,20 +198,17 @@ def _default() -> str:
     return "legacy" if "legacy" in run(("iptables", "--version")).output else "nft"
 
 
-def _holds_rules(kind: str) -> bool:
+def _holds_rules(asked: tuple[str, int]) -> bool:
+    kind, family = asked
     if not installed(f"iptables-{kind}-save"):
         return False
-    backend = Backend(kind)
-    return any(table.is_used for family in (4, 6) for table in backend.tables(family).values())
+    return any(table.is_used for table in Backend(kind).tables(family).values())
 
 
-def other_backend_rules(backend: Backend) -> int:
-    """How many rules the other backend holds (0 where it is not installed)."""
+def other_than(backend: Backend) -> Backend | None:
+    """The other of the two, where it is installed."""
     other = Backend("legacy" if backend.kind == "nft" else "nft")
-    if not installed(f"iptables-{other.kind}-save"):
-        return 0
-    found = (table for family in (4, 6) for table in other.tables(family).values())
-    return sum(len(chain.rules) for table in found for chain in table)
+    return other if installed(f"iptables-{other.kind}-save") else None
 
 
 def legacy_chains(table: str, family: int) -> dict[str, tuple[str, ...]]:

@@ -37,7 +37,7 @@ def behaviour(prepared: Prepared) -> Changes | None:
         )
         for family in families
     ]
-    found = diff(Version("now", tuple(before)), Version("then", tuple(after)))
+    found = diff(Version("now", tuple(before)), Version("then", tuple(after)), read_back=False)
     return msgspec.structs.replace(found, families=tuple(map(_without_commands, found.families)))
 
 

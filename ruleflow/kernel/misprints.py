@@ -10,8 +10,8 @@ from typing import Any
 
 from ruleflow.errors import RuleflowError
 from ruleflow.kernel.backend import NFT_FAMILIES, Backend, BackendError, unreadable, unreadable_table
+from ruleflow.kernel.heard import Heard
 from ruleflow.kernel.namespaces import Namespace
-from ruleflow.kernel.notes import listing
 from ruleflow.kernel.owned import Owned
 from ruleflow.kernel.run import run
 
@@ -19,7 +19,7 @@ PLAIN = frozenset({"accept", "drop", "return", "jump", "goto", "counter", "xt"})
 MADE_BY_IPTABLES = frozenset({"iifname", "oifname", "l4proto", "iif", "oif", "mark"})
 
 
-def refuse_misprints(backend: Backend, want: Owned) -> None:
+def refuse_misprints(backend: Backend, want: Owned, heard: Heard) -> None:
     """Refuse where a table we must touch holds rules that the save tools misprint.
 
     :raises BackendError: with the rule as nft lists it.
@@ -29,10 +29,10 @@ def refuse_misprints(backend: Backend, want: Owned) -> None:
     families = {name: number for number, name in NFT_FAMILIES.items()}
     touched = {(one.family, one.table) for one in want.tables}
     for family in {family for family, _ in touched}:
-        for name in unreadable(backend.save(family)):
+        for name in unreadable(heard.saves[family]):
             if (family, name) in touched:
                 raise unreadable_table(family, name)
-    for rule in suspects():
+    for rule in suspects(heard):
         key = families.get(rule["family"], 0), rule["table"]
         if key in touched and not _comes_back(backend, *key):
             place = f"{rule['family']} {rule['table']} {rule['chain']}"
@@ -42,9 +42,9 @@ def refuse_misprints(backend: Backend, want: Owned) -> None:
             )
 
 
-def suspects() -> Iterator[dict[str, Any]]:
+def suspects(heard: Heard) -> Iterator[dict[str, Any]]:
     """The rules in tables of iptables that iptables cannot have written itself."""
-    for entry in listing("ruleset"):
+    for entry in heard.native:
         rule = entry.get("rule")
         if rule and rule["family"] in NFT_FAMILIES.values() and not all(map(_plain, rule.get("expr", ()))):
             yield rule

@@ -1,17 +1,16 @@
 """What a reader of a plan must know beside the changes: who decides before our rules, and what clashes with them."""
 
-import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from ruleflow.bridge.declaration import Declaration, PortMap
 from ruleflow.bridge.needs import needs
-from ruleflow.kernel.backend import NFT_FAMILIES, Backend, legacy_chains, other_backend_rules
+from ruleflow.kernel.backend import NFT_FAMILIES, Backend
+from ruleflow.kernel.heard import Heard
 from ruleflow.kernel.owned import Owned, OwnedTable, standing
-from ruleflow.kernel.run import installed, run
+from ruleflow.kernel.run import installed
 from ruleflow.kernel.saved import SavedChain, SavedTable
 from ruleflow.kernel.sockets import listening_at
 from ruleflow.kernel.transition import Sight
@@ -27,21 +26,22 @@ class Note(msgspec.Struct, frozen=True):
     where: str = ""
 
 
-def foreign_notes(sight: Sight, present: Owned, target: Owned, backend: Backend) -> Iterator[Note]:
+def foreign_notes(
+    sight: Sight, present: Owned, target: Owned, backend: Backend, heard: Heard
+) -> Iterator[Note]:
     """Everything worth knowing about what others have on this host."""
     for table in target.tables:
         yield from _decide_first(sight.table(*table.key), present.table(*table.key), table)
-    count = other_backend_rules(backend)
-    if count:
-        text = f"the other iptables backend holds {count} rules: both filter every packet"
+    if heard.other_rules:
+        text = f"the other iptables backend holds {heard.other_rules} rules: both filter every packet"
         yield Note("other-backend", text)
     if backend.kind == "nft" and not installed("nft"):
         yield Note(
             "nft-missing",
             "nft is not installed: rules that nft itself made here cannot be told from those of iptables",
         )
-    yield from (note for note in _native_chains() if target.tables)
-    yield from _checked_by_python_iptables(sight) if backend.kind == "legacy" else ()
+    yield from (note for note in _native_chains(heard) if target.tables)
+    yield from _checked_by_python_iptables(sight, heard)
     yield from _kept(sight, present, target)
     yield from _advertised(sight, target)
 
@@ -87,16 +87,13 @@ def _kept(sight: Sight, present: Owned, target: Owned) -> Iterator[Note]:
                 yield Note("kept", text, f"IPv{table.family} {table.table} {chain.name}")
 
 
-def _checked_by_python_iptables(sight: Sight) -> Iterator[Note]:
-    """On a legacy host with the extra ``[legacy]``: a second reader of the same tables, to which the save is compared."""
-    if importlib.util.find_spec("iptc") is None:
-        return
-    for family, tables in sight.rules.items():
-        for table in tables.values():
-            saved = {chain.name: tuple(map(_target, chain.rules)) for chain in table}
-            if saved != legacy_chains(table.name, family):
-                text = f"python-iptables reads other chains or rules in {table.name} than iptables-legacy-save prints"
-                yield Note("legacy-reader", text, f"IPv{family} {table.name}")
+def _checked_by_python_iptables(sight: Sight, heard: Heard) -> Iterator[Note]:
+    """Where a second reader read the same tables (`Heard.second`), the save is compared to it."""
+    for (family, name), chains in heard.second.items():
+        table = sight.table(family, name)
+        if chains != {chain.name: tuple(map(_target, chain.rules)) for chain in table}:
+            text = f"python-iptables reads other chains or rules in {name} than iptables-legacy-save prints"
+            yield Note("legacy-reader", text, f"IPv{family} {name}")
 
 
 def _target(rule: str) -> str:
@@ -124,9 +121,9 @@ def _advertised(sight: Sight, target: Owned) -> Iterator[Note]:
         yield Note("router-advertisement", text, name)
 
 
-def _native_chains() -> Iterator[Note]:
+def _native_chains(heard: Heard) -> Iterator[Note]:
     """Base chains that nft itself made: a DROP there wins over an ACCEPT of ours."""
-    for chain in (entry["chain"] for entry in listing() if "chain" in entry):
+    for chain in (entry["chain"] for entry in heard.native if "chain" in entry):
         if chain.get("hook") not in ("prerouting", "forward", "postrouting", "output", "input"):
             continue
         if chain["family"] in NFT_FAMILIES.values() and chain["name"] in BUILTIN_CHAINS.get(
@@ -140,17 +137,6 @@ def _native_chains() -> Iterator[Note]:
             f"the nft chain {name} (hook {chain['hook']}, policy {policy}) is asked too; what it drops stays dropped",
             name,
         )
-
-
-def listing(*what: str) -> list[dict[str, Any]]:
-    """What `nft -j list ruleset` (or ``what``) tells; empty where nft is not installed or refuses."""
-    if not installed("nft"):
-        return []
-    result = run(("nft", "-j", "list", *(what or ("chains",))))
-    if not result.ok or not result.output.strip():
-        return []
-    found: list[dict[str, Any]] = msgspec.json.decode(result.output)["nftables"]
-    return found
 
 
 def listener_notes(declaration: Declaration) -> Iterator[Note]:

@@ -9,6 +9,7 @@ from ruleflow.errors import RuleflowError
 from ruleflow.kernel import links
 from ruleflow.kernel.backend import Backend
 from ruleflow.kernel.given import Given
+from ruleflow.kernel.heard import Heard
 from ruleflow.kernel.notes import Note, foreign_notes
 from ruleflow.kernel.owned import (
     NOTHING,
@@ -60,33 +61,36 @@ class Prepared(msgspec.Struct, frozen=True):
     given: Given = Given()
 
 
-def plan_apply(name: str, backend: Backend, own: Owned, want: Owned, *, namespace: str = "") -> Prepared:
-    """The plan to make ``want`` stand where ``own`` (the journal's) may stand. Nothing is changed.
+def plan_apply(
+    name: str, backend: Backend, own: Owned, want: Owned, heard: Heard, *, namespace: str = ""
+) -> Prepared:
+    """The plan to make ``want`` stand where ``own`` (the journal's) may stand, on a host that says ``heard``. Nothing is changed.
 
     :raises PlanRefusedError: where something foreign has a name that is wanted, or a setting is not there.
     """
-    sight = look(backend, both(own, want))
+    sight = look(backend, both(own, want), heard.rules)
     _refuse_strangers(sight, own, want)
     present = _with_users_chains(sight, own, want)
     target = _resolved(sight, own, want, backend)
-    return _prepared("apply", name, backend, sight, (present, target), namespace)
+    return _prepared("apply", name, backend, sight, (present, target), heard, namespace)
 
 
-def plan_destroy(name: str, backend: Backend, own: Owned, *, namespace: str = "") -> Prepared:
+def plan_destroy(name: str, backend: Backend, own: Owned, heard: Heard, *, namespace: str = "") -> Prepared:
     """The plan to take away everything of ours."""
-    sight = look(backend, own)
-    return _prepared("destroy", name, backend, sight, (own, NOTHING), namespace)
+    sight = look(backend, own, heard.rules)
+    return _prepared("destroy", name, backend, sight, (own, NOTHING), heard, namespace)
 
 
 def _prepared(
-    action: str, name: str, backend: Backend, sight: Sight, ends: tuple[Owned, Owned], namespace: str
-) -> Prepared:
+    action: str, name: str, backend: Backend, sight: Sight, ends: tuple[Owned, Owned], heard: Heard,
+    namespace: str,
+) -> Prepared:  # fmt: skip
     present, target = ends
     back = action == "destroy"
     found = steps(sight, present, target, back=back)
     plan = Plan(
         name, action, backend.kind, changes(sight, present, found, back=back), tuple(map(str, found)),
-        tuple(foreign_notes(sight, present, target, backend)), namespace,
+        tuple(foreign_notes(sight, present, target, backend, heard)), namespace,
     )  # fmt: skip
     return Prepared(plan, present, standing_of(sight, both(present, target), present), target, found, sight)
 

@@ -10,7 +10,8 @@ import msgspec
 
 from ruleflow.errors import RuleflowError
 
-Given, Made = TypeVar("Given"), TypeVar("Made")
+Given = TypeVar("Given")
+Made = TypeVar("Made")
 
 
 class ProcessError(RuleflowError):
@@ -74,7 +75,7 @@ def run_checked(command: tuple[str, ...], *, text: str = "", timeout: float = 60
     return result.output
 
 
-def at_once(work: Callable[[Given], Made], over: Iterable[Given]) -> list[Made]:
+def at_once(work: Callable[[Given], Made], over: Iterable[Given]) -> tuple[Made, ...]:
     """What ``work`` gives for each of ``over``, in order; programs that it starts run side by side.
 
     Its threads are in the network namespace of the calling thread. What one raises is raised here.
@@ -83,7 +84,7 @@ def at_once(work: Callable[[Given], Made], over: Iterable[Given]) -> list[Made]:
 
     given = tuple(over)
     with ThreadPoolExecutor(len(given) or 1) as threads:
-        return list(threads.map(work, given))
+        return tuple(threads.map(work, given))
 
 
 def installed(program: str) -> bool:

@@ -78,7 +78,8 @@ def _dump(kernel: socket.socket, kind: int, family: int) -> list[tuple[bytes, by
 
 
 def _answers(kernel: socket.socket) -> tuple[list[bytes], bool]:
-    found, whole = [], True
+    found: list[bytes] = []
+    whole = True
     while True:
         data, at = kernel.recv(1 << 18), 0
         while at + 16 <= len(data):

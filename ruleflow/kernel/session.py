@@ -15,6 +15,7 @@ from ruleflow.kernel import links, namespaces
 from ruleflow.kernel.apply import refuse_unsettled
 from ruleflow.kernel.backend import Backend, find_backend
 from ruleflow.kernel.given import as_declaration, given_out
+from ruleflow.kernel.heard import Heard, hear
 from ruleflow.kernel.journal import DEFAULT_STATE, Journal, Store
 from ruleflow.kernel.marked import marked
 from ruleflow.kernel.misprints import refuse_misprints
@@ -79,11 +80,11 @@ class Session:
             raise PlanRefusedError(
                 f"{journal.name} stands in {journal.backend} tables", help="destroy it there first"
             )
-        refuse_foreign_owner(declaration, backend, journal.own)
         refuse_wrong_settings(declaration)
-        want = wanted(declaration, backend)
-        refuse_misprints(backend, want)
-        prepared = plan_apply(journal.name, backend, journal.own, want, namespace=journal.namespace)
+        want, heard = _tried_and_heard(declaration, backend)
+        refuse_foreign_owner(declaration, heard, journal.own)
+        refuse_misprints(backend, want, heard)
+        prepared = plan_apply(journal.name, backend, journal.own, want, heard, namespace=journal.namespace)
         notes = (*prepared.plan.notes, *listener_notes(declaration), *need_notes(declaration))
         return msgspec.structs.replace(
             prepared, plan=msgspec.structs.replace(prepared.plan, notes=notes), given=given_out(declaration)
@@ -97,10 +98,19 @@ class Session:
         journal, backend = self.journal(), self.backend()
         refuse_unsettled(journal)
         own = both(journal.own, marked(backend)) if scan else journal.own
-        return plan_destroy(journal.name, backend, own, namespace=journal.namespace)
+        return plan_destroy(journal.name, backend, own, hear(backend), namespace=journal.namespace)
 
 
-def refuse_foreign_owner(declaration: Declaration, backend: Backend, own: Owned) -> None:
+def _tried_and_heard(declaration: Declaration, backend: Backend) -> tuple[Owned, Heard]:
+    """What is wanted, tried in a scratch namespace, and meanwhile what stands here."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1) as thread:
+        heard = thread.submit(hear, backend)
+        return wanted(declaration, backend), heard.result()
+
+
+def refuse_foreign_owner(declaration: Declaration, heard: Heard, own: Owned) -> None:
     """A foreign layout is not put where its owner is at work: they would undo each other's rules.
 
     Chains of ``own`` are ours, whatever they are called. Raises `PlanRefusedError`.
@@ -109,12 +119,11 @@ def refuse_foreign_owner(declaration: Declaration, backend: Backend, own: Owned)
     ours = {one.name for table in own.tables for one in table.chains}
     if not chain or chain in ours:
         return
-    for family in (4, 6):
-        if any(chain in table for table in backend.tables(family).values()):
-            raise PlanRefusedError(
-                f"{declaration.layout} is a layout of {owner}, which is at work here (chain {chain})",
-                help="layout: native stands beside it",
-            )
+    if any(chain in table for tables in heard.rules.values() for table in tables.values()):
+        raise PlanRefusedError(
+            f"{declaration.layout} is a layout of {owner}, which is at work here (chain {chain})",
+            help="layout: native stands beside it",
+        )
 
 
 def refuse_wrong_settings(declaration: Declaration) -> None:

@@ -8,6 +8,7 @@ import msgspec
 
 from ruleflow.kernel.apply import refuse_unsettled
 from ruleflow.kernel.backend import Backend
+from ruleflow.kernel.heard import hear
 from ruleflow.kernel.journal import Journal, JournalError
 from ruleflow.kernel.notes import Note, foreign_notes
 from ruleflow.kernel.owned import Owned, OwnedTable, both, standing
@@ -38,9 +39,11 @@ def status(journal: Journal, backend: Backend) -> Status:
     own = journal.own if pending is None else pending.wanted
     if own == Owned() and pending is None:
         return Status(journal.name, "not applied", namespace=journal.namespace)
-    sight = look(backend, own if pending is None else both(pending.earlier, own))
+    heard = hear(backend)
+    sight = look(backend, own if pending is None else both(pending.earlier, own), heard.rules)
     drift = tuple(differences(sight, own))
-    shadows = tuple(note for note in foreign_notes(sight, own, own, backend) if note.code == "foreign-first")
+    notes = foreign_notes(sight, own, own, backend, heard)
+    shadows = tuple(note for note in notes if note.code == "foreign-first")
     found = (*drift, *(msgspec.structs.replace(note, code="shadowed") for note in shadows))
     return Status(journal.name, _state(journal, drift=bool(drift)), found, _waits(journal), journal.namespace)
 

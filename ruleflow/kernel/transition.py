@@ -11,10 +11,11 @@ import msgspec
 
 from ruleflow.kernel import links
 from ruleflow.kernel.backend import NFT_FAMILIES, PROGRAMS, Backend
-from ruleflow.kernel.links import LinkRefusedError, Seen
+from ruleflow.kernel.links import LinkRefusedError
 from ruleflow.kernel.owned import Address, Link, Netns, Owned, OwnedTable, Route, Setting, standing
-from ruleflow.kernel.run import installed, run, run_checked
+from ruleflow.kernel.run import at_once, installed, run, run_checked
 from ruleflow.kernel.saved import Saved, SavedTable
+from ruleflow.kernel.seen import Seen
 from ruleflow.kernel.table_edit import Change, TableEdit, table_edit
 
 Thing: TypeAlias = Link | Address | Route | Netns | Setting
@@ -64,9 +65,10 @@ class Step(msgspec.Struct, frozen=True):
         return f"{self.verb} {self.thing}"
 
 
-def look(backend: Backend, ours: Owned) -> Sight:
-    """Observe what ``ours`` names, and all rules of both families. Nothing is changed."""
-    rules = {family: backend.tables(family) for family in (4, 6)}
+def look(backend: Backend, ours: Owned, rules: dict[int, Saved] | None = None) -> Sight:
+    """Observe what ``ours`` names, and all rules of both families unless they are given. Nothing is changed."""
+    if rules is None:
+        rules = dict(zip((4, 6), at_once(backend.tables, (4, 6)), strict=True))
     return Sight(
         rules,
         seen={name: links.see(name) for name in links.namespaces_of(ours)},

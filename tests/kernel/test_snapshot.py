@@ -9,8 +9,9 @@ import pytest
 from namespaces import namespaces, record, shell
 
 from ruleflow.errors import RuleflowError
+from ruleflow.kernel.namespaces import inside
 from ruleflow.kernel.redact import redact_text
-from ruleflow.kernel.snapshot import inside, live_world, snapshot
+from ruleflow.kernel.snapshot import live_world, snapshot
 from ruleflow.netfilter.host import Host
 from ruleflow.netfilter.numbers import read_address
 from ruleflow.netfilter.read_host import read_host
