@@ -193,11 +193,14 @@ class _Completion:
     # -- endpoints --------------------------------------------------------------------------------------
 
     def endpoints(self, networks: dict[str, Network]) -> Iterator[Endpoint]:
-        """Every endpoint, complete: first the addresses that are written are taken, then free ones are given."""
+        """Every endpoint, complete: the addresses that are written are taken, then those of before, then free ones are given."""
         placed = [(draft, self._network_of(draft, networks)) for draft in self.draft.endpoints]
         for draft, network in placed:
             for family in _FAMILIES if network is not None else ():
                 self._take(draft, network, family)
+        for draft, network in placed:
+            for family in _FAMILIES:
+                self._keep(draft, network, family)
         for draft, network in placed:
             if network is None:
                 continue
@@ -251,12 +254,23 @@ class _Completion:
             )
         self.taken[network.name].setdefault(address, f"the endpoint {draft.name!r}")
 
+    def _keep(self, draft: DraftEndpoint, network: Network | None, family: int) -> None:
+        """Gives an endpoint the address that it had before, so that no newcomer gets it."""
+        subnet = None if network is None else network.subnet(family)
+        if network is None or subnet is None or draft.addresses.get(family) is not None:
+            return
+        occupied = self.taken[network.name]
+        address = self._remembered(draft, subnet, occupied, family)
+        if address is not None:
+            draft.addresses[family] = address
+            occupied[address] = f"the endpoint {draft.name!r}"
+
     def _address(self, draft: DraftEndpoint, network: Network, family: int) -> Any:
         subnet = network.subnet(family)
         if subnet is None or draft.addresses.get(family) is not None:
             return draft.addresses.get(family)
         occupied = self.taken[network.name]
-        address = self._remembered(draft, subnet, occupied, family) or self._hardware(draft, network, subnet)
+        address = self._hardware(draft, network, subnet)
         if address is None or address in occupied:
             address = self._next_free(network, subnet)
         if address is None:
