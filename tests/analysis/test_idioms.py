@@ -416,7 +416,7 @@ def test_other_programs_are_recognised(text: str, owner: str, without: int) -> N
     assert sum(f"{ref.table} {rule}" not in claims for ref, rule in rules.rules()) == without
 
 
-@pytest.mark.parametrize("sample", ["apf", "ferm", "lxc", "wg-quick", "strongswan", "firehol", "arno"])
+@pytest.mark.parametrize("sample", ["apf", "ferm", "lxc", "strongswan", "firehol", "arno"])
 def test_no_owner_is_invented(sample: str) -> None:
     from ruleflow.data import sample as find
 

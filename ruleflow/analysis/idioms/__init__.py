@@ -28,6 +28,7 @@ _MODULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("calico", ("cali",)),
     ("shorewall", ("dynamic", "smurfs", "tcpflags")),
     ("tailscale", ("ts-",)),
+    ("named", ()),
     ("everybody", ()),
 )
 """Modules, and how the chains begin without which a module need not be asked (it is then not even loaded).

@@ -47,10 +47,12 @@ class Owner:
                 if self.mine(key[1]):
                     yield key, f"made by {self.name}, by its name and its place"
 
-    def sentence(self, more: str = "") -> Iterator[str]:
+    def sentence(
+        self, more: str = "", evidence: str = "by the names of its chains and the jumps to them"
+    ) -> Iterator[str]:
         """One sentence on the owner, with the evidence."""
         if self.known:
-            yield f"{self.name}{more}: a guess, by the names of its chains and the jumps to them ({places(self.signs)})."
+            yield f"{self.name}{more}: a guess, {evidence} ({places(self.signs)})."
 
 
 Idiom = Callable[[Owner, Shape], Claim | None]
