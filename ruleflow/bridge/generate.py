@@ -1,6 +1,5 @@
 """A declaration as rules, in the layout of your choice."""
 
-from difflib import get_close_matches
 from importlib import import_module
 
 from ruleflow.bridge.declaration import LAYOUTS, Declaration
@@ -28,6 +27,8 @@ def write(declaration: Declaration, layout: str | None = None, family: int = 4) 
 def known_layout(name: str | None) -> str | None:
     """``name``, if it is a layout or None. Raises `RuleflowError`."""
     if name is not None and name not in LAYOUTS:
+        from difflib import get_close_matches
+
         near = get_close_matches(name, LAYOUTS, 1)
         help_ = f"did you mean {near[0]}?" if near else f"there are: {', '.join(LAYOUTS)}"
         raise RuleflowError(f"there is no layout {name!r}", help=help_)

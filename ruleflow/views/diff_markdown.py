@@ -4,16 +4,15 @@ from collections.abc import Iterator
 
 from ruleflow.analysis.changes import Changes, Told
 from ruleflow.errors import visible
-from ruleflow.views.diff_text import WAYS, WORDS, declared_words, fate_words, told_in_full
+from ruleflow.views.diff_text import WAYS, WORDS, declared_words, fate_words
 
 
 def markdown(changes: Changes) -> Iterator[str]:
     """A heading, a table of what changes, and the edits."""
     yield f"### {cell(changes.before)} → {cell(changes.after)}"
     yield ""
-    declared = () if changes.declared is None or told_in_full(changes) else changes.declared.changes
-    many = len(changes.families) > 1
-    yield from (f"- {cell(f'{one.sign} ')}{cell(declared_words(one, many=many))}" for one in declared)
+    declared = list(_declared(changes))
+    yield from (f"- {cell(f'{sign} {words}')}" for sign, words in declared)
     if declared:
         yield ""
     if changes.same:
@@ -39,6 +38,13 @@ def markdown(changes: Changes) -> Iterator[str]:
         yield "```"
         yield ""
         yield "</details>"
+
+
+def _declared(changes: Changes) -> Iterator[tuple[str, str]]:
+    """Sign and words of what is declared otherwise."""
+    if changes.declared is not None:
+        many = len(changes.families) > 1
+        yield from ((one.sign, declared_words(one, many=many)) for one in changes.declared.changes)
 
 
 def _row(one: Told) -> str:
@@ -73,7 +79,9 @@ def _plain(text: str) -> str:
 
 
 def github(changes: Changes) -> Iterator[str]:
-    """Workflow commands, one for each change: a warning for what opens, a notice for the rest."""
+    """Workflow commands, one for each change: a warning for what opens, a notice for the rest, and for what is declared."""
+    for sign, words in _declared(changes):
+        yield f"::notice file={_property(changes.after)},title=ruleflow: declared::{_message(f'{sign} {words}')}"
     for family in changes.families:
         for one in family.told:
             level = "warning" if one.kind in ("opens", "closes") else "notice"

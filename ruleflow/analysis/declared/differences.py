@@ -134,7 +134,7 @@ def _options(
             list(_choices(each, both or mine, given)) for each, mine in zip((one, two), proxies, strict=True)
         ]
         for option, was, now in fewest(*sides):
-            yield _option(two, option, value_words(was), value_words(now))
+            yield _option(two, option, was, now)
 
 
 def _option(network: ReadNetwork | None, option: str, was: str, now: str) -> DeclaredChange:
@@ -170,11 +170,11 @@ def _choices(
         yield from found
 
 
-def fewest(one: Sequence[Choice], two: Sequence[Choice]) -> list[tuple[str, object, object]]:
+def fewest(one: Sequence[Choice], two: Sequence[Choice]) -> list[tuple[str, str, str]]:
     """The fewest options in which a choice of ``one`` and one of ``two`` differ, with both values; [] where none need differ.
 
     >>> fewest([{"icc": True, "internal": False}], [{"icc": False, "internal": False}, {"icc": False, "internal": True}])
-    [('icc', True, False)]
+    [('icc', 'on', 'off')]
     """
     if not one or not two:
         return []
@@ -182,9 +182,18 @@ def fewest(one: Sequence[Choice], two: Sequence[Choice]) -> list[tuple[str, obje
     for count in range(len(common) + 1):
         for named in combinations(common, count):
             same = [name for name in common if name not in named]
-            known = {tuple(choice[name] for name in same): choice for choice in reversed(one)}
-            for choice in two:
-                other = known.get(tuple(choice[name] for name in same))
-                if other is not None:
-                    return [(name, other[name], choice[name]) for name in named]
+            sides = [{tuple(each[name] for name in same) for each in side} for side in (one, two)]
+            both = sides[0] & sides[1]
+            if both:
+                return [
+                    (name, _any_of(name, one, same, both), _any_of(name, two, same, both)) for name in named
+                ]
     return []
+
+
+def _any_of(
+    name: str, side: Sequence[Choice], same: Sequence[str], both: Collection[tuple[object, ...]]
+) -> str:
+    """The values of an option among the choices of a side that agree with one of the other side in the rest."""
+    values = (each[name] for each in side if tuple(each[one] for one in same) in both)
+    return " or ".join(dict.fromkeys(value_words(value) for value in values))

@@ -18,8 +18,7 @@ Moved = list[tuple[Run, Run]]
 def port_changes(before: Reading, after: Reading) -> Iterator[DeclaredChange]:
     """All differences: moved ports first."""
     one, two = _singly(before.ports - after.ports), _singly(after.ports - before.ports)
-    gone = {run for run in one - two if not _explained(run, after)}
-    new = {run for run in two - one if not _explained(run, before)}
+    gone, new = _unexplained(one - two, after), _unexplained(two - one, before)
     for was, now in _rows(_taken(gone, new, _from)):
         where = "" if now.host is None else f" on {host_words(now)}"
         told = f"target was {target_words(was)}, now {target_words(now)}"
@@ -44,15 +43,20 @@ def _singly(runs: frozenset[Run]) -> set[Run]:
     return {run.port(step) for run in runs for step in range(run.count)}
 
 
-def _explained(one: Run, other_side: Reading) -> bool:
-    """Whether the other side has the same port, at its own address at least: what is not seen there, or here, is no difference."""
-    if one.low is None and "opened" in other_side.silent:
-        return True
+def _unexplained(runs: set[Run], other_side: Reading) -> set[Run]:
+    """Those that the other side has not: not at the container's own address either, if one side does not show what is published."""
+    if "opened" in other_side.silent:
+        runs = {run for run in runs if run.low is not None}
+    by_address: dict[tuple[int, int], list[Run]] = {}
+    for run in other_side.ports:
+        by_address.setdefault((run.protocol, run.address), []).append(run)
+    return {run for run in runs if not _explained(run, by_address.get((run.protocol, run.address), ()))}
+
+
+def _explained(one: Run, others: Sequence[Run]) -> bool:
     return any(
-        (one.protocol, one.address) == (other.protocol, other.address)
-        and other.target <= one.target < other.target + other.count
-        and (one.low is None or other.perhaps)
-        for other in other_side.ports
+        other.target <= one.target < other.target + other.count and (one.low is None or other.perhaps)
+        for other in others
     )
 
 

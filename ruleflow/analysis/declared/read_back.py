@@ -292,7 +292,10 @@ class _Reader:
         host, published = values.get("host_ip"), values.get("published")
         kind = PortKind(_host_kind(host), values["protocol"] == _SCTP, published is not None)
         mine = {number for number in self._port_templates() if self._there(number, whole)}
-        if not self._narrow(home, lambda case: case.port(kind) == mine):
+        unpublished = published is None and self._narrow(
+            home, lambda case: case.port(kind) == mine and self._is_routed(case)
+        )  # where the host's port may be left out: elsewhere only if the other family is routed
+        if not unpublished and not self._narrow(home, lambda case: case.port(kind) == mine):
             return None
         target = values["target"]
         hidden = PortKind("", kind.sctp, published=True)
@@ -301,6 +304,10 @@ class _Reader:
             self.family, values["protocol"], values["address"].address, target.low, target.high - target.low + 1,
             None if host is None else host.address, None if published is None else published.low, perhaps,
         )  # fmt: skip
+
+    def _is_routed(self, case: Case) -> bool:
+        shown = self.written.shown
+        return "gateway_mode" in shown and case.options[shown.index("gateway_mode")] == "routed"
 
     def _may(self, home: Any, fits: Any) -> bool:
         return any(fits(case) for case in self.possible.get(home, self.cases))

@@ -52,3 +52,23 @@ def test_free_addresses_stay_where_they_were(tmp_path: Path, monkeypatch: pytest
     output = CliRunner().invoke(cli, ["diff", "a.yaml", "b.yaml", "--all"]).output
     assert "published port: 81/tcp on every address of this host to 172.18.0.3:81" in output
     assert "8080" not in output.partition("undecided")[0]
+
+
+def test_every_format_names_it_and_none_is_taken_in_by_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.yaml").write_text("networks: {app: {}}\nendpoints: {web: {}}\n")
+    runner = CliRunner()
+    text = runner.invoke(cli, ["generate", "a.yaml"]).output.replace("ruleflow:app", "ruleflow:\x1b[31m|<b>")
+    Path("a.rules").write_text(text)
+    Path("b.rules").write_text(text.replace("! -i br-app -o br-app", "-o br-app"))
+    for form, told in (
+        ("text", "  ~ network "), ("md", "- \\~ network "), ("github", "::notice file=b.rules,title=ruleflow: declared::~ network "),
+        ("json", '"sentence": "network '),
+    ):  # fmt: skip
+        output = runner.invoke(cli, ["diff", "a.rules", "b.rules", "--format", form]).output
+        assert told in output
+        assert "icc was on, now off" in output
+        assert "\x1b" not in output
+    assert '"Declared"' in runner.invoke(cli, ["schema", "diff"]).output
