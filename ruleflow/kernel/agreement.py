@@ -92,13 +92,23 @@ def _rewriting_differs(outcome: Outcome, place: Seen) -> Iterator[str]:
     for name in REWRITTEN:
         said, told = getattr(outcome.packet, name), getattr(place.header, name)
         if said is None and name in ("source", "destination", "source_port", "destination_port"):
-            bounds = next(((low, high) for field, low, high in outcome.ranges if field == name), (0, -1))
+            bounds = _bounds(outcome, name) or (0, -1)
             if told is not None and not bounds[0] <= told <= bounds[1]:
                 yield f"{name}: the kernel {told}, the walk {bounds}"
         elif said is not None and told is not None and said != told:
             yield f"{name}: the kernel {told}, the walk {said}"
-    if place.mark is not None and (outcome.packet.mark or 0) != place.mark:
-        yield f"mark: the kernel {place.mark:#x}, the walk {outcome.packet.mark or 0:#x}"
+    if place.mark is None:
+        return
+    low, high = _bounds(outcome, "mark") or (outcome.packet.mark or 0,) * 2
+    if not low <= place.mark <= high:
+        yield f"mark: the kernel {place.mark:#x}, the walk {low:#x}" + (
+            f" to {high:#x}" if high > low else ""
+        )
+
+
+def _bounds(outcome: Outcome, name: str) -> tuple[int, int] | None:
+    """Between what values the kernel chose, where the walk does not know which."""
+    return next(((low, high) for field, low, high in outcome.ranges if field == name), None)
 
 
 def refusal_differs(told: Walk, seen: Observation, *, path: bool) -> tuple[str, ...]:

@@ -122,9 +122,8 @@ class Machine:
 
     @functools.cached_property
     def tracks(self) -> bool:
-        """Whether conntrack works in the namespace: a rule translates or asks for connections (nf_ct_netns_get)."""
-        rules = (rule for ruleset in self.rulesets for _, rule in ruleset.rules())
-        return any(_sets_connection(rule) or any(map(_asks_connection, rule.conditions())) for rule in rules)
+        """Whether conntrack works in the namespace: some rule's extension has asked for it (nf_ct_netns_get)."""
+        return any(_needs_connections(rule) for ruleset in self.rulesets for _, rule in ruleset.rules())
 
     def interface(self, name: str | None) -> Interface | None:
         """The interface called ``name``."""
@@ -209,6 +208,28 @@ def _sets_connection(rule: Rule) -> bool:
         isinstance(one, Untrack | CopyBits | Rewrite) or getattr(one, "field", None) == CONNMARK
         for one in changes
     )
+
+
+def _needs_connections(rule: Rule) -> bool:
+    """Whether putting the rule in switches conntrack on: to leave packets untracked (xt_ct_tg_check) does not."""
+    target = rule.target
+    if isinstance(target, Target):
+        changes = target.effects().changes
+        if target.name in _TRACKING and not any(isinstance(one, Untrack) for one in changes):
+            return True
+        if any(
+            isinstance(one, CopyBits | Rewrite) or getattr(one, "field", None) == CONNMARK for one in changes
+        ):
+            return True
+    named = any(match.name in _TRACKING for match in rule.matches)
+    return named or any(map(_asks_connection, rule.conditions()))
+
+
+_TRACKING = frozenset({
+    "conntrack", "state", "connmark", "connbytes", "connlimit", "connlabel", "helper", "cluster", "CT", "CONNMARK",
+    "CONNSECMARK", "SYNPROXY",
+})  # fmt: skip
+"""Extensions that ask for conntrack when a rule with them is put in, beside those that translate."""
 
 
 def _asks_more(condition: Condition) -> bool:

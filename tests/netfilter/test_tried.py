@@ -1,5 +1,7 @@
 """What random runs against the kernel taught the walk (`ruleflow lab`), each case as the kernel did it."""
 
+import pytest
+
 from ruleflow.netfilter.conntrack import ASSURED, Connection, remembered
 from ruleflow.netfilter.machine import Machine
 from ruleflow.netfilter.packet import Packet
@@ -37,6 +39,24 @@ def test_a_nat_table_alone_does_not_track() -> None:
     packet = Packet.parse("udp 203.0.113.9:5 192.0.2.1:7 in eth0")
     assert "nat PREROUTING" not in tables(walk(inferred(NAT + "COMMIT\n" + FILTER + "COMMIT\n"), packet))
     assert "nat PREROUTING" in tables(walk(inferred(NAT + "COMMIT\n" + FILTER + ASKS), packet))
+
+
+@pytest.mark.parametrize(
+    ("rule", "tracks"),
+    [
+        ("-j NOTRACK", False), ("-j CT --notrack", False), ("-j CT --zone 5", True), ("-p tcp -j CT --helper ftp", True),
+        ("-m helper --helper ftp", True), ("-m connlimit --connlimit-above 3", True),
+        ("-m connbytes --connbytes 5 --connbytes-mode bytes --connbytes-dir both", True), ("-m recent --set", False),
+    ],
+)  # fmt: skip
+def test_what_switches_conntrack_on(rule: str, tracks: bool) -> None:
+    """Each put beside an empty nat table, which the trace then passes or not (both backends)."""
+    table, chain = ("raw", "PREROUTING") if "CT" in rule or "NOTRACK" in rule else ("filter", "INPUT")
+    machine = inferred(
+        f"{NAT}COMMIT\n*{table}\n:{chain} ACCEPT [0:0]\n-A {chain} -s 192.0.2.77/32 {rule}\nCOMMIT\n"
+    )
+    found = walk(machine, Packet.parse("udp 203.0.113.9:5 192.0.2.1:7 in eth0"))
+    assert ("nat PREROUTING" in tables(found)) is tracks
 
 
 def test_security_stands_behind_nat_with_nft_and_before_it_with_legacy() -> None:
