@@ -22,7 +22,8 @@ from ruleflow.netfilter.encode import (
     STATE_ORDER,
     bit_of,
 )
-from ruleflow.netfilter.idd import EVERYTHING, NOTHING, Box, Interval
+from ruleflow.netfilter.idd import EVERYTHING, NOTHING, Box
+from ruleflow.netfilter.intervals import Interval
 from ruleflow.netfilter.numbers import mac_text
 from ruleflow.netfilter.trail import Part
 from ruleflow.ruleset import fields

@@ -22,7 +22,8 @@ from ruleflow.netfilter.encode import (
     SRC,
     STATE,
 )
-from ruleflow.netfilter.idd import NOTHING, Box, Diagrams, Interval, outside
+from ruleflow.netfilter.idd import NOTHING, Box, Diagrams
+from ruleflow.netfilter.intervals import Interval, outside
 
 _READ_LAST = (PROTO, DPORT, DST, SRC, OUT, IN, SPORT)
 """Levels that a person wants to read: widened last, in the reverse of this order."""

@@ -12,7 +12,8 @@ from ruleflow.analysis.cover import wide
 from ruleflow.analysis.witness import Witness
 from ruleflow.errors import ReadError, Where
 from ruleflow.netfilter.encode import DPORT, DST, IN, LEVELS, OUT, PROTO, SPORT, SRC, STATE
-from ruleflow.netfilter.idd import NOTHING, Interval, joined
+from ruleflow.netfilter.idd import NOTHING
+from ruleflow.netfilter.intervals import Interval, joined
 from ruleflow.netfilter.numbers import PORTS, PROTOCOLS
 from ruleflow.netfilter.trail import Trail
 from ruleflow.ruleset.addresses import Network

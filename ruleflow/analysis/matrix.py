@@ -11,7 +11,8 @@ import msgspec
 
 from ruleflow.analysis.lint.entering import entering
 from ruleflow.netfilter.encode import DPORT, DST, IN, LEVELS, PROTO, SPORT, SRC, STATE
-from ruleflow.netfilter.idd import EVERYTHING, NOTHING, Diagrams, Interval, joined
+from ruleflow.netfilter.idd import EVERYTHING, NOTHING, Diagrams
+from ruleflow.netfilter.intervals import Interval, joined
 from ruleflow.netfilter.outcome import Verdicts
 from ruleflow.netfilter.side import Side, deep
 from ruleflow.netfilter.space import Space

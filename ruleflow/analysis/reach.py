@@ -3,6 +3,8 @@
 The default question is what begins a connection: into this host, through it, and out of it.
 """
 
+from collections.abc import Iterable
+
 import msgspec
 
 from ruleflow.analysis.cover import exact, wide
@@ -14,7 +16,8 @@ from ruleflow.netfilter.alter import Alter, Is, OneOf
 from ruleflow.netfilter.encode import DPORT, DST, FREE_BASE, IN, LEVELS, OUT, PROTO, SPORT, SRC, STATE
 from ruleflow.netfilter.flow import Flow
 from ruleflow.netfilter.host import Host
-from ruleflow.netfilter.idd import EVERYTHING, NOTHING, Box, Interval, common, joined, outside
+from ruleflow.netfilter.idd import EVERYTHING, NOTHING, Box
+from ruleflow.netfilter.intervals import Interval, common, joined, outside
 from ruleflow.netfilter.numbers import PORTS, PROTOCOLS
 from ruleflow.netfilter.packet import Packet
 from ruleflow.netfilter.side import Side
@@ -101,30 +104,28 @@ class Reach:
     def ask(self, question: Question) -> Answer:
         """All packets of the question, by fate. Raises `ReadError` for words that say no packets."""
         space = self.diagrams.without(self.space(question), self.flow.lost(WAYS[question.way]))
-        parts = Trail(self.flow).entry(WAYS[question.way], space) if space != NOTHING else []
+        trail = Trail(self.flow, together=True)
+        parts = trail.entry(WAYS[question.way], space) if space != NOTHING else []
         grouped: dict[tuple[str, str], list[Part]] = {}
         for part in parts:
-            routed = self._routed(part, question.way)
-            if routed != NOTHING:
-                moved = self._rewriting(part.alter)
-                grouped.setdefault((part.then, moved), []).append(msgspec.structs.replace(part, where=routed))
+            if self.diagrams.meets(self._way(part.alter, question.way), part.where):
+                grouped.setdefault((part.then, self._rewriting(part.alter)), []).append(part)
         tests = self._tests(question)
         fates = [
-            self._fate(then, moved, group, question.way, tests) for (then, moved), group in grouped.items()
+            self._fate(then, moved, group, question.way, tests, trail)
+            for (then, moved), group in grouped.items()
         ]
         return Answer(
             question=question,
             fates=tuple(sorted(fates, key=lambda one: (one.then != "ACCEPT", one.then, one.rewritten))),
         )
 
-    def _routed(self, part: Part, way: str) -> int:
-        """Those of the packets that are routed on this way: for this host, or not, after their rewriting."""
+    def _way(self, alter: Alter, way: str) -> int:
+        """The packets that are routed on a way: for this host, or not, after their rewriting."""
         if way == "out":
-            return part.where
-        mine = self._mine(part.alter)
-        return (
-            self.diagrams.both(mine, part.where) if way == "in" else self.diagrams.without(part.where, mine)
-        )
+            return EVERYTHING
+        mine = self._mine(alter)
+        return mine if way == "in" else self.diagrams.complement(mine)
 
     def _mine(self, alter: Alter) -> int:
         """The packets for this host as rewritten; a place named by a rule is elsewhere, unless the host is known to be there."""
@@ -230,22 +231,45 @@ class Reach:
     # -- fates ----------------------------------------------------------------------------------------------
 
     def _fate(
-        self, then: str, moved: str, parts: list[Part], way: str, tests: dict[int, tuple[Interval, ...]]
+        self,
+        then: str,
+        moved: str,
+        parts: list[Part],
+        way: str,
+        tests: dict[int, tuple[Interval, ...]],
+        trail: Trail,
     ) -> Fate:
         where = NOTHING
-        for part in parts:
-            where = self.diagrams.either(where, part.where)
+        for alter in dict.fromkeys(part.alter for part in parts):
+            all_alike = self.diagrams.union([part.where for part in parts if part.alter == alter])
+            where = self.diagrams.either(where, self.diagrams.both(self._way(alter, way), all_alike))
         cover = wide(self.diagrams, where, where, _BOXES)
         known = self._known(way, moved)
         boxes = exact(self.diagrams, where, _EXACT)
-        by = tuple(dict.fromkeys(part.by for part in parts if part.by is not None))
-        rewritten_by = tuple(dict.fromkeys(ref for part in parts for ref in part.rewritten))
+        by = self._in_order(ref for part in parts for ref in trail.deciders(part))
+        rewritten_by = self._in_order(ref for part in parts for ref in part.rewritten)
         witness = Witness(self.encoder, where, "send" if way == "out" else "arrive")
         leaves = self.encoder.atoms.name(witness.numbers[OUT]) if way != "in" else ""
         return Fate(
             leaves=leaves or "", then=then, words=tuple(dict.fromkeys(self._say(box, tests, known) for box in cover.boxes)), boxes=boxes.boxes, left=cover.left, more=boxes.left, by=by, rewritten=moved,
             rewritten_by=rewritten_by, packet=str(_plain(witness.packet(out=way != "in"), way)), where=where,
         )  # fmt: skip
+
+    def _in_order(self, refs: Iterable[RuleRef]) -> tuple[RuleRef, ...]:
+        """Rules as the rule set has them, each once; a policy behind its chain's rules."""
+        chains = {
+            (table.name, chain.name): n
+            for n, (table, chain) in enumerate((t, c) for t in self.rules for c in t)
+        }
+        return tuple(
+            sorted(
+                set(refs),
+                key=lambda ref: (
+                    chains[ref.table, ref.chain],
+                    ref.index or len(self.rules[ref.table][ref.chain].rules) + 1,
+                ),
+            )
+        )
 
     def _known(self, way: str, moved: str) -> frozenset[int]:
         """Free variables that the way settles: for whom the packet is, and that its source is another's."""

@@ -19,7 +19,8 @@ from ruleflow.netfilter.encode import (
     Encoder,
     bit_of,
 )
-from ruleflow.netfilter.idd import NOTHING, Interval
+from ruleflow.netfilter.idd import LEAF_LEVEL, NOTHING
+from ruleflow.netfilter.intervals import Interval
 from ruleflow.netfilter.packet import Packet
 from ruleflow.ruleset.addresses import address_number, address_text
 from ruleflow.ruleset.protocols import PORTED
@@ -31,10 +32,12 @@ _LIKED = {
 }  # fmt: skip
 """Values that an ordinary packet has, tried in order."""
 _ADDRESSES: dict[int, dict[int, tuple[str, ...]]] = {
-    4: {SRC: ("203.0.113.9", "10.0.0.1"), DST: ("192.0.2.1", "198.51.100.1")},
+    4: {SRC: ("203.0.113.9", "10.0.0.9"), DST: ("192.0.2.1", "198.51.100.1")},
     6: {SRC: ("2001:db8:1::9",), DST: ("2001:db8::1",)},
 }
 _ORDER = (PROTO, STATE, IN, OUT, DST, DPORT, SRC, SPORT)
+_TRIED = 16
+"""Of how many things that only a host knows each is tried alone."""
 _UNSAID = frozenset({"socket_exists", "ct_direction", "ct_protocol", "priority"})
 
 
@@ -56,12 +59,39 @@ class Witness:
             58 if self.encoder.family == 4 else 1
         )  # `Packet` takes no such thing; other packets are preferred
         usual = self.diagrams.without(where, self.diagrams.test(PROTO, ((strange, strange),)))
-        where = where if usual == NOTHING else usual
+        where = self._ordinary(where if usual == NOTHING else usual)
         self.support = self.diagrams.support(where)
         for level in [*_ORDER, *sorted(self.support - set(_ORDER))]:
             value = self._value(where, level)
             self.numbers[level] = value
             where = self.diagrams.restrict(where, level, value)
+
+    def _ordinary(self, where: int) -> int:
+        """Without what only a host knows, or with one such thing: two of them may exclude each other, a packet does not show it."""
+        free = sorted(level for level in self.diagrams.support(where) if level >= FREE_BASE)
+        for held in (-1, *free[:_TRIED]):
+            bare = self._settled(where, held)
+            if bare != NOTHING:
+                self.numbers |= {level: int(level == held) for level in free}
+                return bare
+        return where
+
+    def _settled(self, where: int, held: int) -> int:
+        """The packets of the set of which no free variable holds but that one."""
+        diagrams, memo = self.diagrams, self.diagrams.memo(("settled", held))
+
+        def walk(a: int) -> int:
+            while FREE_BASE <= diagrams.level[a] < LEAF_LEVEL:
+                a = diagrams.child(a, int(diagrams.level[a] == held))
+            if diagrams.level[a] == LEAF_LEVEL:
+                return a
+            found = memo.get(a)
+            if found is None:
+                kids = [walk(kid) for kid in diagrams.kids[a]]
+                found = memo[a] = diagrams.rejoin(diagrams.level[a], diagrams.ends[a], kids)
+            return found
+
+        return walk(where)
 
     def _value(self, where: int, level: int) -> int:
         for value in self._liked(level):
@@ -136,6 +166,10 @@ def _has(name: str, protocol: int) -> bool:
 
 
 def _inner(intervals: tuple[Interval, ...]) -> int:
-    """A number of the first wide interval, not its first where it looks like a network's own address."""
+    """A number of the first wide interval, not its first where it looks like a network's own address, or a gateway's."""
     low, high = max(intervals[:8], key=lambda pair: pair[1] - pair[0])
-    return low + 1 if high > low else low
+    return low + 9 if high - low > _NETWORK else low + 1 if high > low else low
+
+
+_NETWORK = 14
+"""A network of fewer hosts than that is a cable between two routers, or so."""

@@ -22,7 +22,8 @@ from ruleflow.netfilter.encode import (
     Free,
     bit_of,
 )
-from ruleflow.netfilter.idd import Box, Interval, outside
+from ruleflow.netfilter.idd import Box
+from ruleflow.netfilter.intervals import Interval, outside
 from ruleflow.netfilter.numbers import ICMP_KINDS, ICMPV6_KINDS, mac_text
 from ruleflow.ruleset import fields
 from ruleflow.ruleset.addresses import address_text

@@ -11,7 +11,8 @@ from collections.abc import Iterable
 import msgspec
 
 from ruleflow.netfilter.encode import FREE_BASE, Encoder, Free
-from ruleflow.netfilter.idd import EVERYTHING, LEAF_LEVEL, NOTHING, Interval, common, joined
+from ruleflow.netfilter.idd import EVERYTHING, LEAF_LEVEL, NOTHING
+from ruleflow.netfilter.intervals import Interval, common, joined
 
 
 class Is(msgspec.Struct, frozen=True):

@@ -13,7 +13,8 @@ from ruleflow.netfilter.edits import Edits
 from ruleflow.netfilter.encode import BIT_BASE, FREE_BASE, IN, LEVELS, OUT, bit_of
 from ruleflow.netfilter.flow import ARRIVING, SENDING, Flow
 from ruleflow.netfilter.host import Host
-from ruleflow.netfilter.idd import EVERYTHING, LEAF_LEVEL, NOTHING, joined
+from ruleflow.netfilter.idd import EVERYTHING, LEAF_LEVEL, NOTHING
+from ruleflow.netfilter.intervals import joined
 from ruleflow.netfilter.known_host import KnownHost
 from ruleflow.netfilter.outcome import Outcome
 from ruleflow.netfilter.path import HOOKS

@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 
 from ruleflow.netfilter.atoms import NONE, Atoms
-from ruleflow.netfilter.idd import EVERYTHING, NOTHING, Diagrams, Interval, common, joined, outside
+from ruleflow.netfilter.idd import EVERYTHING, NOTHING, Diagrams
+from ruleflow.netfilter.intervals import Interval, common, joined, outside
 from ruleflow.ruleset import fields
 from ruleflow.ruleset.condition import (
     AllOf,

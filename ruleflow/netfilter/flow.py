@@ -7,7 +7,8 @@ the stage changes. The order of stages is `path.HOOKS`; what each of them does m
 from ruleflow.netfilter.alter import UNCHANGED, Alter, Grow, Is, New, Same, Xor, altered
 from ruleflow.netfilter.encode import DST, IN, LEVELS, OUT, PROTO, SOCKET, SRC, STATE
 from ruleflow.netfilter.host import Host
-from ruleflow.netfilter.idd import EVERYTHING, NOTHING, joined, outside
+from ruleflow.netfilter.idd import EVERYTHING, NOTHING
+from ruleflow.netfilter.intervals import joined, outside
 from ruleflow.netfilter.known_host import KnownHost
 from ruleflow.netfilter.outcome import NEXT, Outcome
 from ruleflow.netfilter.path import HOOKS, Stage

@@ -11,14 +11,13 @@ import sys
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 
 from ruleflow.errors import RuleflowError
+from ruleflow.netfilter.intervals import Interval, joined
+from ruleflow.netfilter.merge import EVERYTHING, LEAF_LEVEL, MEMO_LIMIT, NOTHING, either, limited
 
-NOTHING, EVERYTHING = 0, 1
-LEAF_LEVEL = 1 << 30
-Interval = tuple[int, int]
+__all__ = ["EVERYTHING", "LEAF_LEVEL", "NOTHING", "Box", "Diagrams", "TooManyError"]
+
 Box = tuple[tuple[int, tuple[Interval, ...]], ...]
 """A product of sets: for each level that matters, its intervals."""
-
-_MEMO_LIMIT = 400_000
 
 
 class TooManyError(RuleflowError):
@@ -40,7 +39,12 @@ class Diagrams:
         self._leaves: dict[Hashable, int] = {}
         self._known: dict[tuple[int, tuple[int, ...], tuple[int, ...]], int] = {}
         self._memos: dict[Hashable, dict[int, int]] = {}
+        self._merged: tuple[dict[int, int], ...] = {}, {}, {}
         self._disjoint: dict[int, bool] = {}
+        store = self.level, self.ends, self.kids, self.make
+        memo, other, third = self._merged
+        self._both, self._outside = limited(*store, memo), limited(*store, other, outside=True)
+        self._either = either(*store, third)
 
     # -- making ---------------------------------------------------------------------------------------------
 
@@ -114,7 +118,7 @@ class Diagrams:
     def memo(self, name: Hashable) -> dict[int, int]:
         """The results known so far of an operation; bounded by forgetting all."""
         memo = self._memos.get(name)
-        if memo is None or len(memo) > _MEMO_LIMIT:
+        if memo is None or len(memo) > MEMO_LIMIT:
             memo = self._memos[name] = {}
         return memo
 
@@ -122,6 +126,8 @@ class Diagrams:
         """Give back the room that remembered results take; the diagrams stay."""
         self._memos.clear()
         self._disjoint.clear()
+        for memo in self._merged:
+            memo.clear()
 
     def combine(self, a: int, b: int, short: Callable[[int, int], int | None], memo: dict[int, int]) -> int:
         """The function ``short(a, b)``, asked at the leaves; it may answer above them, else gives None."""
@@ -192,87 +198,35 @@ class Diagrams:
 
     def both(self, a: int, b: int) -> int:
         """The packets in both sets; or the leaves of ``b`` within the set ``a``."""
-        return self.combine(a, b, _both, self.memo("both"))
+        if a == NOTHING or b == NOTHING:
+            return NOTHING
+        if a == EVERYTHING or a == b:
+            return b
+        return a if b == EVERYTHING else self._both(a, b)
 
     def either(self, a: int, b: int) -> int:
-        """The packets in one set or the other; or, with other leaves, ``a`` where it is not `NOTHING`, else ``b``.
-
-        Chains are folded with it, so it is `combine` written out, with the answers at the leaves inside.
-        """
-        level, all_ends, all_kids, make = self.level, self.ends, self.kids, self.make
-        memo = self.memo("either")
+        """The packets in one set or the other; or, with other leaves, ``a`` where it is not `NOTHING`, else ``b``."""
         if a == NOTHING or a == b:
             return b
-        if b == NOTHING or level[a] == LEAF_LEVEL:
+        if b == NOTHING or self.level[a] == LEAF_LEVEL:
             return a
+        return self._either(a, b)
 
-        def walk(a: int, b: int) -> int:
-            key = a << 32 | b
-            found = memo.get(key)
-            if found is not None:
-                return found
-            at, bt = level[a], level[b]
-            ends: list[int] = []
-            kids: list[int] = []
-            last = -1
-            if at == bt:
-                x_ends, y_ends, x_kids, y_kids = all_ends[a], all_ends[b], all_kids[a], all_kids[b]
-                i = j = 0
-                x, y = x_ends[0], y_ends[0]
-                top = x_ends[-1]
-                while True:
-                    one, two = x_kids[i], y_kids[j]
-                    if one == NOTHING or one == two:
-                        kid = two
-                    elif two == NOTHING or level[one] == LEAF_LEVEL:
-                        kid = one
-                    else:
-                        kid = walk(one, two)
-                    end = min(y, x)
-                    if kid == last:
-                        ends[-1] = end
-                    else:
-                        ends.append(end)
-                        kids.append(kid)
-                        last = kid
-                    if end == top:
-                        break
-                    if x == end:
-                        i += 1
-                        x = x_ends[i]
-                    if y == end:
-                        j += 1
-                        y = y_ends[j]
-            elif at < bt:
-                for end, one in zip(all_ends[a], all_kids[a]):  # noqa: B905 - hot, and the same length by construction
-                    if one == NOTHING or one == b:
-                        kid = b
-                    else:
-                        kid = one if level[one] == LEAF_LEVEL else walk(one, b)
-                    if kid == last:
-                        ends[-1] = end
-                    else:
-                        ends.append(end)
-                        kids.append(kid)
-                        last = kid
-            else:
-                at = bt
-                for end, two in zip(all_ends[b], all_kids[b]):  # noqa: B905 - as above
-                    kid = a if two in (NOTHING, a) else walk(a, two)
-                    if kid == last:
-                        ends[-1] = end
-                    else:
-                        ends.append(end)
-                        kids.append(kid)
-                        last = kid
-            found = memo[key] = make(at, ends, kids)
-            return found
-
-        return walk(a, b)
+    def union(self, parts: Sequence[int]) -> int:
+        """The packets in any of the sets, put together in pairs, which keeps the diagrams between small."""
+        left = list(parts)
+        while len(left) > 1:
+            left = [
+                self.either(left[n], left[n + 1]) if n + 1 < len(left) else left[n]
+                for n in range(0, len(left), 2)
+            ]
+        return left[0] if left else NOTHING
 
     def without(self, a: int, b: int) -> int:
         """``a`` (a set or any diagram) outside the set ``b``."""
-        return self.combine(a, b, _without, self.memo("without"))
+        if a == NOTHING or b == EVERYTHING or a == b:
+            return NOTHING
+        return a if b == NOTHING else self._outside(b, a)
 
     def complement(self, a: int) -> int:
         """All packets that are not in the set."""
@@ -356,7 +310,7 @@ class Diagrams:
     def meets(self, a: int, b: int) -> bool:
         """Whether two sets (or diagrams: outside `NOTHING`) have a packet in common; stops at the first."""
         level, all_ends, all_kids, disjoint = self.level, self.ends, self.kids, self._disjoint
-        if len(disjoint) > _MEMO_LIMIT:
+        if len(disjoint) > MEMO_LIMIT:
             disjoint.clear()
 
         def walk(a: int, b: int) -> bool:
@@ -529,54 +483,3 @@ class _Yes:
 
 
 _YES = _Yes()
-
-
-def _both(a: int, b: int) -> int | None:
-    if a == NOTHING or b == NOTHING:
-        return NOTHING
-    if a == EVERYTHING or a == b:
-        return b
-    return a if b == EVERYTHING else None
-
-
-def _without(a: int, b: int) -> int | None:
-    if a == NOTHING or b == EVERYTHING or a == b:
-        return NOTHING
-    return a if b == NOTHING else None
-
-
-def joined(intervals: Iterable[Interval]) -> tuple[Interval, ...]:
-    """The union of intervals: disjoint, rising, neighbours made one."""
-    out: list[Interval] = []
-    for low, high in sorted(intervals):
-        if out and low <= out[-1][1] + 1:
-            out[-1] = out[-1][0], max(out[-1][1], high)
-        else:
-            out.append((low, high))
-    return tuple(out)
-
-
-def outside(intervals: Sequence[Interval], top: int) -> tuple[Interval, ...]:
-    """The numbers from 0 to ``top`` that are in none of the intervals (disjoint, rising)."""
-    out, position = [], 0
-    for low, high in intervals:
-        if low > position:
-            out.append((position, low - 1))
-        position = high + 1
-    if position <= top:
-        out.append((position, top))
-    return tuple(out)
-
-
-def common(one: Sequence[Interval], two: Sequence[Interval]) -> tuple[Interval, ...]:
-    """The numbers in both unions of intervals (disjoint, rising)."""
-    out, i, j = [], 0, 0
-    while i < len(one) and j < len(two):
-        low, high = max(one[i][0], two[j][0]), min(one[i][1], two[j][1])
-        if low <= high:
-            out.append((low, high))
-        if one[i][1] <= two[j][1]:
-            i += 1
-        else:
-            j += 1
-    return tuple(out)

@@ -11,7 +11,7 @@ from ruleflow.netfilter.address_type import is_of_type
 from ruleflow.netfilter.fib import Flow as Question
 from ruleflow.netfilter.fib import lookup
 from ruleflow.netfilter.host import Host
-from ruleflow.netfilter.idd import Interval, joined
+from ruleflow.netfilter.intervals import Interval, joined
 from ruleflow.netfilter.read_host import default_rules
 from ruleflow.netfilter.reverse_path import Arrival, validate_source
 

@@ -107,7 +107,7 @@ class Outcomes:
         """The same with parts that stand together and ask the same level first made one."""
         level = self.diagrams.level
         found: list[int] = []
-        for at, group in itertools.groupby(parts, lambda part: -1 if self._is_open(part) else level[part]):
+        for at, group in itertools.groupby(parts, lambda part: -1 if self.is_open(part) else level[part]):
             run = list(group)
             one = (
                 swept(self.diagrams, run, self._together)
@@ -155,7 +155,7 @@ class Outcomes:
         return found
 
     def _sequence(self, a: int, b: int) -> int:
-        if not self._is_open(a):
+        if not self.is_open(a):
             return self.diagrams.either(a, b)
         open_leaves = [
             leaf for leaf in self.diagrams.leaves(a) if leaf != NOTHING and self.value(leaf).goes_on
@@ -165,7 +165,7 @@ class Outcomes:
         behind = {leaf: self._behind(self.value(leaf), b) for leaf in open_leaves}
         return self.distribute(a, behind, done)
 
-    def _is_open(self, a: int) -> bool:
+    def is_open(self, a: int) -> bool:
         """Whether ``a`` has outcomes that go on although something happened."""
         if not self._some_go_on:
             return False

@@ -43,7 +43,7 @@ class Side:
         self.space, self.ruleset = space, ruleset
         self.diagrams, self.outcomes = space.diagrams, space.outcomes
         self._chains: dict[tuple[str, str, str, int], int] = {}
-        self._trees: dict[tuple[str, str, str], Tree | None] = {}
+        self._trees: dict[tuple[str, str, str, int], Tree | None] = {}
         self._places: dict[tuple[str, str], tuple[object, ...]] = {}
         self._entered: list[tuple[str, str]] = []
         self._regions: dict[tuple[int, str], Region] = {}
@@ -105,12 +105,12 @@ class Side:
                 )
         return found
 
-    def tree(self, table: str, name: str, hook: str) -> Tree | None:
-        """A chain folded as `chain` does it, with the groups of rules kept."""
-        key = (table, name, hook if table == "nat" else "")
+    def tree(self, table: str, name: str, hook: str, within: int = EVERYTHING) -> Tree | None:
+        """A chain folded as `chain` does it, with the groups of rules kept. Only right for the packets ``within``."""
+        key = (table, name, hook if table == "nat" else "", within)
         if key not in self._trees:
             with self._inside(table, name), deep():
-                self._trees[key] = self.outcomes.tree(self._read(table, name, hook, EVERYTHING))
+                self._trees[key] = self.outcomes.tree(self._read(table, name, hook, within))
         return self._trees[key]
 
     @contextlib.contextmanager

@@ -11,13 +11,15 @@ import msgspec
 from ruleflow.netfilter.alter import UNCHANGED, Alter, Grow, Is, altered, compose
 from ruleflow.netfilter.encode import DST, IN, OUT, STATE
 from ruleflow.netfilter.flow import ARRIVING, FRAGMENT, INVALID, NEW, SENDING, TTL, Flow
-from ruleflow.netfilter.idd import NOTHING, Diagrams
+from ruleflow.netfilter.idd import EVERYTHING, NOTHING, Diagrams
 from ruleflow.netfilter.outcome import BACK, NEXT, Tree
 from ruleflow.netfilter.path import HOOKS, Stage
 from ruleflow.netfilter.side import deep, missing
 from ruleflow.ruleset.effect import Rewrite
 from ruleflow.ruleset.ir import Goto, Jump, RuleRef
 
+_MANY = 100
+"""How many rules of a chain are asked one by one; more are asked in groups."""
 _BROAD = 500
 """Size of a set's diagram beyond which it is followed by groups of rules, not rule by rule."""
 
@@ -59,14 +61,21 @@ Group = dict[Traveller, int]
 
 
 class Trail:
-    """Follows sets of packets through one rule set."""
+    """Follows sets of packets through one rule set.
 
-    def __init__(self, flow: Flow) -> None:
+    Told to keep packets ``together``, it does not part those that different rules let pass, which is much quicker:
+    `deciders` says then which rules these are.
+    """
+
+    def __init__(self, flow: Flow, *, together: bool = False) -> None:
         self.flow, self.side = flow, flow.side
         self.diagrams, self.outcomes = flow.diagrams, flow.outcomes
         self.lens = flow.outcomes.lens
         self.done: list[Part] = []
         self._place = ""
+        self.together = together
+        self.passers: dict[RuleRef, dict[RuleRef, int]] = {}
+        """What let packets pass, by the mark that stands for all rules of a hook that did."""
         self.broad = False
         """Whether the packets are so many kinds that rules are asked in groups."""
 
@@ -204,6 +213,8 @@ class Trail:
             case "table":
                 return self._table(stage.name, hook, group, seen, looped=looped)
             case "nat" if not looped:
+                if not self._asks("nat", hook):
+                    return self._unasked("nat", group)
                 first, others = self._split(group, self.flow.first())
                 return _merged(self._table("nat", hook, first, seen, looped=False), others, self.diagrams)
             case "track" if not looped:
@@ -233,15 +244,8 @@ class Trail:
         return inside, outside
 
     def _table(self, table: str, hook: str, group: Group, seen: Alter, *, looped: bool) -> Group:
-        ruleset = self.side.ruleset
-        if table not in ruleset:
-            return group
-        if hook not in ruleset[table]:
-            left: Group = {}
-            for traveller, where in group.items():
-                by = tuple(pair for pair in traveller.by if pair[0] != table)
-                _add(left, msgspec.structs.replace(traveller, by=by), where, self.diagrams)
-            return left
+        if not self._asks(table, hook):
+            return self._unasked(table, group)
         if table == "raw" and not looped:
             seen = altered(dict(seen.changes) | {STATE: Is(INVALID)})
         passed: Group = {}
@@ -250,6 +254,38 @@ class Trail:
             for then, moved, ref, inside in chain.ask(hook, {traveller: where}):
                 self._ended(then, moved, ref, inside, table, hook, passed)
         return passed
+
+    def _marked(self, ref: RuleRef, where: int, table: str, hook: str) -> RuleRef:
+        mark = RuleRef(table, hook, -1)
+        known = self.passers.setdefault(mark, {})
+        known[ref] = self.diagrams.either(known.get(ref, NOTHING), where)
+        return mark
+
+    def deciders(self, part: Part) -> tuple[RuleRef, ...]:
+        """The rules or the policy that decide for packets of a part."""
+        if part.by is None or part.by.index >= 0:
+            return () if part.by is None else (part.by,)
+        passers = self.passers[part.by].items()
+        return tuple(ref for ref, where in passers if self.diagrams.meets(where, part.where))
+
+    def _asks(self, table: str, hook: str) -> bool:
+        """Whether a table's chain of a hook may do anything but let packets pass."""
+        ruleset = self.side.ruleset
+        chain = ruleset[table][hook] if table in ruleset and hook in ruleset[table] else None
+        return chain is not None and bool(chain.rules or chain.policy not in (None, "ACCEPT"))
+
+    def _unasked(self, table: str, group: Group) -> Group:
+        """What passes a table without a rule: none of this table's has let it pass."""
+        left: Group = {}
+        for traveller, where in group.items():
+            by = tuple(pair for pair in traveller.by if pair[0] != table)
+            _add(
+                left,
+                msgspec.structs.replace(traveller, by=by) if by != traveller.by else traveller,
+                where,
+                self.diagrams,
+            )
+        return left
 
     def _ended(
         self,
@@ -273,7 +309,7 @@ class Trail:
             return
         by = dict(traveller.by)
         if ref is not None:
-            by[table] = ref
+            by[table] = self._marked(ref, where, table, hook) if self.together else ref
         else:
             by.pop(table, None)
         _add(passed, msgspec.structs.replace(traveller, by=tuple(by.items())), where, self.diagrams)
@@ -297,7 +333,7 @@ class _Chain:
         self.table, self.hook, self.looped = table, hook, looped
         self.before = compose(compose(traveller.context, traveller.alter), seen)
         self.came = traveller.alter
-        self.shadows = self.side.region(self._image(where)).shadows
+        self.region = self.side.region(self._image(where), table)
 
     def _image(self, where: int) -> int:
         """The packets as they stand here, or more: what was changed may be anything, or the constant it is now."""
@@ -315,45 +351,70 @@ class _Chain:
     def _chain(self, name: str, group: Group) -> Iterator[tuple[str, Traveller, RuleRef, int]]:
         """Like `ask`, for a chain; what it does not decide comes last, with `NEXT` or `BACK`."""
         chain = self.side.ruleset[self.table][name]
-        if self.trail.broad:
-            group = yield from self._by_groups(name, self.side.tree(self.table, name, self.hook), group)
-        for index, rule in enumerate(() if self.trail.broad else chain.rules):
-            if self.shadows and self.side.space.asked(rule).misses(self.shadows):
-                continue
+        rules = self._met(name)
+        if self.trail.broad or len(rules) > _MANY:
+            within = self.region.where if self.region.is_product else EVERYTHING
+            group = yield from self._by_groups(
+                name, self.side.tree(self.table, name, self.hook, within), group
+            )
+            rules = []
+        for index in rules:
             if not group:
                 return
-            group = yield from self._asked(
-                name, index, RuleRef(self.table, name, index + 1, rule.line), group
-            )
+            group = yield from self._asked(name, index, group)
         end = RuleRef(self.table, name, 0, chain.line)
         for traveller, where in group.items():
             yield NEXT, traveller, end, where
 
+    def _met(self, name: str) -> list[int]:
+        """The rules of a chain that the packets may meet, by what each of these has; a quick look."""
+        rules, shadows, asked = (
+            self.side.ruleset[self.table][name].rules,
+            self.region.shadows,
+            self.side.space.asked,
+        )
+        if not shadows:
+            return list(range(len(rules)))
+        return [index for index, rule in enumerate(rules) if not asked(rule).misses(shadows)]
+
+    def _ref(self, name: str, index: int) -> RuleRef:
+        return RuleRef(self.table, name, index + 1, self.side.ruleset[self.table][name].rules[index].line)
+
     def _by_groups(
-        self, name: str, tree: Tree | None, group: Group
+        self, name: str, tree: Tree | None, group: Group, *, sure: bool = False
     ) -> Generator[tuple[str, Traveller, RuleRef, int], None, Group]:
-        """Groups of rules asked by all: what meets none of a group's rules passes it as a whole."""
+        """Groups of rules asked by all: what meets none of a group's rules passes it as a whole.
+
+        ``sure``: all of the packets meet a rule of the group that decides.
+        """
         if tree is None or not group:
             return group
+        shut = not self.trail.outcomes.is_open(tree.part)
+        if tree.number is not None and not shut:
+            return (yield from self._asked(name, tree.number, group))
+        inside, following = (group, {}) if sure else self._parted(tree.part, group)
         if tree.number is not None:
-            rule = self.side.ruleset[self.table][name].rules[tree.number]
-            ref = RuleRef(self.table, name, tree.number + 1, rule.line)
-            return (yield from self._asked(name, tree.number, ref, group))
-        following: Group = {}
+            inside = yield from self._asked(name, tree.number, inside, sure=True)
+        for child in tree.children:
+            last = shut and child is tree.children[-1]
+            inside = yield from self._by_groups(name, child, inside, sure=last)
+        return _merged(following, inside, self.diagrams)
+
+    def _parted(self, part: int, group: Group) -> tuple[Group, Group]:
+        """The packets that meet a rule of a group, and those that meet none."""
         inside: Group = {}
+        following: Group = {}
         for traveller, where in group.items():
-            seen = self.trail.lens.through(tree.part, self._eyes(traveller))
+            seen = self.trail.lens.through(part, self._eyes(traveller))
             met = self.diagrams.both(self._nonzero(seen), where)
             _add(inside, traveller, met, self.diagrams)
             _add(following, traveller, self.diagrams.without(where, met), self.diagrams)
-        for child in tree.children:
-            inside = yield from self._by_groups(name, child, inside)
-        return _merged(following, inside, self.diagrams)
+        return inside, following
 
     def _asked(
-        self, name: str, index: int, ref: RuleRef, group: Group
+        self, name: str, index: int, group: Group, *, sure: bool = False
     ) -> Generator[tuple[str, Traveller, RuleRef, int], None, Group]:
-        """One rule asked by all; what goes on to the next rule is returned."""
+        """One rule asked by all (``sure``: that all meet); what goes on to the next rule is returned."""
         following: Group = {}
         target = self.side.ruleset[self.table][name].rules[index].target
         if isinstance(target, Jump | Goto):
@@ -363,12 +424,15 @@ class _Chain:
         part = self.side.rule(self.table, name, index, self.hook)
         if part == NOTHING:
             return group
+        ref = self._ref(name, index)
         for traveller, where in group.items():
             seen = self.trail.lens.through(part, self._eyes(traveller))
-            if self.diagrams.meets(seen, where):
-                yield from self._rule(target, ref, traveller, where, seen, following)
-            else:
+            if not sure and not self.diagrams.meets(seen, where):
                 _add(following, traveller, where, self.diagrams)
+                continue
+            inside = where if sure else self.diagrams.both(self._nonzero(seen), where)
+            _add(following, traveller, self.diagrams.without(where, inside), self.diagrams)
+            yield from self._rule(target, ref, traveller, inside, seen, following)
         return following
 
     def _eyes(self, traveller: Traveller) -> Alter:
@@ -381,15 +445,12 @@ class _Chain:
         return altered(seen)
 
     def _rule(
-        self, target: object, ref: RuleRef, traveller: Traveller, where: int, seen: int, following: Group
+        self, target: object, ref: RuleRef, traveller: Traveller, inside: int, seen: int, following: Group
     ) -> Iterator[tuple[str, Traveller, RuleRef, int]]:
-        inside = self.diagrams.both(self._nonzero(seen), where)
-        _add(following, traveller, self.diagrams.without(where, inside), self.diagrams)
-        found = self.diagrams.both(inside, seen)
+        """What becomes of packets ``inside``, which all meet a rule."""
         rewrites = any(isinstance(change, Rewrite) for change in self._changes(target))
-        for leaf in sorted(self.diagrams.leaves(found) - {NOTHING}):
+        for leaf, at in self._by_outcome(seen, inside):
             outcome = self.trail.outcomes.value(leaf)
-            at = self.diagrams.both(inside, self.trail.outcomes.indicator(found, frozenset({leaf})))
             change = outcome.alter
             if self.looped and self.table == "raw":
                 change = Alter(tuple(pair for pair in change.changes if pair[0] != STATE))
@@ -400,6 +461,16 @@ class _Chain:
                 _add(following, moved, at, self.diagrams)
             else:
                 yield outcome.then, moved, ref, at
+
+    def _by_outcome(self, seen: int, inside: int) -> Iterator[tuple[int, int]]:
+        """What a rule does with packets that meet it, each with the packets of that."""
+        leaves = self.diagrams.leaves(seen) - {NOTHING}
+        if len(leaves) == 1:
+            yield next(iter(leaves)), inside
+            return
+        found = self.diagrams.both(inside, seen)
+        for leaf in sorted(self.diagrams.leaves(found) - {NOTHING}):
+            yield leaf, self.diagrams.both(inside, self.trail.outcomes.indicator(found, frozenset({leaf})))
 
     def _changes(self, target: object) -> tuple[object, ...]:
         return () if target is None else self.side.space.effects(target).changes  # type: ignore[arg-type]
@@ -418,13 +489,16 @@ class _Chain:
         if target.chain not in self.side.ruleset[self.table]:
             _add(following, _tagged(traveller, (missing(target.chain),)), inside, self.diagrams)
             return
+        back: dict[Traveller, list[int]] = {}
         for then, moved, ref, at in self._chain(target.chain, {traveller: inside}):
             if then not in (NEXT, BACK):
                 yield then, moved, ref, at
             elif isinstance(target, Goto):
                 yield BACK, moved, ref, at
             else:
-                _add(following, moved, at, self.diagrams)
+                back.setdefault(moved, []).append(at)
+        for moved, parts in back.items():
+            _add(following, moved, self.diagrams.union(parts), self.diagrams)
 
 
 def _add(group: Group, traveller: Traveller, where: int, diagrams: Diagrams) -> None:

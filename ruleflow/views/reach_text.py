@@ -8,7 +8,7 @@ from ruleflow.analysis.cover import fields_of
 from ruleflow.analysis.matrix import Matrix
 from ruleflow.analysis.reach import Answer, Entry, Fate
 from ruleflow.errors import visible
-from ruleflow.netfilter.idd import Interval
+from ruleflow.netfilter.intervals import Interval
 from ruleflow.ruleset.addresses import address_text
 from ruleflow.ruleset.ir import RuleRef
 

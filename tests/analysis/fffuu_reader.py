@@ -2,7 +2,7 @@
 
 import re
 
-from ruleflow.netfilter.idd import Interval
+from ruleflow.netfilter.intervals import Interval
 from ruleflow.ruleset.addresses import address_number
 
 _RANGE = re.compile(

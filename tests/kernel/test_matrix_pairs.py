@@ -10,7 +10,7 @@ import pytest
 from ruleflow.analysis.matrix import Matrix
 from ruleflow.kernel.lab import Lab
 from ruleflow.kernel.router import FORWARDING, Interface, Spec
-from ruleflow.netfilter.idd import Interval
+from ruleflow.netfilter.intervals import Interval
 from ruleflow.netfilter.numbers import V4_MAPPED
 from ruleflow.netfilter.packet import Packet
 from ruleflow.ruleset.addresses import address_number, address_text

@@ -7,7 +7,8 @@ from ruleflow.analysis.lint.case import Case
 from ruleflow.analysis.lint.interplay import publications
 from ruleflow.analysis.lint.sets import NEW, cube, from_wire, names_port, passed, verdict
 from ruleflow.netfilter.encode import DPORT, DST, SRC, STATE
-from ruleflow.netfilter.idd import NOTHING, Interval, common, outside
+from ruleflow.netfilter.idd import NOTHING
+from ruleflow.netfilter.intervals import Interval, common, outside
 from ruleflow.ruleset.ir import RuleRef
 from ruleflow.ruleset.ports import service_name
 

@@ -7,7 +7,8 @@ from ruleflow.analysis.lint.case import Case
 from ruleflow.analysis.lint.sets import NEW, cube, names_port, passed, verdict
 from ruleflow.errors import visible
 from ruleflow.netfilter.encode import DPORT, DST, IN, OUT, SRC, STATE
-from ruleflow.netfilter.idd import NOTHING, common
+from ruleflow.netfilter.idd import NOTHING
+from ruleflow.netfilter.intervals import common
 from ruleflow.ruleset.addresses import address_text
 from ruleflow.ruleset.ir import RuleRef
 from ruleflow.ruleset.targets.nat import Dnat, Masquerade, Translation

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from ruleflow.analysis.lint.case import Case
 from ruleflow.analysis.lint.entering import entering
 from ruleflow.netfilter.encode import DPORT, IN, LEVELS, PROTO, STATE
-from ruleflow.netfilter.idd import EVERYTHING, NOTHING, Interval
+from ruleflow.netfilter.idd import EVERYTHING, NOTHING
+from ruleflow.netfilter.intervals import Interval
 from ruleflow.ruleset.ir import Rule
 
 NEW, ESTABLISHED = 1, 2
