@@ -24,7 +24,7 @@ GROUP_NFTRACE = 9
 CT_DELETE = 1 << 8 | 2
 LOG_PACKET, LOG_CONFIG = 4 << 8, 4 << 8 | 1
 NFT_NEW_RULE, NFT_GET_RULE, NFT_TRACE = 10 << 8 | 6, 10 << 8 | 7, 10 << 8 | 17
-NFT_NEW_TABLE, NFT_GET_TABLE = 10 << 8, 10 << 8 | 1
+NFT_NEW_TABLE, NFT_GET_TABLE, NFT_GET_CHAIN = 10 << 8, 10 << 8 | 1, 10 << 8 | 4
 LOG_BIND, LOG_PF_BIND = 1, 3
 VERDICTS = {-5: "RETURN", -4: "GOTO", -3: "JUMP", -2: "CONTINUE", -1: "CONTINUE"} | dict(
     enumerate(("DROP", "ACCEPT", "STOLEN", "QUEUE", "REPEAT", "STOP"))
@@ -155,6 +155,11 @@ class Netlink:
     def tables(self, family: int) -> list[str]:
         """The names of the tables of nftables in an address family."""
         return [text(attributes(body)[1]) for body in self.ask(NFT_GET_TABLE, family=family, flags=DUMP)]
+
+    def base_chains(self, family: int) -> list[tuple[str, str]]:
+        """The chains of nftables that hooks call, in an address family, as (table, chain)."""
+        answers = map(attributes, self.ask(NFT_GET_CHAIN, family=family, flags=DUMP))
+        return [(text(a[1]), text(a[3])) for a in answers if 4 in a]
 
 
 _LITTLE = struct.pack("=H", 1)[0] == 1

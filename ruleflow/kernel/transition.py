@@ -4,6 +4,7 @@ Forward: what is no longer wanted goes, raw, mangle and filter close, then links
 (Links could as well come first; with ip_forward already on they would stand open until the filter is there.)
 """
 
+import socket
 from collections.abc import Iterator
 from typing import TypeAlias
 
@@ -12,13 +13,16 @@ import msgspec
 from ruleflow.kernel import links
 from ruleflow.kernel.backend import NFT_FAMILIES, PROGRAMS, Backend
 from ruleflow.kernel.links import LinkRefusedError
+from ruleflow.kernel.netlink import Netlink
 from ruleflow.kernel.owned import Address, Link, Netns, Owned, OwnedTable, Route, Setting, standing
 from ruleflow.kernel.run import at_once, installed, run, run_checked
 from ruleflow.kernel.saved import Saved, SavedTable
 from ruleflow.kernel.seen import Seen
 from ruleflow.kernel.table_edit import Change, TableEdit, table_edit
+from ruleflow.ruleset.ir import BUILTIN_CHAINS
 
 Thing: TypeAlias = Link | Address | Route | Netns | Setting
+FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 CLOSING = ("raw", "mangle", "filter", "security")
 
 
@@ -73,18 +77,25 @@ def look(backend: Backend, ours: Owned, rules: dict[int, Saved] | None = None) -
         rules,
         seen={name: links.see(name) for name in links.namespaces_of(ours)},
         settings={one.name: links.setting(one.name) for one in ours.settings},
-        base=frozenset(_base(rules)) if backend.kind == "nft" else frozenset(),
+        base=frozenset(_base()) if backend.kind == "nft" else frozenset(),
     )
 
 
-def _base(rules: dict[int, Saved]) -> Iterator[tuple[int, str, str]]:
-    """The tables that are there and those of their chains that hooks call."""
-    for family, tables in rules.items():
-        for table in tables.values():
-            yield family, table.name, ""
+def _base() -> Iterator[tuple[int, str, str]]:
+    """The tables of iptables that are there in nftables, and those of their chains that hooks call.
+
+    Asked of the kernel: iptables-nft-save prints the chains of hooks in any table, also those that are not there (1.8.9).
+    """
+    netlink = Netlink()
+    try:
+        for family, number in FAMILIES.items():
+            tables = [name for name in netlink.tables(number) if name in BUILTIN_CHAINS]
+            yield from ((family, name, "") for name in tables)
             yield from (
-                (family, table.name, chain.name) for chain in table.chains if chain.policy is not None
+                (family, table, chain) for table, chain in netlink.base_chains(number) if table in tables
             )
+    finally:
+        netlink.close()
 
 
 def steps(sight: Sight, present: Owned, target: Owned, *, back: bool = False) -> tuple[Step, ...]:

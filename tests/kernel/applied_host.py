@@ -102,7 +102,7 @@ class AppliedHost:
 
 
 STATE = (
-    "iptables-nft-save; ip6tables-nft-save; nft list tables | sort",
+    "iptables-nft-save; ip6tables-nft-save; (nft list tables; nft list chains) | sort",
     "for f in ip ip6; do for t in $(cat /proc/net/${f}_tables_names); do ${f}tables-legacy-save -t $t; done; done",
     "ip -o link | sed 's/^[0-9]*: //; s/@if[0-9]*//'; ip -o addr | grep -v fe80 | sed 's/^[0-9]*: //'; ip route; ip -6 route | grep -v fe80; true",
     "cd /proc/sys/net; grep . ipv4/ip_forward ipv[46]/conf/*/forwarding ipv4/conf/*/*_redirects ipv4/conf/*/route_localnet",

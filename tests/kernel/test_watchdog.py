@@ -206,8 +206,9 @@ def test_who_applies_is_asked_to_stop(tmp_path: Path, name: signal.Signals, dela
         if running.returncode == 4:
             assert "interrupted; everything was undone" in said
             assert host.state() == before
-        else:  # it was done already
-            assert running.returncode in (0, 130)
+        else:  # it was done already, and perhaps on its way out, where TERM ends it as any process
+            assert running.returncode in (0, 130, -name)
+            assert host.session().journal().outcome == "applied"
             assert call(host, "status", file).returncode == 0
 
 
