@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ruleflow.analysis.findings import Code, Finding, Report, in_order
 from ruleflow.analysis.lint import (
+    conflicts,
     correctness,
     exposure,
     hygiene,
@@ -26,25 +27,39 @@ FAMILIES: tuple[tuple[tuple[Code, ...], _Check], ...] = (
     (performance.CODES, performance.check),
     (hygiene.CODES, hygiene.check),
 )
-CODES: dict[str, Code] = {code.code: code for codes, _ in FAMILIES for code in codes}
+ON_REQUEST: tuple[tuple[tuple[Code, ...], _Check], ...] = ((conflicts.CODES, conflicts.check),)
+"""Remarks about what is mostly meant so: they would drown the others."""
+CODES: dict[str, Code] = {code.code: code for codes, _ in (*FAMILIES, *ON_REQUEST) for code in codes}
 
 
-def lint(case: Case) -> tuple[Finding, ...]:
-    """All findings about one rule set, by line. Where chains run in a circle, only that and what the reader noticed."""
+def lint(case: Case, *, conflicts: bool = False) -> tuple[Finding, ...]:
+    """All findings about one rule set, by line; with ``conflicts`` those on request, too.
+
+    Where chains run in a circle, only that and what the reader noticed.
+    """
     circles = tuple(correctness.check_loops(case))
     if circles:
         return in_order((*reading.check(case), *circles))
-    return in_order(finding for _, check in FAMILIES for finding in check(case))
+    families = (*FAMILIES, *ON_REQUEST) if conflicts else FAMILIES
+    return in_order(finding for _, check in families for finding in check(case))
 
 
 def reported(
-    cases: Iterable[Case], *, select: Sequence[str] = (), ignore: Sequence[str] = ()
+    cases: Iterable[Case],
+    *,
+    select: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    conflicts: bool = False,
 ) -> tuple[Report, ...]:
-    """A report for each case, with the codes (or families: RF2) ``select`` only, without those of ``ignore``."""
+    """A report for each case, with the codes (or families: RF2) ``select`` only, without those of ``ignore``.
+
+    ``conflicts``, or a code of them in ``select``, asks for those on request.
+    """
+    asked = conflicts or any(code.code in select for codes, _ in ON_REQUEST for code in codes)
     return tuple(
         Report(
             case.source,
-            tuple(one for one in lint(case) if _wanted(one.code, select, ignore)),
+            tuple(one for one in lint(case, conflicts=asked) if _wanted(one.code, select, ignore)),
             sum(len(chain.rules) for table in case.rules for chain in table),
             case.lines,
         )

@@ -77,23 +77,23 @@ def _covering(reached: Reached, tree: Tree, where: int, end: int) -> list[int] |
 
 def _first_alone(diagrams: Diagrams, tree: Tree, where: int, end: int) -> int | None:
     """The first rule that alone takes all of ``where``."""
-    for index in _touching(diagrams, tree, 0, len(tree), end, where):
+    for index in touching(diagrams, tree, 0, len(tree), end, where):
         if diagrams.without(where, support(diagrams, tree.does[index])) == NOTHING:
             return index
     return None
 
 
-def _touching(diagrams: Diagrams, tree: Tree, low: int, high: int, end: int, where: int) -> Iterator[int]:
+def touching(diagrams: Diagrams, tree: Tree, low: int, high: int, end: int, where: int) -> Iterator[int]:
     """Rules before ``end`` that take some packet of ``where``."""
-    if low >= end or high <= low or not diagrams.meets(where, tree.asked(low, high)):
+    if low >= end or high <= low or (high <= end and not diagrams.meets(where, tree.asked(low, high))):
         return
     if high - low == 1:
         if tree.does[low] != NOTHING:
             yield low
         return
     middle = split(low, high)
-    yield from _touching(diagrams, tree, low, middle, end, where)
-    yield from _touching(diagrams, tree, middle, high, end, where)
+    yield from touching(diagrams, tree, low, middle, end, where)
+    yield from touching(diagrams, tree, middle, high, end, where)
 
 
 def _taken(

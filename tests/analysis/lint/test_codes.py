@@ -61,6 +61,11 @@ CASES = {
     "RF203": (filter_table("-A OLD -s 10.0.0.1/32 -j ACCEPT"), filter_table("-A INPUT -j OLD", "-A OLD -s 10.0.0.1/32 -j ACCEPT")),
     "RF204": (filter_table("-A INPUT -p tcp -j ACCEPT", "-A INPUT -j DROP"), filter_table("-A INPUT -p tcp -j ACCEPT", "-A INPUT -p udp -j DROP")),
     "RF205": (filter_table("-A INPUT -j A", SSH, "-A A -j RETURN"), filter_table("-A INPUT -j A", SSH, "-A A -s 10.0.0.1/32 -j DROP")),
+    "RF206": (
+        filter_table("-A INPUT -s 10.0.0.7/32 -p tcp -j DROP", "-A INPUT -s 10.0.0.0/8 -p tcp -j ACCEPT"),
+        filter_table("-A INPUT -s 10.0.0.7/32 -p tcp -j DROP", "-A INPUT -s 10.1.0.0/16 -p tcp -j ACCEPT"),
+    ),
+    "RF207": (filter_table("-A INPUT -s 10.0.0.0/8 -j DROP", SSH), filter_table("-A INPUT -s 10.0.0.0/8 -j DROP", f"{SSH[:8]} ! -s 10.0.0.0/8{SSH[8:]}")),
     "RF301": (filter_table(policy="ACCEPT"), filter_table("-A INPUT -p tcp -m tcp --dport 22 -j DROP", policy="ACCEPT")),
     "RF303": (
         nat("-A PREROUTING -d 127.0.0.1/32 ! -i docker0 -p tcp -m tcp --dport 80 -j DNAT --to-destination 172.17.0.2:80"),
@@ -91,7 +96,9 @@ ELSEWHERE = {"RF006", "RF302", "RF406", "RF407"}
 
 def found(dump: str, family: int | None = None) -> list[Finding]:
     return [
-        one for case in gather.of_document(parse(dump, lenient=True, family=family)) for one in lint(case)
+        one
+        for case in gather.of_document(parse(dump, lenient=True, family=family))
+        for one in lint(case, conflicts=True)
     ]
 
 

@@ -5,7 +5,6 @@ from collections import Counter
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-import pytest
 from click.testing import CliRunner
 
 from ruleflow.analysis.findings import Report
