@@ -1,9 +1,14 @@
 """Every code on a rule set that has the fault, and on the nearest one that has not."""
 
 import pytest
+from click.testing import CliRunner
 
 from ruleflow.analysis.findings import Finding
 from ruleflow.analysis.lint import CODES, gather, lint
+from ruleflow.analysis.lint.case import Case
+from ruleflow.cli import cli
+from ruleflow.errors import ReadError
+from ruleflow.ruleset.ir import Ruleset
 from ruleflow.ruleset.parse import parse
 
 LONG = "\n".join(f"-A INPUT -p tcp -m tcp --dport {port} -j ACCEPT" for port in range(1000, 1041))
@@ -39,6 +44,7 @@ CASES = {
     "RF003": (filter_table("-A INPUT -p tcp -m tcp --dport -j ACCEPT"), filter_table(SSH)),
     "RF004": (filter_table(SSH).replace("COMMIT", ""), filter_table(SSH)),
     "RF005": (filter_table(SSH) + "*nat\nCOMMIT\n" + filter_table(SSH), filter_table(SSH)),
+    "RF006": ("Chain INPUT (policy ACCEPT)\ntarget     prot opt source               destination\n", filter_table(SSH)),
     "RF007": (SSH + "\n", filter_table(SSH)),
     "RF008": (filter_table("-A INPUT -j LATER"), filter_table("-A INPUT -j LATER", "-A LATER -j DROP")),
     "RF009": (filter_table("-D INPUT -j DROP"), filter_table("-A INPUT -j DROP", "-D INPUT -j DROP")),
@@ -90,8 +96,20 @@ CASES = {
     "RF601": (filter_table("-A INPUT -m state --state NEW -j ACCEPT"), filter_table("-A INPUT -m conntrack --ctstate NEW -j ACCEPT")),
     "RF602": (filter_table("-A INPUT -p tcp -m tcp --dport 22"), filter_table(SSH)),
 }  # fmt: skip
-ELSEWHERE = {"RF006", "RF302", "RF406", "RF407"}
-"""Codes that a single dump cannot have; tests of their own below, or (RF006) no rule set at all."""
+
+
+def rules(*lines: str, family: int = 4) -> Ruleset:
+    return parse(filter_table(*lines), family=family).rulesets[0]
+
+
+OPEN, MORE = rules(KNOWN, SSH), rules(KNOWN, SSH, SSH.replace("22", "3306"), family=6)
+NATIVE = (("filter INPUT", "tcp dport {80} accept"),)
+HOSTS = {
+    "RF302": (Case(MORE, others=(OPEN,)), Case(rules(KNOWN, SSH, family=6), others=(OPEN,))),
+    "RF406": (Case(OPEN, legacy=(OPEN,)), Case(OPEN, legacy=(rules(),))),
+    "RF407": (Case(OPEN, native=NATIVE), Case(OPEN)),
+}
+"""What takes more of a host than one dump."""
 
 
 def found(dump: str, family: int | None = None) -> list[Finding]:
@@ -102,45 +120,44 @@ def found(dump: str, family: int | None = None) -> list[Finding]:
     ]
 
 
-@pytest.mark.parametrize("code", sorted(CASES))
+def codes(of: str | Case) -> set[str | None]:
+    """The codes of all findings; where the text is not read at all, that of the error."""
+    if isinstance(of, Case):
+        return {one.code for one in lint(of, conflicts=True)}
+    try:
+        return {one.code for one in found(of)}
+    except ReadError as error:
+        return {error.code}
+
+
+@pytest.mark.parametrize("code", sorted(CODES))
 def test_a_code_is_found_and_not_found(code: str) -> None:
-    fault, sound = CASES[code]
-    assert code in {one.code for one in found(fault)}
-    assert code not in {one.code for one in found(sound)}
+    fault, sound = (CASES | HOSTS)[code]
+    assert code in codes(fault)
+    assert code not in codes(sound)
 
 
-def test_every_code_has_a_case_and_an_explanation() -> None:
-    assert set(CODES) == set(CASES) | ELSEWHERE
+def test_every_code_has_cases_and_an_explanation() -> None:
+    assert set(CODES) == CASES.keys() | HOSTS.keys()
+    assert not CASES.keys() & HOSTS.keys()
     for code in CODES.values():
         assert code.what.rstrip(")").endswith(".")
         assert code.why.rstrip(")").endswith(".")
         assert code.before
 
 
-def test_a_port_open_in_one_family_only() -> None:
-    four, six = filter_table(KNOWN, SSH), filter_table(KNOWN, SSH, SSH.replace("22", "3306"))
-    both = parse(four).rulesets[0], parse(six, family=6).rulesets[0]
-    from ruleflow.analysis.lint.case import Case
+@pytest.mark.parametrize("code", sorted(CODES))
+def test_every_code_is_explained_by_the_command(code: str) -> None:
+    told = CliRunner().invoke(cli, ["rule", code])
+    assert told.exit_code == 0
+    assert told.output.startswith(f"{code}: {CODES[code].name} ({CODES[code].severity})")
 
+
+def test_a_port_open_in_one_family_only() -> None:
     told = [
         one
-        for rules, other in (both, both[::-1])
-        for one in lint(Case(rules, others=(other,)))
+        for case in (Case(OPEN, others=(MORE,)), Case(MORE, others=(OPEN,)))
+        for one in lint(case)
         if one.code == "RF302"
     ]
     assert [one.message for one in told] == ["open over IPv6 and closed over IPv4: tcp 3306 (mysql)"]
-    same = parse(four, family=6).rulesets[0]
-    assert not [one for one in lint(Case(same, others=(both[0],))) if one.code == "RF302"]
-
-
-def test_both_backends_and_native_rules() -> None:
-    from ruleflow.analysis.lint.case import Case
-
-    rules = parse(filter_table(SSH)).rulesets[0]
-    told = {
-        one.code
-        for one in lint(Case(rules, legacy=(rules,), native=(("filter INPUT", "tcp dport {80} accept"),)))
-    }
-    assert {"RF406", "RF407"} <= told
-    empty = parse(filter_table()).rulesets[0]
-    assert not {"RF406", "RF407"} & {one.code for one in lint(Case(rules, legacy=(empty,)))}
