@@ -13,7 +13,7 @@ from ruleflow.netfilter.host import Host, Interface
 from ruleflow.netfilter.infer import infer_host
 from ruleflow.netfilter.path import HOOKS, LEGACY_HOOKS, Stage
 from ruleflow.netfilter.read_host import default_rules
-from ruleflow.netfilter.routing import Decision, route
+from ruleflow.netfilter.routing import Decision, is_multicast, route
 from ruleflow.ruleset.condition import Condition, In
 from ruleflow.ruleset.effect import CopyBits, Rewrite, Untrack
 from ruleflow.ruleset.extension import Target
@@ -37,6 +37,8 @@ class Machine:
         self.legacy, self.hooks = legacy, LEGACY_HOOKS if legacy else HOOKS
         self.host, self.family, self.rulesets = host, family, rulesets
         self.assumed, self.inferred = assumed or (), assumed is not None
+        self.knows_own = not self.inferred
+        """Whether an address that is not among the host's is surely another's."""
         self.tables: dict[str, list[Program]] = {}
         for ruleset in rulesets:
             for table in ruleset.tables:
@@ -61,7 +63,8 @@ class Machine:
     ) -> "Machine":
         """The machine whose rules these may be: what is inferred stands in ``assumed``.
 
-        ``local`` are addresses known to be its own, ``routes`` networks and the interface each is behind. Whether
+        ``local`` are addresses known to be its own (where they are given, no others are taken for its own than the
+        rules tell of), ``routes`` networks and the interface each is behind. Whether
         packets are forwarded is taken as yes, since somebody asks. Raises `ReadError` for what is no address.
         """
         plain = not local and not routes
@@ -73,7 +76,13 @@ class Machine:
         told = tuple(
             sentence for sentence in assumed if "forward" not in sentence and "all else" not in sentence
         )
+        if local:
+            told = (
+                *told,
+                f"besides {', '.join(local)}, as given, no address is this host's that the rules do not tell of",
+            )
         made = cls(host, (ruleset,), ruleset.family, told)
+        made.knows_own = bool(local)
         if plain:
             ruleset.__dict__["_machine"] = made
         return made
@@ -89,6 +98,8 @@ class Machine:
 
     def _look_whether_sure(self, address: int) -> bool:
         if self.family == 4 and (address >> 28 == 14 or address in (0, 0xFFFFFFFF)):
+            return True
+        if self.knows_own and not is_multicast(address, self.family):
             return True
         if len(self._sure) > _KEPT:
             self._sure.clear()
