@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ruleflow.errors import RuleflowError
+
 if TYPE_CHECKING:
     from ruleflow.kernel.journal import Deadline
     from ruleflow.kernel.plan import Prepared
@@ -65,14 +67,20 @@ def plan(declaration: str, layout: str | None, taking: bool, **how: Any) -> None
 )
 @click.option(
     "--probe/--no-probe",
-    default=False,
-    help="Send packets from throw-away namespaces and compare with the prediction.",
+    default=None,
+    help="Send packets from throw-away namespaces and compare with the prediction (default: where nobody can be disturbed).",
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--dry-run", "--check", "dry", is_flag=True, help="Only show the plan.")
 @placed
 def apply(
-    declaration: str, layout: str | None, seconds: str | None, yes: bool, dry: bool, probe: bool, **how: Any
+    declaration: str,
+    layout: str | None,
+    seconds: str | None,
+    yes: bool,
+    dry: bool,
+    probe: bool | None,
+    **how: Any,
 ) -> None:
     """Put DECLARATION on this host: shown first, undone where a step fails, and again where nobody confirms in time."""
     session = _session(declaration, how)
@@ -83,7 +91,7 @@ def apply(
         prepared = session.plan(declared)
         _ask(prepared, how["form"], yes=yes)
         deadline = _deadline(seconds, declared.apply.confirm)
-        proof = _proof(declared) if probe else None
+        proof = _proof(prepared, declared, deadline, asked=probe)
         _carry_out(session, prepared, how["form"], deadline, proof)
 
 
@@ -305,10 +313,29 @@ class _codes:  # noqa: N801 - reads as a word in `with`
             sys.exit(UNDONE if isinstance(error, ApplyFailedError) else STUCK)
 
 
-def _proof(declaration: Any) -> Any:
-    from ruleflow.kernel.probes import proof
+def _proof(prepared: "Prepared", declaration: Any, deadline: "Deadline | None", *, asked: bool | None) -> Any:
+    """What sends the packets: where nobody asked, only where it is harmless, and what hinders it is no failure."""
+    if asked is False or not any(one.netns for one in declaration.endpoints):
+        return None
+    from ruleflow.kernel.probes import ProbeFailedError, proof, why_unasked
 
-    return proof(declaration)
+    prove = proof(declaration)
+    if asked:
+        return prove
+    why = why_unasked(prepared, declaration, deadline)
+    if why is not None:
+        click.echo(f"no packets are sent to prove it: {why}; --probe sends them", err=True)
+        return None
+
+    def try_to_prove() -> None:
+        try:
+            prove()
+        except ProbeFailedError:
+            raise
+        except RuleflowError as error:
+            click.echo(f"no packets could be sent to prove it: {error.message}", err=True)
+
+    return try_to_prove
 
 
 def _tell(outcome: str, session: "Session", form: str) -> None:

@@ -18,7 +18,10 @@ import msgspec
 from ruleflow.bridge.declaration import Declaration, Endpoint, PortMap
 from ruleflow.errors import RuleflowError
 from ruleflow.kernel import links
+from ruleflow.kernel.journal import Deadline
 from ruleflow.kernel.owned import Address, Link, Netns, Route
+from ruleflow.kernel.ping import ping, ping_socket
+from ruleflow.kernel.plan import Prepared
 from ruleflow.kernel.snapshot import live_world
 from ruleflow.netfilter.connect import connect
 
@@ -26,6 +29,8 @@ HOST, FAR = {4: "198.18.77.1", 6: "2001:2:77::1"}, {4: "198.18.77.2", 6: "2001:2
 LENGTHS = {4: 30, 6: 126}
 MOST = 12
 PATIENCE = 1.5
+UNHURRIED = 20.0
+"""Seconds to confirm in, of which probes may take a few."""
 FAR_PORT = 80
 Place = tuple[str, str, int, str]
 """Where something listens: namespace, address, port, protocol."""
@@ -36,7 +41,7 @@ class ProbeFailedError(RuleflowError):
 
 
 class Probe(msgspec.Struct, frozen=True):
-    """One question: can ``from_`` (host, outside or an endpoint's namespace) talk to an address and port."""
+    """One question: can ``from_`` (host, outside or an endpoint's namespace) talk to an address and port; a ping has none."""
 
     from_: str
     to: str
@@ -44,6 +49,8 @@ class Probe(msgspec.Struct, frozen=True):
     protocol: str
 
     def __str__(self) -> str:
+        if self.protocol == "icmp":
+            return f"ping from {self.from_} to {self.to}"
         to = f"[{self.to}]" if ":" in self.to else self.to
         return f"{self.protocol} from {self.from_} to {to}:{self.port}"
 
@@ -59,6 +66,25 @@ class Tried(msgspec.Struct, frozen=True):
     def agrees(self) -> bool:
         """Whether it happened as foretold, or nothing could be foretold."""
         return self.foretold in (self.happened, "unknown")
+
+
+def why_unasked(prepared: Prepared, declaration: Declaration, deadline: Deadline | None) -> str | None:
+    """Why packets are better not sent unless somebody asks for it; None where they are safe to send.
+
+    Somebody may live in a namespace that this plan does not make; what the model does not walk may decide otherwise; and who
+    has little time to confirm needs it.
+    """
+    made = {
+        step.thing.name for step in prepared.steps if isinstance(step.thing, Netns) and step.verb == "make"
+    }
+    others = sorted({one.netns for one in declaration.endpoints if one.netns} - made)
+    if others:
+        return f"the namespace {others[0]} was there before, and somebody may live in it"
+    if any(note.code in ("nft-chain", "other-backend") for note in prepared.plan.notes):
+        return "others decide about packets too, in ways that cannot be foretold"
+    if deadline is not None and deadline.left < UNHURRIED:
+        return "the time to confirm is short"
+    return None
 
 
 def proof(declaration: Declaration) -> Callable[[], None]:
@@ -90,7 +116,7 @@ def probe(declaration: Declaration) -> tuple[Tried, ...]:
     questions = tuple(dict.fromkeys(_questions(declaration, tuple(ends.values()))))
     with _outside() as far, _listening((*_places(tuple(ends.values())), *_far_places(far))):
         world = live_world((*ends, far))
-        with ThreadPoolExecutor(8) as threads:
+        with ThreadPoolExecutor(32) as threads:
             told = [_foretold(world, one, far) for one in questions]
             happened = list(threads.map(_caller(far), questions))
     return tuple(Tried(*row) for row in zip(questions, told, happened, strict=True))
@@ -101,6 +127,8 @@ def _questions(declaration: Declaration, ends: tuple[Endpoint, ...]) -> Iterator
         for family in (4, 6):
             if endpoint.address(family) is not None:
                 yield Probe(endpoint.netns or "", FAR[family], FAR_PORT, "tcp")
+                yield Probe(endpoint.netns or "", FAR[family], 0, "icmp")
+                yield Probe("outside", str(endpoint.address(family)), 0, "icmp")
                 yield from _to_siblings(endpoint, ends, family)
     tried = 0
     for endpoint in ends:
@@ -132,8 +160,10 @@ def _published(port: PortMap, family: int, inner: list[str]) -> Iterator[Probe]:
     given = port.host_ip if port.host_ip is not None and not port.host_ip.is_unspecified else None
     to = str(given) if given is not None else HOST[family]
     for place in ("outside", "host", *inner[:3]):
-        if given is None or not given.is_loopback or place == "host":
-            yield Probe(place, to, port.published.low, port.protocol)
+        if given is None or not given.is_loopback or place == "host" or (place == "outside" and family == 4):
+            yield Probe(
+                place, to, port.published.low, port.protocol
+            )  # 127.0.0.1 as a neighbour may send to it
     if given is None and family == 4:
         yield Probe("host", "127.0.0.1", port.published.low, port.protocol)
 
@@ -142,7 +172,10 @@ def _foretold(world: object, one: Probe, far: str) -> str:
     from ruleflow.netfilter.world import World
 
     assert isinstance(world, World)
-    found = connect(world, far if one.from_ == "outside" else one.from_, one.to, one.port, one.protocol)
+    place = far if one.from_ == "outside" else one.from_
+    found = connect(world, place, one.to, one.port or None, one.protocol, remedies=False)
+    if one.protocol == "icmp":
+        return found.result if found.result in ("reached", "unknown") else "no-answer"
     if found.result != "reached":
         return found.result
     return f"reached {found.by} sees {found.sees}"
@@ -161,10 +194,17 @@ def _outside() -> Iterator[str]:
             links.make_address(Address(cable.name, f"{HOST[family]}/{LENGTHS[family]}"))
             links.make_address(Address("eth0", f"{FAR[family]}/{LENGTHS[family]}", name))
             links.make_route(Route("default", HOST[family], "eth0", name))
+        _take_no_offence(name)
         yield name
     finally:
         links.remove_link(cable)
         links.remove_netns(Netns(name))
+
+
+def _take_no_offence(netns: str) -> None:
+    """Let a namespace send to the 127.0.0.1 of its neighbours and take their answers, as who means harm would."""
+    links.remove_address(Address("lo", "127.0.0.1/8", netns))
+    links.within(netns, lambda: links.write_setting("net.ipv4.conf.all.route_localnet", "1"))
 
 
 def _places(ends: tuple[Endpoint, ...]) -> Iterator[Place]:
@@ -244,7 +284,11 @@ def _answer(at: socket.socket, name: str) -> None:
 def _caller(far: str) -> Callable[[Probe], str]:
     def call(one: Probe) -> str:
         place = {"host": "", "outside": far}.get(one.from_, one.from_)
-        family = socket.AF_INET if ip_address(one.to).version == 4 else socket.AF_INET6
+        version = ip_address(one.to).version
+        if one.protocol == "icmp":
+            with links.within(place, lambda: ping_socket(version)) as raw:
+                return "reached" if ping(raw, version, one.to, PATIENCE) else "no-answer"
+        family = socket.AF_INET if version == 4 else socket.AF_INET6
         kind = socket.SOCK_STREAM if one.protocol == "tcp" else socket.SOCK_DGRAM
         with _socket(place, family, kind) as made:
             return _try(made, one)

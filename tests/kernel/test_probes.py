@@ -10,8 +10,9 @@ from applied_host import AppliedHost, applied_host, declared, in_process
 from ruleflow.bridge.declaration import Declaration
 from ruleflow.kernel.apply import ApplyFailedError, apply, rollback
 from ruleflow.kernel.backend import Backend
+from ruleflow.kernel.journal import Deadline, deadline_in
 from ruleflow.kernel.links import within
-from ruleflow.kernel.probes import Tried, probe, proof
+from ruleflow.kernel.probes import Tried, probe, proof, why_unasked
 from ruleflow.kernel.session import enter
 
 pytestmark = pytest.mark.root
@@ -64,6 +65,46 @@ def test_a_disagreement_undoes_everything(tmp_path: Path) -> None:
         with pytest.raises(ApplyFailedError, match="packets go another way"):
             within(host.name, run)
         assert host.state() == before
+
+
+@pytest.mark.parametrize(("layout", "result"), [("native", "no-answer"), ("docker-classic", "reached")])
+def test_a_neighbour_and_a_port_that_is_for_this_host_alone(tmp_path: Path, layout: str, result: str) -> None:
+    with applied_host("nft", tmp_path, foreign=False) as host:
+        host.shell("ip link set lo up")
+        text = declared(host.inner, ports='"127.0.0.1:8081:80"', more=f"layout: {layout}\n")
+        found = tried(host, text)
+        assert [one for one in found if not one.agrees] == []
+        (leak,) = [one for one in found if (one.probe.from_, one.probe.to) == ("outside", "127.0.0.1")]
+        assert leak.happened.startswith(result)
+
+
+def test_pings(tmp_path: Path) -> None:
+    with applied_host("nft", tmp_path, foreign=False) as host:
+        found = [one for one in tried(host, declared(host.inner)) if one.probe.protocol == "icmp"]
+        assert {(one.probe.from_, one.foretold, one.happened) for one in found} == {
+            (host.inner, "reached", "reached"),
+            ("outside", "no-answer", "no-answer"),
+        }
+        assert {":" in one.probe.to for one in found} == {True, False}
+
+
+def test_when_nobody_asked_packets_are_sent_only_where_they_are_harmless(tmp_path: Path) -> None:
+    with applied_host("nft", tmp_path) as host:
+        session = host.session()
+
+        def reason(text: str, deadline: Deadline | None = None) -> str | None:
+            declaration = session.declaration(text, "app.yaml")
+            return why_unasked(session.plan(declaration), declaration, deadline)
+
+        text = declared(host.inner)
+        assert within(host.name, lambda: reason(text)) is None
+        assert within(host.name, lambda: reason(text, deadline_in(60))) is None
+        assert "time" in str(within(host.name, lambda: reason(text, deadline_in(3))))
+        host.shell("nft add table inet x; nft 'add chain inet x f { type filter hook forward priority 0; }'")
+        assert "others decide" in str(within(host.name, lambda: reason(text)))
+        host.shell("nft delete table inet x")
+        host.apply(text)
+        assert "somebody may live in it" in str(within(host.name, lambda: reason(text)))
 
 
 @pytest.mark.slow
