@@ -100,8 +100,23 @@ def _would_show(network: ReadNetwork, others: Sequence[ReadNetwork], other: Read
 
 
 def _whole_network(network: ReadNetwork, sign: str) -> DeclaredChange:
+    """A network that one side has alone; a new one with its subnet, and with the options that are surely not the default."""
     name = network_name(network)
-    return DeclaredChange(sign, "network", f"network {name}{' is gone' if sign == '-' else ''}", name)
+    if sign == "-":
+        return DeclaredChange(sign, "network", f"network {name} is gone", name)
+    own = [str(network.subnet)] if network.subnet is not None and str(network.subnet) != name else []
+    told = ", ".join([*own, *_not_default(network)])
+    return DeclaredChange(sign, "network", f"network {name}{f': {told}' if told else ''}", name)
+
+
+def _not_default(network: ReadNetwork) -> Iterator[str]:
+    """The options that are not the default under any choice: ``icc off``."""
+    choices = list(_choices(network, (), {name: set() for name in VALUED}))
+    for name in OPTIONS:
+        values = dict.fromkeys(value_words(choice[name]) for choice in choices if name in choice)
+        default = value_words(None if name in VALUED else OPTIONS[name][0])
+        if values and default not in values:
+            yield f"{name} {' or '.join(values)}"
 
 
 def _addresses(one: ReadNetwork, two: ReadNetwork) -> Iterator[DeclaredChange]:

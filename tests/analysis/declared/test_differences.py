@@ -91,7 +91,7 @@ def said(text: str) -> Iterator[Single]:
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(pair=pairs())
 def test_exactly_the_ports_that_differ_are_named(layout: str, pair: tuple[Declaration, Declaration]) -> None:
     found = [one for one in changes(*pair, layout) if one.kind == "port map"]
@@ -105,7 +105,7 @@ def test_exactly_the_ports_that_differ_are_named(layout: str, pair: tuple[Declar
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(pair=pairs())
 def test_something_is_named_if_and_only_if_the_rules_differ(
     layout: str, pair: tuple[Declaration, Declaration]
@@ -123,7 +123,7 @@ def value_said(value: Any) -> str:
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(data=st.data(), family=st.sampled_from([4, 6]))
 def test_one_option_that_is_changed_is_named_alone(layout: str, data: st.DataObject, family: int) -> None:
     one = data.draw(declarations())
@@ -134,6 +134,8 @@ def test_one_option_that_is_changed_is_named_alone(layout: str, data: st.DataObj
         return
     if layout == "cni-portmap" and any(not rules(each, layout, family) for each in (one, two)):
         return  # nothing at all is left of a network without ports that is not masqueraded
+    if any(a != b and a.subnet(family) is None for a, b in zip(one.networks, two.networks, strict=True)):
+        return  # Docker up to 26 keeps a bridge apart in either family: that it is internal is said of the one it has
     assert len(found) == 1, found
     if found[0].option != {"outbound": "outbound_addr"}.get(option, option):
         there, back = (
@@ -157,7 +159,7 @@ def with_it(one: Declaration, two: Declaration, option: str, told: str) -> Decla
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(pair=pairs())
 def test_no_more_options_are_named_than_differ(layout: str, pair: tuple[Declaration, Declaration]) -> None:
     names = {each.name for each in pair[0].networks} & {each.name for each in pair[1].networks}
@@ -176,7 +178,7 @@ def differing(one: Network, two: Network) -> set[str]:
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(data=st.data(), family=st.sampled_from([4, 6]))
 def test_what_is_read_back_are_all_options_that_give_these_rules(
     layout: str, data: st.DataObject, family: int
@@ -226,7 +228,7 @@ def options_of(network: Network, declaration: Declaration, family: int) -> dict[
 
 @pytest.mark.parametrize("one", LAYOUTS)
 @pytest.mark.parametrize("two", LAYOUTS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(declaration=declarations())
 def test_the_same_declaration_in_two_layouts_is_the_same(
     one: str, two: str, declaration: Declaration
