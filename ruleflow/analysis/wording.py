@@ -101,21 +101,21 @@ class Wording:
         return _listed(map(protocol_name, _all(intervals)), "or")
 
     def _icmp(self, kinds: tuple[Interval, ...], codes: tuple[Interval, ...] | None) -> str:
-        names = {
-            pair[0]: name
-            for name, pair in (ICMP_KINDS if self.encoder.family == 4 else ICMPV6_KINDS).items()
-            if pair[1] in (None, 0)
+        named = (ICMP_KINDS if self.encoder.family == 4 else ICMPV6_KINDS).items()
+        pairs = {pair: name for name, pair in named}
+        pair = kinds[0][0], codes[0][0] if codes else None
+        if pair in pairs and _count(kinds) == 1 and (codes is None or _count(codes) == 1):
+            return pairs[pair]
+        names = {of: name for name, (of, code) in named if code == 0} | {
+            of: name for name, (of, code) in named if code is None
         }
         few = _count(kinds) <= 128
         words = _listed(
             (names.get(n, f"type {n}") for n in _all(kinds if few else outside(kinds, 255))), "or"
         )
         told = words if few else f"other than {words}"
-        return (
-            told
-            if codes is None or codes == ((0, 0),)
-            else f"{told}, code {_listed(map(str, _all(codes)), 'or')}"
-        )
+        plain = codes is None or (codes == ((0, 0),) and not any((n, None) in pairs for n in _all(kinds)))
+        return told if plain or codes is None else f"{told}, code {_listed(map(str, _all(codes)), 'or')}"
 
     def _addresses(self, intervals: tuple[Interval, ...]) -> str:
         family, top = self.encoder.family, self.tops[DST]
