@@ -54,6 +54,10 @@ def diff(
     host = () if hosts is None else tuple(host_differences(*hosts))
     same = not any(family.classes for family in families)
     declared = _declared(old, new) if read_back else None
+    if one.declaration is not None and two.declaration is not None and read_back:
+        from ruleflow.analysis.declared.beside import with_beside
+
+        declared = with_beside(declared, one.declaration, two.declaration)
     return Changes(SCHEMA, __version__, one.name, two.name, same, families, host, declared)
 
 

@@ -20,11 +20,12 @@ DECLARATIONS = (".yaml", ".yml", ".json")
 
 
 class Version(msgspec.Struct, frozen=True):
-    """One side: its ``name``, its rule sets, and the host they stand on where its files were given."""
+    """One side: its ``name``, its rule sets, the host they stand on, or the declaration they were made of, where given."""
 
     name: str
     rulesets: tuple[Ruleset, ...]
     host: Host | None = None
+    declaration: "Declaration | None" = None
 
 
 class Readers(msgspec.Struct, frozen=True):
@@ -91,4 +92,5 @@ class _Reading:
 
         self.declared = declared = self.readers.declaration(file, self.declared)
         families = [each for each in declared.families() if self.family in (None, each)]
-        return Version(name, tuple(generate(declared, family=each) for each in families))
+        found = tuple(generate(declared, family=each) for each in families)
+        return Version(name, found, declaration=declared)
