@@ -358,7 +358,7 @@ def record(subject: Subject, family: int, most: int = 200) -> Iterator[tuple[str
     for (name, low, high), starts in reached.starts.items():
         for hook, came in starts.items():
             for index in range(low, high):
-                where = flow.diagrams.both(reached.firsts(name, low, high)[index - low], came)
+                where = flow.diagrams.both(reached.first(name, low, index), came)
                 if where == NOTHING or len(seen) >= most:
                     continue
                 packet = Witness(flow.encoder, where, "send" if hook == "OUTPUT" else "arrive").packet(

@@ -115,13 +115,17 @@ class Case(msgspec.Struct, frozen=True, dict=True):
 
     def assumed(self, table: str) -> str:
         """How sure sets make a finding in a table: targets that nobody knows may change what later rules read."""
-        unknown = next(
-            (
-                rule.target
-                for chain in self.rules[table]
-                for rule in chain.rules
-                if isinstance(rule.target, Opaque)
-            ),
-            None,
-        )
-        return EXACT if unknown is None else f"under assumption that {unknown} leaves packets as they are"
+        known: dict[str, str] = self.__dict__.setdefault("_assumed", {})
+        if table not in known:
+            unknown = next(
+                (
+                    rule.target
+                    for chain in self.rules[table]
+                    for rule in chain.rules
+                    if isinstance(rule.target, Opaque)
+                ),
+                None,
+            )
+            sure = unknown is None
+            known[table] = EXACT if sure else f"under assumption that {unknown} leaves packets as they are"
+        return known[table]

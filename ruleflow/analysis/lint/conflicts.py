@@ -6,7 +6,6 @@ there are packets that the earlier rule gets and that the later one asks for, to
 """
 
 import itertools
-from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator
 
@@ -14,9 +13,8 @@ import msgspec
 
 from ruleflow.analysis.findings import Code, Finding
 from ruleflow.analysis.lint.case import Case
-from ruleflow.analysis.lint.cover import touching
 from ruleflow.analysis.lint.reached import Reached, Stretch
-from ruleflow.analysis.lint.tree import Tree
+from ruleflow.analysis.lint.touch import bits, numbers
 from ruleflow.analysis.wording import Wording
 from ruleflow.netfilter.encode import IN, LEVELS, OUT, STATE
 from ruleflow.netfilter.idd import NOTHING
@@ -89,18 +87,22 @@ def _stretch(case: Case, reached: Reached, stretch: Stretch, came: int, strength
     for level in (IN, OUT):
         came = diagrams.without(came, diagrams.test(level, lo))
     does = _verdicts(case, reached.table[name].rules, low, high)
-    trees = _takers(reached, stretch, came, does)
+    takers = _takers(does)
     for index, word in does.items():
-        asks = diagrams.both(tree.asks[index], came)
+        asks = diagrams.both(tree.asks(index), came)
         if asks in (NOTHING, came) or (name, index) not in reached.hit:
             continue
         pairs = [
             _Pair(
                 earlier,
                 diagrams.both(takes, asks),
-                diagrams.without(tree.asks[earlier], tree.asks[index]) == NOTHING,
+                diagrams.without(tree.asks(earlier), tree.asks(index)) == NOTHING,
             )
-            for earlier, takes in _earlier(reached, trees, word, index, asks)
+            for other, those in takers.items()
+            if other != word
+            for earlier, takes in itertools.islice(
+                _earlier(reached, stretch, came, those, index, asks), _MOST
+            )
         ]
         for code, inside in ((WIDER, True), (CROSSING, False)):
             found = [pair for pair in pairs if pair.inside == inside]
@@ -121,33 +123,24 @@ def _verdicts(case: Case, rules: tuple[Rule, ...], low: int, high: int) -> dict[
     return found
 
 
-def _takers(
-    reached: Reached, stretch: Stretch, came: int, does: dict[int, str]
-) -> dict[str, tuple[list[int], Tree]]:
-    """By what they do: the rules of a stretch, and what they get, as a tree to look packets up in."""
-    name, low, high = stretch
-    firsts, diagrams = reached.firsts(name, low, high), reached.diagrams
+def _takers(does: dict[int, str]) -> dict[str, int]:
+    """By what they do: the rules of a stretch, as bits."""
     indexes: dict[str, list[int]] = defaultdict(list)
     for index, word in does.items():
         indexes[word].append(index)
-    if len(indexes) < 2:
-        return {}
-    found = {}
-    for word, some in indexes.items():
-        takes = [diagrams.both(firsts[index - low], came) for index in some]
-        found[word] = some, Tree(diagrams, takes, takes, diagrams.either)
-    return found
+    return {word: bits(some) for word, some in indexes.items()} if len(indexes) > 1 else {}
 
 
 def _earlier(
-    reached: Reached, trees: dict[str, tuple[list[int], Tree]], word: str, index: int, asks: int
+    reached: Reached, stretch: Stretch, came: int, others: int, index: int, asks: int
 ) -> Iterator[tuple[int, int]]:
-    """Rules before ``index`` that get some of ``asks`` and do otherwise, each with all it gets; not all, where many."""
-    for other, (indexes, tree) in trees.items():
-        if other != word:
-            end = bisect_left(indexes, index)
-            for at in itertools.islice(touching(reached.diagrams, tree, 0, len(tree), end, asks), _MOST):
-                yield indexes[at], tree.asks[at]
+    """Rules of ``others`` before ``index`` that get some of ``asks``, each with all it gets; not all, where many."""
+    name, low, _ = stretch
+    diagrams, tree = reached.diagrams, reached.tree(name)
+    tests = reached.side.space.asked(reached.table[name].rules[index]).tests
+    for earlier in numbers(tree.touch.box(tests) & others & ((1 << index) - 1)):
+        if diagrams.meets(reached.first(name, low, earlier), asks):
+            yield earlier, diagrams.both(reached.first(name, low, earlier), came)
 
 
 def _finding(case: Case, code: Code, ref: RuleRef, pairs: list[_Pair], strength: str) -> Finding:

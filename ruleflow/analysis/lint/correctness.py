@@ -101,7 +101,7 @@ def misses_nat(case: Case, index: int, chain: str) -> bool:
     """Whether a rule of nat asks for nothing that begins a connection."""
     reached, diagrams = case.reached("nat"), case.side.diagrams
     first = diagrams.either(cube(case, state=NEW), cube(case, state=3))
-    return not diagrams.meets(reached.tree(chain).asks[index], first)
+    return not diagrams.meets(reached.asks(chain, index), first)
 
 
 def _replies(case: Case, hook: str, out: str) -> Iterator[Finding]:

@@ -1,14 +1,12 @@
 """Which rules take the packets that a rule never gets: the fewest that are found, in their order."""
 
-from collections.abc import Iterator
-
 import msgspec
 
 from ruleflow.analysis.chains import calls
 from ruleflow.analysis.lint.case import Case
-from ruleflow.analysis.lint.reached import Reached, support
-from ruleflow.analysis.lint.tree import Tree, split
-from ruleflow.netfilter.idd import NOTHING, Diagrams
+from ruleflow.analysis.lint.touch import Tests, numbers
+from ruleflow.analysis.lint.tree import Tree
+from ruleflow.netfilter.idd import NOTHING
 from ruleflow.ruleset.ir import Goto, Jump, RuleRef, Table
 
 _MOST = 200
@@ -27,8 +25,8 @@ def takers(case: Case, table: Table, ref: RuleRef) -> list[Taker]:
     """The earlier rules of its chain that take all that the rule asks for; else the rules that call its chain."""
     reached = case.reached(table.name)
     tree = reached.tree(ref.chain)
-    where = tree.asks[ref.index - 1]
-    indexes = _covering(reached, tree, where, ref.index - 1)
+    where = tree.asks(ref.index - 1)
+    indexes = _covering(tree, where, tree.touch.box(_tests(case, table, ref)), ref.index - 1)
     if indexes is None:
         return _at_callers(case, table, ref, where)
     return _takers(case, table, ref.chain, indexes)
@@ -51,8 +49,9 @@ def _at_callers(case: Case, table: Table, ref: RuleRef, where: int) -> list[Take
         if (site.chain, site.index - 1) not in reached.hit:
             continue
         tree = reached.tree(site.chain)
-        wanted = reached.diagrams.both(where, tree.asks[site.index - 1])
-        indexes = _covering(reached, tree, wanted, site.index - 1) if wanted != NOTHING else None
+        wanted = reached.diagrams.both(where, tree.asks(site.index - 1))
+        touching = tree.touch.box(_tests(case, table, ref)) & tree.touch.box(_tests(case, table, site))
+        indexes = _covering(tree, wanted, touching, site.index - 1) if wanted != NOTHING else None
         for taker in (
             _takers(case, table, site.chain, indexes)
             if indexes
@@ -62,64 +61,38 @@ def _at_callers(case: Case, table: Table, ref: RuleRef, where: int) -> list[Take
     return list(found.values())
 
 
-def _covering(reached: Reached, tree: Tree, where: int, end: int) -> list[int] | None:
-    """Indexes of rules that together take ``where``; None where the chain's own rules do not."""
-    diagrams = reached.diagrams
-    single = _first_alone(diagrams, tree, where, end)
-    if single is not None:
-        return [single]
-    found: list[int] = []
-    rest = _taken(diagrams, tree, 0, len(tree), end, where, found)
-    if rest != NOTHING:
+def _tests(case: Case, table: Table, ref: RuleRef) -> Tests:
+    return case.side.space.asked(table[ref.chain].rules[ref.index - 1]).tests
+
+
+def _covering(tree: Tree, where: int, touching: int, end: int) -> list[int] | None:
+    """Indexes of rules before ``end`` that together take ``where``; None where the chain's own rules do not."""
+    if tree.rest(where, 0, end, touching) != NOTHING:
         return None
-    return _fewest(diagrams, tree, where, found) if len(found) <= _MOST else found
+    found: list[int] = []
+    rest = where
+    candidates = numbers(touching & ((1 << end) - 1))
+    for index in candidates:
+        if tree.diagrams.without(where, tree.taken(index, index + 1)) == NOTHING:
+            return [index]
+    for index in candidates:
+        left = tree.diagrams.without(rest, tree.taken(index, index + 1))
+        if left != rest:
+            found.append(index)
+        rest = left
+        if rest == NOTHING:
+            break
+    return _fewest(tree, where, found) if len(found) <= _MOST else found
 
 
-def _first_alone(diagrams: Diagrams, tree: Tree, where: int, end: int) -> int | None:
-    """The first rule that alone takes all of ``where``."""
-    for index in touching(diagrams, tree, 0, len(tree), end, where):
-        if diagrams.without(where, support(diagrams, tree.does[index])) == NOTHING:
-            return index
-    return None
-
-
-def touching(diagrams: Diagrams, tree: Tree, low: int, high: int, end: int, where: int) -> Iterator[int]:
-    """Rules before ``end`` that take some packet of ``where``."""
-    if low >= end or high <= low or (high <= end and not diagrams.meets(where, tree.asked(low, high))):
-        return
-    if high - low == 1:
-        if tree.does[low] != NOTHING:
-            yield low
-        return
-    middle = split(low, high)
-    yield from touching(diagrams, tree, low, middle, end, where)
-    yield from touching(diagrams, tree, middle, high, end, where)
-
-
-def _taken(
-    diagrams: Diagrams, tree: Tree, low: int, high: int, end: int, where: int, found: list[int]
-) -> int:
-    """What is left of ``where`` behind a stretch of the rules before ``end``; those that took some are put into ``found``."""
-    if where == NOTHING or low >= end or high <= low or not diagrams.meets(where, tree.asked(low, high)):
-        return where
-    if high - low == 1:
-        rest = diagrams.without(where, support(diagrams, tree.does[low]))
-        if rest != where:
-            found.append(low)
-        return rest
-    middle = split(low, high)
-    left = _taken(diagrams, tree, low, middle, end, where, found)
-    return _taken(diagrams, tree, middle, high, end, left, found)
-
-
-def _fewest(diagrams: Diagrams, tree: Tree, where: int, found: list[int]) -> list[int]:
+def _fewest(tree: Tree, where: int, found: list[int]) -> list[int]:
     """Without those that the others make needless, tried from the one that takes least: the first ones stay."""
     kept = list(found)
     for index in reversed(found):
         rest = where
         for other in kept:
             if other != index:
-                rest = diagrams.without(rest, support(diagrams, tree.does[other]))
+                rest = tree.diagrams.without(rest, tree.taken(other, other + 1))
         if rest == NOTHING:
             kept.remove(index)
     return kept

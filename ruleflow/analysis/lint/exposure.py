@@ -159,7 +159,7 @@ def _sensitive(case: Case) -> Iterator[Finding]:
                 or (name, index) not in reached.hit
             ):
                 continue
-            where = reached.tree(name).asks[index]
+            where = reached.asks(name, index)
             if case.side.diagrams.shadow(where, SRC) != ((0, case.side.diagrams.tops[SRC]),) or not _any_wire(
                 case, where, touchy[0]
             ):

@@ -9,7 +9,7 @@ import msgspec
 
 from ruleflow.analysis.findings import Finding
 from ruleflow.analysis.lint.case import Case
-from ruleflow.analysis.lint.reached import Key
+from ruleflow.analysis.lint.tried import Key
 from ruleflow.analysis.lint.without import Without
 
 

@@ -75,7 +75,7 @@ def publications(case: Case) -> Iterator[tuple[RuleRef, int, Translation]]:
             continue
         for index, rule in enumerate(case.rules["nat"][name].rules):
             if isinstance(rule.target, Dnat) and rule.target.to is not None and (name, index) in reached.hit:
-                yield case.ref("nat", name, index), reached.tree(name).asks[index], rule.target.to
+                yield case.ref("nat", name, index), reached.asks(name, index), rule.target.to
 
 
 def check(case: Case) -> Iterator[Finding]:
@@ -103,7 +103,7 @@ def _bypassed(case: Case, published: list[tuple[RuleRef, int, Translation]]) -> 
                 or sum(b - a + 1 for a, b in ports) > 1024
             ):
                 continue
-            where = diagrams.both(reached.tree(name).asks[index], reached.entered[hook, name])
+            where = diagrams.both(reached.asks(name, index), reached.entered[hook, name])
             taken = [
                 (ref, to)
                 for ref, before, to in published

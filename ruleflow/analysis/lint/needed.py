@@ -10,8 +10,9 @@ from collections import defaultdict
 import msgspec
 
 from ruleflow.analysis.chains import callee
-from ruleflow.analysis.lint.reached import Key, Reached, Stretch
-from ruleflow.analysis.lint.tree import Tree, split
+from ruleflow.analysis.lint.reached import Reached, Stretch
+from ruleflow.analysis.lint.tree import Tree
+from ruleflow.analysis.lint.tried import Key
 from ruleflow.analysis.lint.unlike import unlike
 from ruleflow.analysis.lint.without import Without
 from ruleflow.netfilter.idd import EVERYTHING, NOTHING
@@ -42,9 +43,8 @@ class Needed:
         self.reached, self.side, self.table = reached, reached.side, reached.table
         self.diagrams, self.outcomes = reached.diagrams, reached.side.outcomes
         self._trees: dict[tuple[str, str], Tree] = {}
-        self._after: dict[tuple[str, int, str], int] = {}
-        """What happens behind a rule that calls, without what the caller of its chain does."""
         self._plain: dict[str, bool] = {}
+        self._moving: dict[int, bool] = {}
         self._open: dict[Key, dict[Stretch, _Open]] = defaultdict(dict)
         self._needed: set[Key] = set()
         self._visits: dict[str, int] = defaultdict(int)
@@ -57,6 +57,7 @@ class Needed:
         self._without = Without(self.side, self.table, dead)
         self._harmless: dict[Key, bool] = {}
         with deep():
+            self._try()
             for stretch, starts in reached.starts.items():
                 self._look(stretch, starts)
             self.diagrams.forget()
@@ -90,10 +91,10 @@ class Needed:
     def _look(self, stretch: Stretch, starts: dict[str, int]) -> None:
         name, low, high = stretch
         for hook in starts if self.table.name == "nat" else [next(iter(starts))]:
-            tree = self._tree(name, hook)
             came = starts[hook] if self.table.name == "nat" else self._all(starts)
-            behind = tree.done(high, len(tree)) if high < len(tree) else NOTHING
-            self._descend(stretch, hook, tree, low, high, behind, came)
+            for index in range(low, high):
+                if self._wanted((name, index)):
+                    self._judge(stretch, hook, index, came)
 
     def _all(self, starts: dict[str, int]) -> int:
         found = NOTHING
@@ -101,47 +102,65 @@ class Needed:
             found = self.diagrams.either(found, packets)
         return found
 
-    def _descend(
-        self, stretch: Stretch, hook: str, tree: Tree, low: int, high: int, behind: int, came: int
-    ) -> None:
-        """``behind`` is what the rules from ``high`` on do with the packets that the stretch can meet."""
-        name = stretch[0]
-        if not any(self._wanted((name, index)) for index in range(low, high)):
-            return
-        if high - low == 1:
-            self._judge(stretch, hook, tree, low, behind, came)
-            return
-        middle = split(low, high)
-        self._descend(stretch, hook, tree, middle, high, self._within(tree, middle, high, behind), came)
-        first = self._within(tree, low, middle, behind)
-        later = self.outcomes.then(self._within(tree, low, middle, tree.done(middle, high)), first)
-        self._descend(stretch, hook, tree, low, middle, later, came)
+    def _try(self) -> None:
+        """Find out of most rules with single packets that they are needed."""
+        tried = self.reached.tried
+        tried.only(self.reached.hit)
+        for hook, name in list(tried.seeds):
+            for index in range(len(self.table[name].rules)):
+                if self._wanted((name, index)) and tried.needs(hook, (name, index)):
+                    self._needed.add((name, index))
 
-    def _within(self, tree: Tree, low: int, high: int, behind: int) -> int:
-        """Cut to what a stretch, in which nothing changes that is read, asks for."""
-        return self.diagrams.both(tree.asked(low, high), behind)
+    def _behind(self, hook: str, stretch: Stretch, index: int) -> int:
+        """What the rules behind one do with packets that it is asked about; of others nothing is said."""
+        name, low, high = stretch
+        rule = self.table[name].rules[index]
+        tree = self._tree(name, hook)
+        if high - low == 1 and self.reached.alters(rule):
+            return self._from(tree, index + 1)
+        here = self.reached.first(name, low, index)
+        touching = tree.touch.box(self.side.space.asked(rule).tests)
+        parts: list[int] = []
+        for first, last in tree.stretches(index + 1, len(tree), touching):
+            part = tree.done(first, last)
+            parts.append(self.diagrams.both(here, part))
+            if self.reached.changing_hooks and self._moves(part):
+                parts.append(self._from(tree, last))
+                break
+        return self._joined(parts)
+
+    def _from(self, tree: Tree, low: int) -> int:
+        """What the rules from ``low`` on do with any packet."""
+        return self._joined([tree.done(*each) for each in tree.stretches(low, len(tree), tree.touch.all)])
+
+    def _joined(self, parts: list[int]) -> int:
+        """All parts one behind the other."""
+        while len(parts) > 1:
+            parts = [
+                self.outcomes.then(*parts[n : n + 2]) if n + 1 < len(parts) else parts[n]
+                for n in range(0, len(parts), 2)
+            ]
+        return parts[0] if parts else NOTHING
+
+    def _moves(self, a: int) -> bool:
+        """Whether a packet may go on from here with a field changed."""
+        found = self._moving.get(a)
+        if found is None:
+            values = (self.outcomes.value(leaf) for leaf in self.diagrams.leaves(a))
+            found = self._moving[a] = any(one.goes_on and one.alter for one in values)
+        return found
 
     def _wanted(self, key: Key) -> bool:
-        """Whether a rule must be looked at: it may be useless, or calls a chain whose rules may be."""
-        name, index = key
-        rule = self.table[name].rules[index]
-        return (
-            key in self.reached.hit
-            and key not in self._needed
-            and (callee(rule) is not None or self._may_go(key))
-        )
+        """Whether it may be useless, as far as is known."""
+        return key in self.reached.hit and key not in self._needed and self._may_go(key)
 
-    def _judge(self, stretch: Stretch, hook: str, tree: Tree, index: int, behind: int, came: int) -> None:
+    def _judge(self, stretch: Stretch, hook: str, index: int, came: int) -> None:
         name, low, high = stretch
-        here = self.reached.firsts(name, low, high)[index - low]
+        here = self.reached.first(name, low, index)
         rule = self.table[name].rules[index]
         key = name, index
-        if callee(rule) in self.table:
-            self._after[name, index, hook if self.table.name == "nat" else ""] = behind
-        if not self._may_go(key):
-            self._needed.add(key)
-            return
-        does = self.diagrams.both(here, tree.does[index])
+        does = self.diagrams.both(here, self._tree(name, hook).does(index))
+        behind = self._behind(hook, stretch, index)
         if unlike(self.diagrams, does, behind, came, self._surely):
             self._needed.add(key)
             return
@@ -199,16 +218,18 @@ class Needed:
         key = name, hook if self.table.name == "nat" else ""
         found = self._trees.get(key)
         if found is None:
-            rules = self.table[name].rules
-            asks = self.reached.tree(name).asks
-            does = [
-                self._does(rule, asks[index], index, hook) if (name, index) in self.reached.hit else NOTHING
-                for index, rule in enumerate(rules)
-            ]
-            found = self._trees[key] = Tree(self.diagrams, asks, does, self.outcomes.then)
+            rules, reached = self.table[name].rules, self.reached
+
+            def does(index: int) -> int:
+                if (name, index) not in reached.hit:
+                    return NOTHING
+                return self._does(rules[index], index, hook)
+
+            plain = reached.tree(name)
+            found = self._trees[key] = Tree(self.diagrams, plain.touch, plain.asks, does, self.outcomes.then)
         return found
 
-    def _does(self, rule: Rule, where: int, index: int, hook: str) -> int:
+    def _does(self, rule: Rule, index: int, hook: str) -> int:
         target = rule.target
         if isinstance(target, Jump | Goto):
             if target.chain not in self.table:
@@ -216,6 +237,7 @@ class Needed:
             tree = self._tree(target.chain, hook)
             body = tree.done(0, len(tree))
             turned = (NEXT, BACK) if isinstance(target, Goto) else (BACK, NEXT)
+            where = self.reached.asks(rule.chain, index)
             return self.diagrams.both(where, self.outcomes.renamed(body, *turned))
         return self.side.rule(self.table.name, rule.chain, index, hook)
 
@@ -315,12 +337,12 @@ class Needed:
             called = callee(rule)
             if called is None or (name, index) not in self.reached.hit or not self._is_open(called, set()):
                 continue
-            met = self.diagrams.both(packets, self.reached.firsts(name, low, high)[index - low])
+            met = self.diagrams.both(packets, self.reached.first(name, low, index))
             if met == NOTHING:
                 continue
             then = after
             if isinstance(rule.target, Jump):
-                behind = self._after.get((name, index, hook if self.table.name == "nat" else ""), NOTHING)
+                behind = self._behind(hook, stretch, index)
                 rest = self.outcomes.renamed(self.diagrams.both(met, behind), BACK, NEXT)
                 then = self.outcomes.then(rest, after)
             self._visit(hook, called, met, self.diagrams.both(met, then))

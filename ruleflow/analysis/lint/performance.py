@@ -63,15 +63,11 @@ def _known(case: Case, chain: Chain) -> Iterator[Finding]:
     known = diagrams.both(
         reached.entered.get((chain.name, chain.name), NOTHING), cube(case, state=ESTABLISHED)
     )
-    before = [
-        case.ref("filter", chain.name, index) for index, rule in enumerate(chain.rules)
-        if diagrams.meets(reached.tree(chain.name).asks[index], known)
-    ]  # fmt: skip
     for index, rule in enumerate(chain.rules):
         if verdict(rule) != "ACCEPT" or not _all_known(case, rule):
             continue
-        asked = [ref for ref in before if ref.index <= index]
-        if len(asked) > _LATE and (chain.name, index) in reached.hit:
+        asked = sum(diagrams.meets(reached.asks(chain.name, n), known) for n in range(index))
+        if asked > _LATE and (chain.name, index) in reached.hit:
             yield case.finding(
                 LATE, case.ref("filter", chain.name, index), f"{LATE.name}: behind {index} rules", "asked after all of them",
                 others=[case.mark(case.ref("filter", chain.name, 0), "the first rule that each packet is compared with")],

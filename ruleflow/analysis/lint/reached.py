@@ -9,36 +9,34 @@ from collections.abc import Iterator
 
 from ruleflow.analysis.chains import callee
 from ruleflow.analysis.lint.entering import entering
-from ruleflow.analysis.lint.tree import Tree, split
+from ruleflow.analysis.lint.tree import Tree, support
+from ruleflow.analysis.lint.tried import Key, Tried
 from ruleflow.netfilter.alter import Is, Xor
 from ruleflow.netfilter.encode import BITWISE, LEVELS
-from ruleflow.netfilter.idd import EVERYTHING, NOTHING, Diagrams
+from ruleflow.netfilter.idd import EVERYTHING, NOTHING
 from ruleflow.netfilter.side import Side, deep
 from ruleflow.ruleset.effect import Back, Fork, Rewrite, Stop
 from ruleflow.ruleset.ir import Goto, Jump, Rule, Table
 
-Key = tuple[str, int]
-"""A chain's name and the index of a rule in it, from 0."""
 Stretch = tuple[str, int, int]
 """A chain's name and a stretch of its rules, from and up to; within it no rule changes what a later one reads."""
 
 
 class Reached:
-    """One table: ``hit`` are the rules that some packet meets, ``entered`` what enters each chain, by hook and chain.
-
-    ``left`` is what falls through to the policy, by hook.
-    """
+    """One table: ``hit`` are the rules that some packet meets, ``entered`` what enters each chain, by hook and chain."""
 
     def __init__(self, side: Side, table: Table) -> None:
         self.side, self.table, self.diagrams = side, table, side.diagrams
         self.hit: set[Key] = set()
         self.entered: dict[tuple[str, str], int] = {}
-        self.left: dict[str, int] = {}
+        self.tried = Tried(side, table)
+        self._starting: dict[str, int] = {}
+        self._left: dict[str, int] = {}
         self.starts: dict[Stretch, dict[str, int]] = {}
         """What comes to each stretch of rules that was looked at in one piece, by hook."""
         self._stop, self._back = self.diagrams.leaf("stop"), self.diagrams.leaf("back")
         self.trees: dict[str, Tree] = {}
-        self._firsts: dict[tuple[str, int, int], list[int]] = {}
+        self._firsts: dict[tuple[str, int, int], int] = {}
         self._hook = ""
         self.changing_hooks: set[str] = set()
         """Hooks from which some rule changes what a later one reads."""
@@ -61,13 +59,27 @@ class Reached:
         if self._changing:
             self.changing_hooks.add(hook)
         self._pending = defaultdict(int)
-        start = entering(self.side, self.table.name, hook)
-        self.left[hook] = self._through(hook, start, hook)
+        start = self._starting[hook] = entering(self.side, self.table.name, hook)
+        if hook in self._changing:
+            self._left[hook] = self._through(hook, start, hook)
+        else:
+            self._pending[hook] = start
+            self.tried.search(hook, order, start)
+            self.hit |= self.tried.met
         for name in order:
             packets = self._pending.pop(name, NOTHING)
             if packets != NOTHING:
                 self._enter(hook, name, packets)
                 self._meet(name, 0, len(self.tree(name)), packets)
+
+    def asks_policy(self, hook: str) -> bool:
+        """Whether the policy of a hook's chain decides any packet."""
+        if hook in self.tried.fell:
+            return True
+        if hook not in self._left:
+            with deep():
+                self._left[hook] = self.diagrams.without(self._starting[hook], self._decided(hook))
+        return self._left[hook] != NOTHING
 
     def order(self, hook: str) -> list[str]:
         """The chains that a hook's chain leads to, callers before the called."""
@@ -103,12 +115,12 @@ class Reached:
             packets, returned = self._run(name, low, index, packets)
             back = self.diagrams.either(back, returned)
             low = index + 1
-            met = self.diagrams.both(packets, tree.asks[index])
+            met = self.diagrams.both(packets, tree.asks(index))
             if met == NOTHING:
                 continue
             self._start((name, index, index + 1), packets)
             self.hit.add((name, index))
-            packets = self.diagrams.without(packets, tree.asks[index])
+            packets = self.diagrams.without(packets, tree.asks(index))
             called = callee(rule)
             after = (
                 self._through(called, met, hook)
@@ -133,41 +145,30 @@ class Reached:
 
     def _meet(self, name: str, low: int, high: int, packets: int) -> None:
         """Which rules of a stretch some of the packets meet; what these send to other chains is put off."""
-        rules, first = self.table[name].rules, self.firsts(name, low, high)
+        rules = self.table[name].rules
         self._start((name, low, high), packets)
         for index in range(low, high):
             called = callee(rules[index])
             if called is not None and called in self.table:
-                here = self.diagrams.both(packets, first[index - low])
+                here = self.diagrams.both(packets, self.first(name, low, index))
                 if here != NOTHING:
                     self.hit.add((name, index))
                     self._pending[called] = self.diagrams.either(self._pending[called], here)
-            elif (name, index) not in self.hit and self.diagrams.meets(first[index - low], packets):
+            elif (name, index) not in self.hit and self.diagrams.meets(self.first(name, low, index), packets):
                 self.hit.add((name, index))
 
     def _start(self, stretch: Stretch, packets: int) -> None:
         known = self.starts.setdefault(stretch, {})
         known[self._hook] = self.diagrams.either(known.get(self._hook, NOTHING), packets)
 
-    def firsts(self, name: str, low: int, high: int) -> list[int]:
-        """For each rule of a stretch what it asks for and what no earlier rule of the stretch takes."""
-        found = self._firsts.get((name, low, high))
+    def first(self, name: str, low: int, index: int) -> int:
+        """What a rule asks for and no rule of its stretch (from ``low``) takes before it."""
+        found = self._firsts.get((name, low, index))
         if found is None:
-            found = self._firsts[name, low, high] = [NOTHING] * (high - low)
-            self._descend(self.tree(name), low, high, EVERYTHING, found, low)
+            tree = self.tree(name)
+            touching = tree.touch.box(self.side.space.asked(self.table[name].rules[index]).tests)
+            found = self._firsts[name, low, index] = tree.rest(tree.asks(index), low, index, touching)
         return found
-
-    def _descend(self, tree: Tree, low: int, high: int, packets: int, found: list[int], base: int) -> None:
-        here = self.diagrams.both(packets, tree.asked(low, high))
-        if here == NOTHING or high == low:
-            return
-        if high - low == 1:
-            found[low - base] = here
-            return
-        middle = split(low, high)
-        self._descend(tree, low, middle, here, found, base)
-        rest = self.diagrams.without(here, self._anything(tree.done(low, middle)))
-        self._descend(tree, middle, high, rest, found, base)
 
     # -- what rules do --------------------------------------------------------------------------------------
 
@@ -175,11 +176,19 @@ class Reached:
         """A chain's rules as sets: ``does`` has the leaves "stop" (decided) and "back" (to the caller)."""
         found = self.trees.get(name)
         if found is None:
-            rules = self.table[name].rules
-            asks = [self.side.where(self.table.name, name, index) for index in range(len(rules))]
-            does = [self._does(rule, where) for rule, where in zip(rules, asks, strict=True)]
-            found = self.trees[name] = Tree(self.diagrams, asks, does, self.diagrams.either)
+            rules, where = self.table[name].rules, self.side.where
+            found = self.trees[name] = Tree(
+                self.diagrams,
+                self.tried.plan(name).touch,
+                lambda index: where(self.table.name, name, index),
+                lambda index: self._does(rules[index], self.asks(name, index)),
+                self.diagrams.either,
+            )
         return found
+
+    def asks(self, name: str, index: int) -> int:
+        """The packets that a rule asks for."""
+        return self.tree(name).asks(index)
 
     def _does(self, rule: Rule, where: int) -> int:
         target = rule.target
@@ -308,8 +317,3 @@ class Reached:
             if value is not None:
                 packets = self.diagrams.both(packets, self.diagrams.test(level, ((value, value),)))
         return packets
-
-
-def support(diagrams: Diagrams, a: int) -> int:
-    """The packets for which ``a`` does not end in `NOTHING`."""
-    return diagrams.map_leaves(a, lambda leaf: EVERYTHING if leaf != NOTHING else NOTHING, "anything")

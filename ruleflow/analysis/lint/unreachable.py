@@ -68,7 +68,7 @@ def _said_elsewhere(case: Case, table: Table, rule: Rule, index: int) -> bool:
 
 def _never(case: Case, table: Table, rule: Rule, ref: RuleRef) -> Finding:
     reached = case.reached(table.name)
-    where = reached.tree(ref.chain).asks[ref.index - 1]
+    where = reached.asks(ref.chain, ref.index - 1)
     strength = case.assumed(table.name)
     would = _would(rule)
     if where == NOTHING:
@@ -164,7 +164,7 @@ def _chains(case: Case, table: Table) -> Iterator[Finding]:
 def _policies(case: Case, table: Table) -> Iterator[Finding]:
     reached = case.reached(table.name)
     for chain in table:
-        if chain.policy is None or not chain.rules or reached.left.get(chain.name, NOTHING) != NOTHING:
+        if chain.policy is None or not chain.rules or reached.asks_policy(chain.name):
             continue
         yield case.finding(
             POLICY, RuleRef(table.name, chain.name, 0, chain.line),

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import msgspec
 
 from ruleflow.analysis.lint.entering import entering
-from ruleflow.analysis.lint.reached import Key
+from ruleflow.analysis.lint.tried import Key
 from ruleflow.netfilter.side import Side, deep
 from ruleflow.ruleset.ir import Chain, Ruleset, Table
 
