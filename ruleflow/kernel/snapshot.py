@@ -42,8 +42,8 @@ def snapshot(
     :raises RuleflowError: where a namespace is not there or may not be entered (one must be root).
     """
     directory.mkdir(parents=True, exist_ok=True)
-    owners = processes()
     containers = running()
+    owners = processes((one.name, one.pid) for one in containers)
     notes = _Notes()
     wanted = tuple(_wanted(namespaces, containers))
     places = {"host": Path(f"/proc/{get_native_id()}/ns/net"), **dict(wanted)}

@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,20 @@ _FILES = (("tcp", 4, "0A"), ("tcp6", 6, "0A"), ("udp", 4, "07"), ("udp6", 6, "07
 """File of /proc/net, family, and the state of a socket that waits: TCP_LISTEN, TCP_CLOSE (udp, unconnected)."""
 
 
-def processes() -> dict[int, str]:
-    """The name of a process that holds a socket, by the socket's inode."""
+def processes(containers: Iterable[tuple[str, int]] = ()) -> dict[int, str]:
+    """The name of a process that holds a socket, by the socket's inode.
+
+    ``containers`` are names, each with a process: of other processes in the same mount namespace it is said that
+    they are in that container, too (``nginx container=web``), since it may share the host's network.
+    """
+    inside = {mounts: name for name, pid in containers if (mounts := _mounts(Path(f"/proc/{pid}")))}
+    inside.pop(_mounts(Path("/proc/self")), None)
     found: dict[int, str] = {}
     for directory in Path("/proc").glob("[0-9]*/fd"):
         try:
             name = directory.parent.joinpath("comm").read_text("utf-8", "replace").strip()
+            container = inside.get(_mounts(directory.parent)) if inside else None
+            name += f" container={container}" if container else ""
             for number in os.listdir(directory):  # noqa: PTH208 - the fast way: a host has many
                 target = os.readlink(f"{directory}/{number}")  # noqa: PTH115
                 if target.startswith("socket:["):
@@ -25,6 +33,14 @@ def processes() -> dict[int, str]:
         except OSError:  # the process, or this socket, ended meanwhile; or it is not ours to see
             continue
     return found
+
+
+def _mounts(process: Path) -> int:
+    """The mount namespace of a process, 0 where it ended meanwhile."""
+    try:
+        return process.joinpath("ns/mnt").stat().st_ino
+    except OSError:
+        return 0
 
 
 def listening(owners: dict[int, str]) -> str:

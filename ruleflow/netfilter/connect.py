@@ -11,7 +11,7 @@ from ruleflow.errors import ReadError
 from ruleflow.netfilter import remedy
 from ruleflow.netfilter.conntrack import RELATED
 from ruleflow.netfilter.endpoints import check_family, destination_of, source_of
-from ruleflow.netfilter.host import Host, Relay
+from ruleflow.netfilter.host import Host, Listener, Relay
 from ruleflow.netfilter.journey import Journey, Leg, Travel
 from ruleflow.netfilter.messages import RESULTS, icmp_message
 from ruleflow.netfilter.numbers import address_text
@@ -265,8 +265,32 @@ class _Talk:
         if why is not None:
             return self._told("no-answer", why[0], fix=why[1])
         return self._told(
-            "reached", f"{who} answers", by=who, sees=address_text(seen.source or 0, seen.family)
+            "reached",
+            self._answers(there),
+            by=self._server(there),
+            sees=address_text(seen.source or 0, seen.family),
         )
+
+    def _listener(self, there: Journey) -> Listener | None:
+        seen = there.outcome.packet
+        if self.protocol == "icmp" or seen.destination is None or seen.destination_port is None:
+            return None
+        host = self.world.host(there.host)
+        return host.listener(self.protocol, seen.destination, seen.destination_port, seen.family)
+
+    def _server(self, there: Journey) -> str:
+        """Who it is that answers: of those who share a network the container whose socket it is."""
+        found = self._listener(there)
+        return found.container if found is not None and found.container else there.host
+
+    def _answers(self, there: Journey) -> str:
+        server, found = self._server(there), self._listener(there)
+        sharing = [name for name, of in self.world.aliases if of == there.host]
+        if server != there.host:
+            return f"{server} answers, which shares the network of {there.host}"
+        if found is None or found.container or not sharing or found.process in _DOCKERS:
+            return f"{server} answers"
+        return f"{server} answers, or {' or '.join(sharing)}, which shares its network: whose socket it is was not recorded"
 
     def _refusal(self, host: Host, first: Packet, there: Journey) -> Connection:
         """Nobody listens: a reset or a port unreachable, if it comes back."""
@@ -369,6 +393,9 @@ class _Talk:
 
 Fault = tuple[str, Fix | None]
 """Why an exchange fails, and what would help."""
+
+_DOCKERS = frozenset({"docker-proxy", "dockerd"})
+"""Programs of the engine itself, which are in no container."""
 
 PLACEHOLDER = "dockerd"
 """Without the userland proxy dockerd binds a published port so that nobody else can, and never accepts."""

@@ -176,7 +176,8 @@ class Neighbour(msgspec.Struct, frozen=True, kw_only=True):
 class Listener(msgspec.Struct, frozen=True, kw_only=True):
     """A socket that waits for packets.
 
-    ``family`` is 4, 6, or 0 for a socket that takes both; ``address`` None is every address.
+    ``family`` is 4, 6, or 0 for a socket that takes both; ``address`` None is every address; ``container`` is whose
+    process it is, where that is known: of several that share the host's network only that tells them apart.
     """
 
     protocol: str
@@ -185,6 +186,7 @@ class Listener(msgspec.Struct, frozen=True, kw_only=True):
     address: int | None = None
     interface: str | None = None
     process: str = ""
+    container: str = ""
 
 
 class Relay(msgspec.Struct, frozen=True, kw_only=True):

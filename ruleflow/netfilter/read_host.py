@@ -362,13 +362,15 @@ def _listener(words: list[str]) -> Listener | None:
     address, _, interface = local.partition("%")
     address = address.strip("[]")
     number, family = (None, 0) if address == "*" else read_address(address)
+    process, _, container = " ".join(words[6:]).partition(" container=")
     return Listener(
         protocol=words[0],
         port=int(port),
         family=family,
         address=number or None,
         interface=interface.rstrip("]") or None,
-        process=" ".join(words[6:]),
+        process=process,
+        container=container,
     )
 
 

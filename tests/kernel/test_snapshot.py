@@ -12,6 +12,7 @@ from ruleflow.errors import RuleflowError
 from ruleflow.kernel.namespaces import inside
 from ruleflow.kernel.redact import redact_text
 from ruleflow.kernel.snapshot import live_world, snapshot
+from ruleflow.kernel.sockets import listening, processes
 from ruleflow.netfilter.host import Host
 from ruleflow.netfilter.numbers import read_address
 from ruleflow.netfilter.read_host import read_host
@@ -166,3 +167,16 @@ def test_the_live_world_is_the_same(made: tuple[str, str], tmp_path: Path) -> No
     live = inside(Path("/run/netns") / made[0], lambda: live_world((made[1],)))
     assert live.links == read_world(tmp_path).links
     assert [host.name for host in live.hosts] == ["host", made[1]]
+
+
+def test_of_a_process_it_is_known_in_which_container_it_is() -> None:
+    """A container that shares the host's network has a mount namespace of its own all the same."""
+    with namespaces("shared") as (name,):
+        serve = ["ip", "netns", "exec", name, "unshare", "-m", "python3", "-c", SERVE]
+        with subprocess.Popen(serve, stdout=subprocess.PIPE, text=True) as server:
+            assert server.stdout is not None
+            server.stdout.readline()
+            owners = processes([("box", server.pid)])
+            text = inside(Path("/run/netns") / name, lambda: listening(owners))
+            server.kill()
+    assert text == "tcp LISTEN 0 0 *:80 *:* python3 container=box\n"

@@ -8,7 +8,7 @@ import pytest
 from ruleflow.errors import ReadError
 from ruleflow.netfilter.connect import Connection, connect, connect_all
 from ruleflow.netfilter.endpoints import everybody
-from ruleflow.netfilter.host import Host, RulesText, Sysctls
+from ruleflow.netfilter.host import Host, Listener, RulesText, Sysctls
 from ruleflow.netfilter.world import World, read_world
 from ruleflow.views.connect_text import answer_line
 from ruleflow.views.text import Paper
@@ -55,6 +55,21 @@ def test_no_socket_is_a_refusal_that_comes_back() -> None:
     found = connect(WORLD, "outside", "192.0.2.10", 81)
     assert short(found) == ("refused", "host", None)
     assert connect(WORLD, "outside", "192.0.2.10", 81, "udp").result == "refused"
+
+
+def test_who_shares_the_hosts_network_is_named_where_it_is_recorded() -> None:
+    socket = Listener(protocol="tcp", port=8080, process="nginx", container="web-on-host")
+    for one, by, because in (
+        (socket, "web-on-host", "web-on-host answers, which shares the network of host"),
+        (
+            msgspec.structs.replace(socket, container=""),
+            "host",
+            "host answers, or web-on-host, which shares its network: whose socket it is was not recorded",
+        ),
+    ):
+        world = msgspec.structs.replace(changed(listeners=(one,)), aliases=(("web-on-host", "host"),))
+        found = connect(world, "outside", "192.0.2.10", 8080)
+        assert (found.result, found.by, found.because) == ("reached", by, because)
 
 
 def test_no_route_is_unreachable() -> None:
