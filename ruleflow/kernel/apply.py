@@ -11,6 +11,7 @@ import msgspec
 
 from ruleflow.errors import RuleflowError
 from ruleflow.kernel.backend import Backend
+from ruleflow.kernel.heirs import hand_over
 from ruleflow.kernel.journal import Deadline, Journal, JournalError, Pending, Store, new_id
 from ruleflow.kernel.links import LinkRefusedError, remove_leftovers
 from ruleflow.kernel.owned import Owned, OwnedTable, both, standing, without
@@ -61,6 +62,7 @@ def apply(
         prepared.given, prepared.plan.steps, deadline,
     )  # fmt: skip
     journal = msgspec.structs.replace(journal, backend=backend.kind, pending=pending, outcome="")
+    hand_over(store, prepared.gifts)
     store.write(journal)
     try:
         hook("armed")
@@ -106,6 +108,7 @@ def refuse_unsettled(journal: Journal) -> None:
 
 def _settle_without_steps(store: Store, journal: Journal, prepared: Prepared, backend: Backend) -> Journal:
     """Nothing to do on the host; the journal is written only where what we know to be ours has changed."""
+    hand_over(store, prepared.gifts)
     if prepared.plan.action == "destroy":
         store.remove()
     elif (journal.own, journal.given) != (prepared.target, prepared.given):

@@ -10,6 +10,7 @@ from ruleflow.kernel import links
 from ruleflow.kernel.backend import Backend
 from ruleflow.kernel.given import Given
 from ruleflow.kernel.heard import Heard
+from ruleflow.kernel.heirs import Gift
 from ruleflow.kernel.notes import Note, foreign_notes
 from ruleflow.kernel.owned import (
     NOTHING,
@@ -59,6 +60,7 @@ class Prepared(msgspec.Struct, frozen=True):
     steps: tuple[Step, ...]
     sight: Sight
     given: Given = Given()
+    gifts: tuple[Gift, ...] = ()
 
 
 def plan_apply(
@@ -142,11 +144,23 @@ def _refuse_links(sight: Sight, own: Owned, want: Owned) -> None:
             raise PlanRefusedError(
                 f"there is a link {link.name} already that is not ours", help=f"ip link del {link.name}"
             )
+    _refuse_inner_links(sight, own, want)
     for address in want.addresses:
         holders = [one for one in sight.seen[address.netns].addresses if one.address == address.address]
         if holders and address not in holders:
             raise PlanRefusedError(
                 f"{address.address} is on {holders[0].link} already", help="choose another gateway or subnet"
+            )
+
+
+def _refuse_inner_links(sight: Sight, own: Owned, want: Owned) -> None:
+    ours = {one.name for one in own.links}
+    for link in want.links:
+        inside = sight.seen.get(link.netns) if link.netns and link.name not in ours else None
+        if inside is not None and (inside.link(link.peer) is not None or link.peer in inside.other):
+            raise PlanRefusedError(
+                f"there is a link {link.peer} in the namespace {link.netns} already",
+                help=f"plug it in by one declaration only, or rename it: ip -n {link.netns} link set {link.peer} name …",
             )
 
 
@@ -207,8 +221,8 @@ def _settings(own: Owned, want: Owned) -> Iterator[Setting]:
             yield msgspec.structs.replace(known[one.name], value=one.value)
             continue
         now = links.setting(one.name)
-        if now != one.value:
-            yield msgspec.structs.replace(one, before=now or "", along=links.alongside(one.name))
+        along = links.alongside(one.name) if now != one.value else ()  # nothing to undo: it is so already
+        yield msgspec.structs.replace(one, before=now or "", along=along)
 
 
 def _made(sight: Sight, want: Owned) -> Iterator[tuple[int, str, str]]:

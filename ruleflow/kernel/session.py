@@ -16,11 +16,12 @@ from ruleflow.kernel.apply import refuse_unsettled
 from ruleflow.kernel.backend import Backend, find_backend
 from ruleflow.kernel.given import as_declaration, given_out
 from ruleflow.kernel.heard import Heard, hear
+from ruleflow.kernel.heirs import bequeath, neighbours
 from ruleflow.kernel.journal import DEFAULT_STATE, Journal, Store
 from ruleflow.kernel.marked import marked
 from ruleflow.kernel.misprints import refuse_misprints
 from ruleflow.kernel.notes import listener_notes, need_notes
-from ruleflow.kernel.owned import Owned, both
+from ruleflow.kernel.owned import NOTHING, Owned, both
 from ruleflow.kernel.plan import PlanRefusedError, Prepared, plan_apply, plan_destroy
 from ruleflow.kernel.wanted import wanted
 from ruleflow.netfilter.host import Host, Nexthop, Route
@@ -84,10 +85,15 @@ class Session:
         want, heard = _tried_and_heard(declaration, backend)
         refuse_foreign_owner(declaration, heard, journal.own)
         refuse_misprints(backend, want, heard)
-        prepared = plan_apply(journal.name, backend, journal.own, want, heard, namespace=journal.namespace)
+        own, gifts = bequeath(self.store, journal.own, want)
+        refuse_links_of_others(self.store, want)
+        prepared = plan_apply(journal.name, backend, own, want, heard, namespace=journal.namespace)
         notes = (*prepared.plan.notes, *listener_notes(declaration), *need_notes(declaration))
         return msgspec.structs.replace(
-            prepared, plan=msgspec.structs.replace(prepared.plan, notes=notes), given=given_out(declaration)
+            prepared,
+            plan=msgspec.structs.replace(prepared.plan, notes=notes),
+            given=given_out(declaration),
+            gifts=gifts,
         )
 
     def plan_destroy(self, *, scan: bool = False) -> Prepared:
@@ -97,8 +103,10 @@ class Session:
         """
         journal, backend = self.journal(), self.backend()
         refuse_unsettled(journal)
-        own = both(journal.own, marked(backend)) if scan else journal.own
-        return plan_destroy(journal.name, backend, own, hear(backend), namespace=journal.namespace)
+        own, gifts = bequeath(self.store, journal.own, NOTHING)
+        present = both(own, marked(backend)) if scan else own
+        prepared = plan_destroy(journal.name, backend, present, hear(backend), namespace=journal.namespace)
+        return msgspec.structs.replace(prepared, gifts=gifts)
 
 
 def _tried_and_heard(declaration: Declaration, backend: Backend) -> tuple[Owned, Heard]:
@@ -108,6 +116,18 @@ def _tried_and_heard(declaration: Declaration, backend: Backend) -> tuple[Owned,
     with ThreadPoolExecutor(1) as thread:
         heard = thread.submit(hear, backend)
         return wanted(declaration, backend), heard.result()
+
+
+def refuse_links_of_others(store: Store, want: Owned) -> None:
+    """A bridge belongs to one declaration: it goes when that goes. Raises `PlanRefusedError`."""
+    names = {one.name for one in want.links}
+    for other, journal in neighbours(store):
+        for link in journal.own.links:
+            if link.name in names:
+                raise PlanRefusedError(
+                    f"{link.kind} {link.name} belongs to the declaration {other.name}",
+                    help="declare both in one file, or choose another name: bridge: …",
+                )
 
 
 def refuse_foreign_owner(declaration: Declaration, heard: Heard, own: Owned) -> None:

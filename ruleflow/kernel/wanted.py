@@ -140,9 +140,12 @@ def _is_name(netns: str) -> bool:
     return "/" not in netns and not netns.startswith("pid:")
 
 
-def cable_name(endpoint: Endpoint) -> str:
-    """The name of an endpoint's cable on this host: short enough for the kernel, the same at each call."""
-    digest = hashlib.sha256(f"{endpoint.network}/{endpoint.name}".encode()).hexdigest()
+def cable_name(network: Network, endpoint: Endpoint) -> str:
+    """The name of an endpoint's cable on this host: short enough for the kernel, the same at each call.
+
+    It follows from the bridge, whose name is used once on a host, not from the network's, which other declarations may use.
+    """
+    digest = hashlib.sha256(f"{network.bridge}/{endpoint.name}".encode()).hexdigest()
     return f"rf-{digest[:10]}"
 
 
@@ -155,7 +158,7 @@ def inner_name(declaration: Declaration, endpoint: Endpoint) -> str:
 def _cable(declaration: Declaration, endpoint: Endpoint, flags: frozenset[str]) -> Link:
     network = declaration.network(endpoint.network)
     return Link(
-        cable_name(endpoint), "veth", network.mtu, network.bridge, hairpin="hairpin" in flags,
+        cable_name(network, endpoint), "veth", network.mtu, network.bridge, hairpin="hairpin" in flags,
         isolated="isolated" in flags, netns=endpoint.netns or "",
         peer=inner_name(declaration, endpoint),
     )  # fmt: skip
