@@ -88,7 +88,7 @@ def apply(
         _finish_dry(_prepared(session, declaration, layout), how["form"])
     with session.store.locked():
         declared = _declared(session, declaration, layout)
-        prepared = session.plan(declared)
+        prepared = session.plan(declared, at_once=True)
         _ask(prepared, how["form"], yes=yes)
         deadline = _deadline(seconds, declared.apply.confirm)
         proof = _proof(prepared, declared, deadline, asked=probe)

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import hashlib
+import importlib
 import os
 from collections.abc import Callable, Iterator
 from ipaddress import ip_interface
@@ -61,6 +62,11 @@ def lasting(link: Link, seen: Link) -> bool:
         and link.bridge == seen.bridge
         and (link.hairpin, link.isolated) == (seen.hairpin, seen.isolated)
     )
+
+
+def get_ready() -> None:
+    """Load what making links needs: a tenth of a second of work that another thread may do meanwhile."""
+    importlib.import_module("pyroute2")
 
 
 def make_netns(one: Netns) -> None:

@@ -3,6 +3,7 @@
 Everything here works in the network namespace of the calling thread; `enter` brings a process into another.
 """
 
+from collections.abc import Callable
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -68,8 +69,8 @@ class Session:
         before = as_declaration(self.journal().given)
         return read_declaration(content, source, layout=layout, host=routes_here(), before=before)
 
-    def plan(self, declaration: Declaration) -> Prepared:
-        """What applying it would do. Nothing is changed.
+    def plan(self, declaration: Declaration, *, at_once: bool = False) -> Prepared:
+        """What applying it would do. Nothing is changed. ``at_once``: it is to be applied right after.
 
         :raises PlanRefusedError: where it must not be applied here.
         :raises JournalError: where an earlier change is not settled.
@@ -82,7 +83,8 @@ class Session:
                 f"{journal.name} stands in {journal.backend} tables", help="destroy it there first"
             )
         refuse_wrong_settings(declaration)
-        want, heard = _tried_and_heard(declaration, backend)
+        makes_links = at_once and not journal.own.links
+        want, heard = _tried_and_heard(declaration, backend, links.get_ready if makes_links else None)
         refuse_foreign_owner(declaration, heard, journal.own)
         refuse_misprints(backend, want, heard)
         own, gifts = bequeath(self.store, journal.own, want)
@@ -109,12 +111,16 @@ class Session:
         return msgspec.structs.replace(prepared, gifts=gifts)
 
 
-def _tried_and_heard(declaration: Declaration, backend: Backend) -> tuple[Owned, Heard]:
-    """What is wanted, tried in a scratch namespace, and meanwhile what stands here."""
+def _tried_and_heard(
+    declaration: Declaration, backend: Backend, beside: Callable[[], None] | None
+) -> tuple[Owned, Heard]:
+    """What is wanted, tried in a scratch namespace, and meanwhile what stands here; ``beside`` is done while we wait."""
     from concurrent.futures import ThreadPoolExecutor
 
-    with ThreadPoolExecutor(1) as thread:
-        heard = thread.submit(hear, backend)
+    with ThreadPoolExecutor(2) as threads:
+        heard = threads.submit(hear, backend)
+        if beside is not None:
+            threads.submit(beside)
         return wanted(declaration, backend), heard.result()
 
 
