@@ -4,7 +4,8 @@ A box may be widened over packets of which the same may be said (``allowed``): p
 and that were let in before anyway need not be cut out of "tcp to port 8443 is let in".
 """
 
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import log2
 
 import msgspec
@@ -22,8 +23,8 @@ from ruleflow.netfilter.encode import (
     SRC,
     STATE,
 )
-from ruleflow.netfilter.idd import NOTHING, Box, Diagrams
-from ruleflow.netfilter.intervals import Interval, outside
+from ruleflow.netfilter.idd import EVERYTHING, NOTHING, Box, Diagrams
+from ruleflow.netfilter.intervals import Interval, joined, outside
 
 _READ_LAST = (PROTO, DPORT, DST, SRC, OUT, IN, SPORT)
 """Levels that a person wants to read: widened last, in the reverse of this order."""
@@ -65,9 +66,10 @@ def wide(diagrams: Diagrams, where: int, allowed: int, limit: int) -> Cover:
     """
     boxes: list[Box] = []
     rest = where
+    shadows = diagrams.shadows(allowed)
     while rest != NOTHING and len(boxes) < limit:
         box = max(
-            (_widened(diagrams, seed, allowed) for seed in _seeds(diagrams, rest)),
+            (_widened(diagrams, seed, allowed, shadows) for seed in _seeds(diagrams, rest)),
             key=lambda one: _size(diagrams, one),
         )
         boxes.append(box)
@@ -93,17 +95,61 @@ def _size(diagrams: Diagrams, box: Box) -> float:
     )
 
 
-def _widened(diagrams: Diagrams, box: Box, allowed: int) -> Box:
+def _widened(diagrams: Diagrams, box: Box, allowed: int, shadows: Mapping[int, tuple[Interval, ...]]) -> Box:
+    """``shadows`` are the numbers that ``allowed`` packets have at each level: wider than that no box becomes."""
     tests = dict(box)
     for level in sorted(tests, key=_when):
-        others = diagrams.cube((at, intervals) for at, intervals in tests.items() if at != level)
-        beyond = diagrams.without(others, allowed)
-        if beyond == NOTHING:
+        if tests[level] == shadows.get(level):
+            continue
+        beyond = _beyond(diagrams, allowed, tests, level)
+        if not beyond:
             del tests[level]
             continue
-        most = outside(diagrams.shadow(beyond, level), diagrams.tops[level])
+        most = outside(beyond, diagrams.tops[level])
         tests[level] = _nicer(tests[level], most, diagrams.tops[level])
     return tuple(sorted(tests.items()))
+
+
+def _beyond(
+    diagrams: Diagrams, allowed: int, tests: dict[int, tuple[Interval, ...]], level: int
+) -> tuple[Interval, ...]:
+    """The numbers at ``level`` of packets that meet the tests of all other levels and are not ``allowed``."""
+    levels, escaping = diagrams.level, {NOTHING: True, EVERYTHING: False}
+    known: dict[int, tuple[Interval, ...]] = {}
+
+    def met(node: int) -> Iterable[int]:
+        wanted = tests.get(levels[node])
+        kids = diagrams.kids[node]
+        return set(kids) if wanted is None else _met(diagrams.ends[node], kids, wanted)
+
+    def escapes(node: int) -> bool:
+        found = escaping.get(node)
+        if found is None:
+            found = escaping[node] = any(escapes(kid) for kid in met(node))
+        return found
+
+    def walk(node: int) -> tuple[Interval, ...]:
+        if levels[node] > level:
+            return ((0, diagrams.tops[level]),) if escapes(node) else ()
+        found = known.get(node)
+        if found is None:
+            if levels[node] == level:
+                parts = (part for part, kid in diagrams.parts(node) if escapes(kid))
+            else:
+                parts = (part for kid in met(node) for part in walk(kid))
+            found = known[node] = joined(parts)
+        return found
+
+    return walk(allowed)
+
+
+def _met(ends: Sequence[int], kids: Sequence[int], wanted: Iterable[Interval]) -> set[int]:
+    """The children for numbers in the intervals."""
+    found: set[int] = set()
+    for low, high in wanted:
+        first = bisect_left(ends, low)
+        found.update(kids[first : bisect_left(ends, high, first) + 1])
+    return found
 
 
 def _nicer(least: tuple[Interval, ...], most: tuple[Interval, ...], top: int) -> tuple[Interval, ...]:

@@ -9,6 +9,7 @@ Which order the levels have matters more than anything else for size and speed (
 
 import sys
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
 
 from ruleflow.errors import RuleflowError
 from ruleflow.netfilter.intervals import Interval, joined
@@ -441,6 +442,25 @@ class Diagrams:
             return found
 
         return walk(a)
+
+    def shadows(self, a: int) -> dict[int, tuple[Interval, ...]]:
+        """`shadow` for every level that the set ``a`` depends on, in one pass."""
+        nodes = [node for node in self._below(a) if self.level[node] != LEAF_LEVEL]
+        levels = sorted({self.level[node] for node in nodes})
+        place = {level: n for n, level in enumerate((*levels, LEAF_LEVEL))}
+        parts: list[set[Interval]] = [set() for _ in levels]
+        passed = [0] * (len(levels) + 1)
+        """By how many ways a level is passed over: more there than at the level before."""
+        for node in nodes:
+            at = place[self.level[node]]
+            parts[at].update(part for part, kid in self.parts(node) if kid != NOTHING)
+            for below in {place[self.level[kid]] for kid in self.kids[node] if kid != NOTHING}:
+                passed[at + 1] += 1
+                passed[below] -= 1
+        return {
+            level: ((0, self.tops[level]),) if ways else joined(parts[n])
+            for n, (level, ways) in enumerate(zip(levels, accumulate(passed), strict=False))
+        }
 
     def product(self, a: int) -> dict[int, tuple[Interval, ...]] | None:
         """The set ``a`` as one box, intervals by level; None where it is more than one, or none."""

@@ -28,10 +28,11 @@ class Region:
         """Whether the packets are just those that have the shadows: then tests of those need not be asked."""
         self.shadows = product or {}
         if where != NOTHING and product is None:
-            for level in _LOOKED_AT:
-                shadow = diagrams.shadow(where, level)
-                if shadow != ((0, diagrams.tops[level]),):
-                    self.shadows[level] = shadow
+            self.shadows = {
+                level: shadow
+                for level, shadow in diagrams.shadows(where).items()
+                if level in _LOOKED_AT and shadow != ((0, diagrams.tops[level]),)
+            }
         for level in changed & self.shadows.keys():
             del self.shadows[level]
 
