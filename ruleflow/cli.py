@@ -34,6 +34,12 @@ if TYPE_CHECKING:
 FINE, FOUND, TROUBLE, UNDECIDED = 0, 1, 2, 3
 """Exit codes (docs: README, "Exit codes"); 4 and 5 belong to apply, 130 to Ctrl-C."""
 
+SCHEMAS = (
+    "walk", "connect", "explain", "diff", "reach", "lint", "lint-line", "baseline", "graph", "topology", "generate",
+    "plan", "status", "result", "declaration",
+)  # fmt: skip
+"""What `ruleflow schema` prints (`views.schemas` has the types, which are heavy to import)."""
+
 
 class Ordered(click.Group):
     """Commands in the order a reader meets them, errors as ours, no traceback without --debug."""
@@ -325,12 +331,9 @@ def _print_walks(walks: "list[Walk]", subject: "Machine", how: dict[str, Any]) -
 
 def _write_json(values: list[Any]) -> None:
     """One value, or one a line where there are several."""
-    import msgspec
+    from ruleflow.views.json_text import json_text
 
-    if len(values) == 1:
-        write(msgspec.json.format(msgspec.json.encode(values[0]), indent=2).decode() + "\n")
-    else:
-        write("".join(msgspec.json.encode(value).decode() + "\n" for value in values))
+    write("".join(json_text(value, indent=2 if len(values) == 1 else 0) for value in values))
 
 
 @cli.command()
@@ -758,26 +761,16 @@ def report(dump: str | None, output: str | None, no_fold: bool, **how: Any) -> N
 
 
 @cli.command()
-@click.argument(
-    "name",
-    type=click.Choice(
-        ["walk", "connect", "explain", "diff", "generate", "plan", "status", "result", "declaration"]
-    ),
-)
+@click.argument("name", type=click.Choice(SCHEMAS))
 def schema(name: str) -> None:
-    """Print the JSON Schema of what a command prints with --format json, or of a declaration."""
-    import msgspec
+    """Print the JSON Schema of what a command prints with --format json, of a declaration or of lint's baseline.
 
-    from ruleflow.analysis.changes import Changes
-    from ruleflow.analysis.explanation import Explanation
-    from ruleflow.bridge.schema import declaration_schema
-    from ruleflow.views.generated import Generated
-    from ruleflow.views.plan_json import SCHEMAS as PLANS
-    from ruleflow.views.walk_json import SCHEMAS
+    lint-line is a line of lint --format jsonl; result is what confirm and rollback print.
+    """
+    from ruleflow.views.json_text import json_text
+    from ruleflow.views.schemas import schema_of
 
-    values = SCHEMAS | PLANS | {"explain": Explanation, "generate": Generated, "diff": Changes}
-    found = declaration_schema() if name == "declaration" else (msgspec.json.schema(values[name]))
-    write(msgspec.json.format(msgspec.json.encode(found), indent=2).decode() + "\n")
+    write(json_text(schema_of(name)))
 
 
 @cli.command()

@@ -63,9 +63,7 @@ def lint(dump: str | None, form: str, **how: Any) -> None:
     from ruleflow.analysis.lint import reported, silence
 
     cases = _cases(dump, how["family"])
-    reports = reported(
-        cases, select=how["select"], ignore=how["ignore"], conflicts=how["conflicts"]
-    )
+    reports = reported(cases, select=how["select"], ignore=how["ignore"], conflicts=how["conflicts"])
     known = silence.read_baseline(Path(how["baseline"])) if how["baseline"] else Counter()
     reports = silence.silenced(reports, silence.read_ignores(_config(dump, how["config"])), known)
     if how["write_baseline"]:
@@ -148,14 +146,13 @@ def _shown(
     baseline: str | None,
     **_: Any,
 ) -> str:
-    import json
-
     from ruleflow.analysis.lint import CODES
     from ruleflow.views import findings_ci, findings_json, findings_text
+    from ruleflow.views.json_text import json_text
     from ruleflow.views.sarif import sarif
 
     if form == "json":
-        return json.dumps(findings_json.value(reports), indent=2) + "\n"
+        return json_text(findings_json.value(reports))
     if form == "jsonl":
         return findings_json.lines(reports)
     if form == "sarif":
@@ -325,15 +322,16 @@ def reach(dump: str | None, form: str, **how: Any) -> None:
 
     DUMP may be a directory that `ruleflow snapshot` made.
     """
-    import json
-
     from ruleflow import cli
     from ruleflow.views import reach_text
 
     case = _cases(dump, how["family"])[0]
     told = _reached(case, how)
     if form == "json":
-        cli.write(json.dumps(reach_text.as_value(case.source, case.rules.family, **told), indent=2) + "\n")
+        from ruleflow.views.json_text import json_text
+        from ruleflow.views.reach_json import reached
+
+        cli.write(json_text(reached(case.source, case.rules.family, **told)))
         return
     lines = [line for one in told.get("answers", ()) for line in (*reach_text.answer_lines(one), "")]
     lines += [line for one in told.get("matrices", ()) for line in (*reach_text.matrix_lines(one), "")]
@@ -354,7 +352,7 @@ def _reached(case: "Case", how: dict[str, Any]) -> dict[str, Any]:
         return {"entries": asking.spoofing(_networks(case, how["nets"]))}
     ways = [{"INPUT": "in", "FORWARD": "through", "OUTPUT": "out"}[how["way"]]] if how["way"] else list(WAYS)
     if how["partition"]:
-        return {"answers": [asking.partition(way) for way in ways]}
+        return {"answers": [asking.partition(way) for way in ways], "wording": asking.wording}
     keys = (
         "source",
         "destination",
@@ -365,7 +363,9 @@ def _reached(case: "Case", how: dict[str, Any]) -> dict[str, Any]:
         "out_interface",
         "state",
     )
-    return {"answers": [asking.ask(Question(way=way, **{key: how[key] for key in keys})) for way in ways]}
+    asked = {key: how[key] for key in keys}
+    answers = [asking.ask(Question(way=way, **asked)) for way in ways]
+    return {"answers": answers, "wording": asking.wording}
 
 
 def _matrices(case: "Case", how: dict[str, Any]) -> "list[Matrix]":

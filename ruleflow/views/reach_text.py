@@ -1,10 +1,7 @@
-"""Who may reach what, for people and as JSON ("ruleflow.reach/1")."""
+"""Who may reach what, for people."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
-from ruleflow import __version__
-from ruleflow.analysis.cover import fields_of
 from ruleflow.analysis.matrix import Matrix
 from ruleflow.analysis.reach import Answer, Entry, Fate
 from ruleflow.errors import visible
@@ -12,7 +9,6 @@ from ruleflow.netfilter.intervals import Interval
 from ruleflow.ruleset.addresses import address_text
 from ruleflow.ruleset.ir import RuleRef
 
-SCHEMA = "ruleflow.reach/1"
 _HEADS = {"in": "Into this host", "through": "Through this host", "out": "Out of this host"}
 _WORDS = {"ACCEPT": "pass", "DROP": "dropped", "QUEUE": "to a program"}
 _REFS = 4
@@ -91,76 +87,3 @@ def spoofing_lines(entries: Iterable[Entry]) -> Iterator[str]:
         else:
             yield f"{visible(one.interface)}: others than {nets} may come in, by {visible(one.by)}"
             yield f"  e.g. {visible(one.packet)}"
-
-
-# -- JSON ---------------------------------------------------------------------------------------------------------
-
-
-def as_value(
-    source: str,
-    family: int,
-    *,
-    answers: Sequence[Answer] = (),
-    matrices: Sequence[Matrix] = (),
-    entries: Sequence[Entry] = (),
-) -> dict[str, Any]:
-    """Everything that was asked as one value."""
-    value: dict[str, Any] = {"schema": SCHEMA, "ruleflow": __version__, "source": source, "family": family}
-    if answers:
-        value["answers"] = [_answer(one) for one in answers]
-    if matrices:
-        value["matrices"] = [_matrix(one) for one in matrices]
-    if entries:
-        value["spoofing"] = [
-            {
-                "interface": e.interface,
-                "networks": list(e.nets),
-                "safe": e.is_safe,
-                "packet": e.packet or None,
-                "by": e.by or None,
-            }
-            for e in entries
-        ]
-    return value
-
-
-def _answer(answer: Answer) -> dict[str, Any]:
-    import msgspec
-
-    return {
-        "question": msgspec.to_builtins(answer.question),
-        "fates": [_fate_value(one) for one in answer.fates],
-    }
-
-
-def _fate_value(fate: Fate) -> dict[str, Any]:
-    return {
-        "then": fate.then,
-        "rewritten": fate.rewritten or None,
-        "words": list(fate.words),
-        "words_left": fate.left,
-        "classes": [
-            {name: [list(pair) for pair in parts] for name, parts in fields_of(box)} for box in fate.boxes
-        ],
-        "classes_left": fate.more,
-        "by": [_ref(ref) for ref in fate.by],
-        "rewritten_by": [_ref(ref) for ref in fate.rewritten_by],
-        "witness": fate.packet,
-    }
-
-
-def _ref(ref: RuleRef) -> dict[str, Any]:
-    return {"table": ref.table, "chain": ref.chain, "index": ref.index or None, "line": ref.line}
-
-
-def _matrix(matrix: Matrix) -> dict[str, Any]:
-    return {
-        "chain": matrix.chain,
-        "protocol": matrix.protocol,
-        "ports": [matrix.port, max(matrix.port, matrix.last)],
-        "classes": [
-            [[address_text(low, matrix.family), address_text(high, matrix.family)] for low, high in parts]
-            for parts in matrix.classes
-        ],
-        "relation": [list(pair) for pair in sorted(matrix.edges)],
-    }

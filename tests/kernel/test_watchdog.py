@@ -10,12 +10,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from applied_host import AppliedHost, applied_host, declared
 
 from ruleflow.kernel.journal import Deadline, Journal
 from ruleflow.kernel.watchdog import roll_back_expired
+from ruleflow.views.schemas import schema_of
 
 pytestmark = pytest.mark.root
 RULEFLOW = (sys.executable, "-m", "ruleflow")
@@ -167,7 +169,19 @@ def test_for_other_tools_everything_is_json(tmp_path: Path) -> None:
         assert (done["schema"], done["outcome"], done["steps"]) == ("ruleflow.plan/1", "done", plan["steps"])
         status = json.loads(call(host, "status", file, "--json").stdout)
         assert (status["schema"], status["state"], status["drift"]) == ("ruleflow.status/1", "in sync", [])
-        assert json.loads(call(host, "destroy", file, "--yes", "--json").stdout)["outcome"] == "done"
+        gone = json.loads(call(host, "destroy", file, "--yes", "--json").stdout)
+        assert gone["outcome"] == "done"
+        for value in (plan, done, status, gone):
+            as_published(value)
+
+
+def as_published(value: dict[str, Any]) -> None:
+    """Held against the schema of its name, which may name no field that is not there, nor leave one out."""
+    jsonschema = pytest.importorskip("jsonschema", reason="pip install jsonschema: schemas are not tried")
+    schema = schema_of(value["schema"].split("/")[0].removeprefix("ruleflow."))
+    jsonschema.Draft202012Validator(schema).validate(value)
+    top = schema["$defs"][schema["$ref"].rsplit("/", maxsplit=1)[-1]]
+    assert value.keys() == top["properties"].keys()
 
 
 def test_one_apply_at_a_time_on_the_command_line(tmp_path: Path) -> None:
@@ -220,3 +234,49 @@ def test_after_a_reboot_a_namespace_and_its_rules_are_gone(tmp_path: Path) -> No
         journal = host.session().journal()
         assert (journal.pending, journal.outcome) == (None, "the namespace is gone")
         assert list(roll_back_expired(host.directory)) == []
+
+
+@pytest.mark.parametrize("delay", [0.1, 1.0])
+def test_the_whole_process_group_is_killed_with_its_terminal(tmp_path: Path, delay: float) -> None:
+    with host_and_file("nft", tmp_path) as (host, file):
+        before = host.state()
+        child, terminal = pty.fork()  # its own session and process group
+        if child == 0:
+            os.execv(sys.executable, command(host, "apply", file, "--yes", "--confirm", "6s"))
+        wait_for_pending(host)
+        time.sleep(delay)
+        os.killpg(child, signal.SIGKILL)
+        os.close(terminal)
+        os.waitpid(child, 0)
+        settled(host, 20)
+        assert host.state() == before
+
+
+@pytest.mark.parametrize("how", ["pid", "name"])
+def test_in_a_namespace_by_process_or_name(tmp_path: Path, how: str) -> None:
+    with host_and_file("nft", tmp_path) as (host, file), sleeping(host.name) as process:
+        before = host.state()
+        where = str(process) if how == "pid" else host.name
+        words = ("--state", str(host.directory), "--namespace", where)
+        for verb, more, code in (
+            ("plan", (), 1), ("apply", ("--yes", "--confirm", "3s"), 0), ("status", (), 1), ("rollback", (), 0),
+            ("apply", ("--yes", "--no-probe"), 0), ("status", (), 0), ("destroy", ("--yes",), 0),
+        ):  # fmt: skip
+            done = subprocess.run(
+                (*RULEFLOW, verb, file, *words, *more), capture_output=True, text=True, check=False
+            )
+            assert done.returncode == code, (verb, done.stdout, done.stderr)
+        assert host.state() == before
+
+
+@contextmanager
+def sleeping(namespace: str) -> Iterator[int]:
+    """A process that lives in a namespace."""
+    process = subprocess.Popen(("ip", "netns", "exec", namespace, "sleep", "300"))
+    try:
+        while Path("/proc", str(process.pid), "comm").read_text().strip() != "sleep":
+            time.sleep(0.01)
+        yield process.pid
+    finally:
+        process.kill()
+        process.wait()

@@ -16,6 +16,22 @@ _IN_COMMENT = re.compile(r"ruleflow:ignore=([A-Z0-9,]+)")
 SCHEMA = "ruleflow.baseline/1"
 
 
+class Known(msgspec.Struct, frozen=True):
+    """An old finding: ``count`` of the same ``fingerprint``; ``code`` and ``rule`` are for who reads the file."""
+
+    fingerprint: str
+    code: str = ""
+    rule: str = ""
+    count: int = 1
+
+
+class Baseline(msgspec.Struct, frozen=True):
+    """A file of old findings."""
+
+    schema: str
+    findings: list[Known]
+
+
 class Ignore(msgspec.Struct, frozen=True):
     """One entry of ``ignore`` in ruleflow.yaml: what is given must all fit; ``rule`` is a part of the rule's text."""
 

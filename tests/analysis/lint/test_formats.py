@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+import msgspec
 from click.testing import CliRunner
 
 from ruleflow.analysis.findings import Report
@@ -52,7 +53,7 @@ def test_the_excerpt_of_one_finding() -> None:
 
 
 def test_json_has_places_in_characters_and_bytes() -> None:
-    value = findings_json.value(reports(DUMP.replace("<a>", "ä")))
+    value = msgspec.to_builtins(findings_json.value(reports(DUMP.replace("<a>", "ä"))))
     assert value["schema"] == "ruleflow.lint/1"
     first = next(one for one in value["files"][0]["findings"] if one["code"] == "RF201")
     assert (
