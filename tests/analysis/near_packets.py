@@ -134,6 +134,8 @@ class Near:
             for name in HEADER
             if name in self.used and (name not in ("uid", "gid") if way != "out" else name != "mac")
         }
+        if "helper" in self.used and facts["state"] in (2, 4, 8):
+            found["helper"] = self.chance.choice(("ftp", "sip", "none"))
         if "ttl" in found:
             found["ttl"] = max(2, self.number(LEVELS["ttl"]))
         if facts["protocol"] in PORTED:
