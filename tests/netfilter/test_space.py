@@ -7,7 +7,7 @@ from random_rules import Rules, packet
 
 import ruleflow
 from ruleflow.netfilter.atoms import Atoms
-from ruleflow.netfilter.encode import masked_intervals
+from ruleflow.netfilter.encode import DPORT, PROTO, SRC, STATE, masked_intervals
 from ruleflow.netfilter.flow import Flow
 from ruleflow.netfilter.host import Host
 from ruleflow.netfilter.idd import EVERYTHING, NOTHING, Diagrams
@@ -18,6 +18,7 @@ from ruleflow.netfilter.side import Side
 from ruleflow.netfilter.space import Space
 from ruleflow.netfilter.trail import Part, Trail
 from ruleflow.netfilter.walk import Verdict, walk_many
+from ruleflow.ruleset.ir import RuleRef
 
 SHOWN = ("destination", "destination_port", "source", "source_port", "mark")
 
@@ -78,6 +79,38 @@ def test_a_trail_parts_everything_and_agrees_with_the_diagrams(seed: int) -> Non
             union = flow.diagrams.either(union, part.where)
             _same_fate(flow, entry, part)
         assert union == EVERYTHING, "a packet has no part"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_packets_kept_together_have_the_same_fates_and_deciders(seed: int) -> None:
+    flow = flow_of(Rules(seed).text())
+    for entry in ("in", "through", "send"):
+        found: list[dict[tuple[object, ...], tuple[int, set[RuleRef]]]] = []
+        for trail in (Trail(flow), Trail(flow, together=True)):
+            fates: dict[tuple[object, ...], tuple[int, set[RuleRef]]] = {}
+            for part in trail.entry(entry, EVERYTHING):
+                key = (part.then, part.alter, part.tags, part.rewritten, part.by is None)
+                where, by = fates.get(key, (NOTHING, set()))
+                fates[key] = flow.diagrams.either(where, part.where), by | set(trail.deciders(part))
+            found.append(fates)
+        assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_chains_read_for_some_packets_are_right_for_these(seed: int) -> None:
+    """Read for a product of sets, which leaves tests out, and for a set that is none."""
+    rules = Rules(seed, unknown=seed % 2 == 0)
+    flow = flow_of(rules.text())
+    side, diagrams = flow.side, flow.diagrams
+    new_tcp = diagrams.cube({PROTO: ((6, 6),), STATE: ((1, 1),), DPORT: ((22, 22), (80, 443))}.items())
+    from_some = diagrams.either(
+        diagrams.test(SRC, ((0x0A000000, 0x0AFFFFFF),)), diagrams.test(DPORT, ((80, 80),))
+    )
+    for within in (new_tcp, from_some, diagrams.both(new_tcp, from_some)):
+        for table in side.ruleset:
+            for hook in ("INPUT", "FORWARD", "OUTPUT"):
+                whole, some = side.hook(table.name, hook), side.hook(table.name, hook, within)
+                assert diagrams.both(within, whole) == diagrams.both(within, some), rules.text()
 
 
 def _same_fate(flow: Flow, entry: str, part: Part) -> None:
