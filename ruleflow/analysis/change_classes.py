@@ -25,7 +25,7 @@ from ruleflow.netfilter.encode import (
 from ruleflow.netfilter.idd import EVERYTHING, NOTHING, Box
 from ruleflow.netfilter.intervals import Interval
 from ruleflow.netfilter.numbers import mac_text
-from ruleflow.netfilter.trail import Part
+from ruleflow.netfilter.traveller import Part
 from ruleflow.ruleset import fields
 from ruleflow.ruleset.addresses import address_text
 from ruleflow.ruleset.condition import Derived
@@ -40,12 +40,16 @@ Key = tuple[str, str, str, Fate, Fate]
 
 
 class ChangeClasses:
-    """The classes of one comparison. ``source`` names the text of the after side in commands to try."""
+    """The classes of one comparison. ``source`` names the text of the after side in commands to try.
 
-    def __init__(self, comparison: Comparison, source: str, *, limit: int) -> None:
+    ``shown``: of each class a packet is shown, not only of those that are told.
+    """
+
+    def __init__(self, comparison: Comparison, source: str, *, limit: int, shown: bool = True) -> None:
         self.comparison, self.diagrams = comparison, comparison.diagrams
         self.encoder = comparison.space.encoder
-        self.source, self.limit = source, limit
+        self.source, self.limit, self.shown = source, limit, shown
+        self._entries: list[str] = []
         self.wording = Wording(self.encoder)
         self._first: list[Difference] = []
         self._moved: list[bool] = []
@@ -71,13 +75,14 @@ class ChangeClasses:
         order = sorted(gathered.items(), key=lambda item: (_RANK[item[0][0]], _WAYS.index(item[0][1])))
         self.where = [where for _, (where, _) in order]
         self._first = [first for _, (_, first) in order]
+        self._entries = [entry for (_, _, entry, _, _), _ in order]
         self._moved = [
             any(part.alter.get(DST) for part in (first.before, first.after)) for _, (_, first) in order
         ]
-        return tuple(self._class(key, where) for key, (where, _) in order)
+        return tuple(self._class(key, number) for number, (key, _) in enumerate(order))
 
-    def told(self, classes: tuple[Class, ...]) -> tuple[Told, ...]:
-        """Classes of `all`, those together that a person would call one change."""
+    def told(self, classes: tuple[Class, ...], most: int | None = None) -> tuple[Told, ...]:
+        """Classes of `all`, those together that a person would call one change; those beyond ``most`` without words."""
         groups: dict[tuple[object, ...], list[int]] = {}
         for number, one in enumerate(classes):
             key = (
@@ -89,17 +94,27 @@ class ChangeClasses:
                 _aim(one.after),
             )
             groups.setdefault(key, []).append(number)
-        return tuple(self._told(classes, numbers) for numbers in groups.values())
+        return tuple(
+            self._told(classes, numbers, said=most is None or place < most)
+            for place, numbers in enumerate(groups.values())
+        )
 
-    def _told(self, classes: tuple[Class, ...], numbers: list[int]) -> Told:
+    def _told(self, classes: tuple[Class, ...], numbers: list[int], *, said: bool) -> Told:
         first = classes[numbers[0]]
-        where = NOTHING
-        for number in numbers:
-            where = self.diagrams.either(where, self.where[number])
+        words: tuple[str, ...] = ()
+        if said:
+            where = NOTHING
+            for number in numbers:
+                where = self.diagrams.either(where, self.where[number])
+            words = self.say(where, classes, numbers)
+        walk = self._witness(numbers[0]).walk(self.source, first.way) if said and not self.shown else first.walk
         return Told(
-            first.kind, first.way, self.say(where, classes, numbers), tuple(dict.fromkeys(classes[n].before for n in numbers)),
-            tuple(dict.fromkeys(classes[n].after for n in numbers)), tuple(numbers), first.walk,
+            first.kind, first.way, words, tuple(dict.fromkeys(classes[n].before for n in numbers)),
+            tuple(dict.fromkeys(classes[n].after for n in numbers)), tuple(numbers), walk,
         )  # fmt: skip
+
+    def _witness(self, number: int) -> Witness:
+        return Witness(self.encoder, self.where[number], self._entries[number])
 
     def say(
         self, where: int, classes: tuple[Class, ...], numbers: list[int], but: int = NOTHING
@@ -146,10 +161,13 @@ class ChangeClasses:
             and all(self.diagrams.restrict(where, level, value) != NOTHING for value in (0, 1))
         }
 
-    def _class(self, key: Key, where: int) -> Class:
-        kind, way, entry, before, after = key
-        boxes = exact(self.diagrams, where, self.limit)
-        witness = Witness(self.encoder, where, entry)
+    def _class(self, key: Key, number: int) -> Class:
+        kind, way, _, before, after = key
+        boxes = exact(self.diagrams, self.where[number], self.limit)
+        if not self.shown:
+            made = tuple(self.box(box) for box in boxes.boxes)
+            return Class(kind, way, before, after, made, left=boxes.left)
+        witness = self._witness(number)
         packet = witness.packet(out=way in ("through", "out"))
         return Class(
             kind, way, before, after, tuple(self.box(box) for box in boxes.boxes), str(packet),

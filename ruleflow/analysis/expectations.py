@@ -26,7 +26,8 @@ from ruleflow.netfilter.packet import Packet
 from ruleflow.netfilter.side import Side
 from ruleflow.netfilter.space import Space
 from ruleflow.netfilter.steps import Walk
-from ruleflow.netfilter.trail import Part, Trail
+from ruleflow.netfilter.trail import Trail
+from ruleflow.netfilter.traveller import Part
 from ruleflow.netfilter.walk import Around, walk
 from ruleflow.netfilter.walk_input import around, end_of, subject_of, world_of
 from ruleflow.netfilter.world import World

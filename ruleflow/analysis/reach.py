@@ -22,7 +22,8 @@ from ruleflow.netfilter.numbers import PORTS, PROTOCOLS
 from ruleflow.netfilter.packet import Packet
 from ruleflow.netfilter.side import Side
 from ruleflow.netfilter.space import Space
-from ruleflow.netfilter.trail import Part, Trail
+from ruleflow.netfilter.trail import Trail
+from ruleflow.netfilter.traveller import Part
 from ruleflow.ruleset.addresses import Network, address_text
 from ruleflow.ruleset.condition import Derived
 from ruleflow.ruleset.ir import RuleRef, Ruleset

@@ -13,7 +13,8 @@ from ruleflow.netfilter.packet import Packet
 from ruleflow.netfilter.point import Point, endings
 from ruleflow.netfilter.side import Side
 from ruleflow.netfilter.space import Space
-from ruleflow.netfilter.trail import Part, Trail
+from ruleflow.netfilter.trail import Trail
+from ruleflow.netfilter.traveller import Part
 from ruleflow.ruleset.condition import Derived
 from ruleflow.ruleset.ir import RuleRef, Ruleset
 

@@ -20,7 +20,8 @@ from ruleflow.netfilter.outcome import Outcome
 from ruleflow.netfilter.path import HOOKS
 from ruleflow.netfilter.side import Side, deep
 from ruleflow.netfilter.space import Space
-from ruleflow.netfilter.trail import Part, Trail
+from ruleflow.netfilter.trail import Trail
+from ruleflow.netfilter.traveller import Part
 from ruleflow.ruleset.ir import Ruleset
 
 _SHOWN_BY_CONNTRACK = frozenset(level for name, level in LEVELS.items() if name.startswith("ct_"))

@@ -4,60 +4,20 @@ Slower than the diagrams of `flow` for all packets, quick for few: a rule that m
 test that stops early. It keeps what diagrams forget: the deciding rule, and the rules that rewrote.
 """
 
-from collections.abc import Generator, Iterator
-
 import msgspec
 
 from ruleflow.netfilter.alter import UNCHANGED, Alter, Grow, Is, altered, compose
+from ruleflow.netfilter.chain_trail import ChainTrail
 from ruleflow.netfilter.encode import DST, IN, OUT, STATE
 from ruleflow.netfilter.flow import ARRIVING, FRAGMENT, INVALID, NEW, SENDING, TTL, Flow
-from ruleflow.netfilter.idd import EVERYTHING, NOTHING, Diagrams
-from ruleflow.netfilter.outcome import BACK, NEXT, Tree
+from ruleflow.netfilter.idd import NOTHING
 from ruleflow.netfilter.path import HOOKS, Stage
-from ruleflow.netfilter.side import deep, missing
-from ruleflow.ruleset.effect import Rewrite
-from ruleflow.ruleset.ir import Goto, Jump, RuleRef
+from ruleflow.netfilter.side import deep
+from ruleflow.netfilter.traveller import Group, Part, Traveller, add, changed, decider, merged, shown, tagged
+from ruleflow.ruleset.ir import RuleRef
 
-_MANY = 100
-"""How many rules of a chain are asked one by one; more are asked in groups."""
 _BROAD = 500
 """Size of a set's diagram beyond which it is followed by groups of rules, not rule by rule."""
-
-Tags = tuple[tuple[str, str], ...]
-
-
-class Traveller(msgspec.Struct, frozen=True):
-    """What packets of a set have in common on their way.
-
-    ``alter`` is what rules changed, ``context`` what the kernel shows beside that; ``by`` is the rule that let
-    them pass in each table, ``rewritten`` the rules that translated them.
-    """
-
-    alter: Alter = UNCHANGED
-    context: Alter = UNCHANGED
-    tags: Tags = ()
-    by: tuple[tuple[str, RuleRef], ...] = ()
-    rewritten: tuple[RuleRef, ...] = ()
-
-
-class Part(msgspec.Struct, frozen=True):
-    """A set of packets (``where``) with one fate: ``then`` is the verdict, ``by`` the rule or policy that gave it.
-
-    A policy's reference has the index 0; None means that nothing decided against the packet.
-    """
-
-    where: int
-    then: str
-    by: RuleRef | None
-    alter: Alter = UNCHANGED
-    tags: Tags = ()
-    rewritten: tuple[RuleRef, ...] = ()
-    place: str = ""
-    """The last hook it came to."""
-
-
-Group = dict[Traveller, int]
-"""Sets of packets by what they have in common."""
 
 
 class Trail:
@@ -95,7 +55,7 @@ class Trail:
 
     def _pass(self, group: Group) -> None:
         for traveller, where in group.items():
-            self.done.append(self._part(traveller, where, "ACCEPT", _decider(traveller)))
+            self.done.append(self._part(traveller, where, "ACCEPT", decider(traveller)))
 
     def _part(self, traveller: Traveller, where: int, then: str, by: RuleRef | None) -> Part:
         return Part(where, then, by, traveller.alter, traveller.tags, traveller.rewritten, self._place)
@@ -123,7 +83,7 @@ class Trail:
             return group
         lost, believed = self._split(group, martian)
         for traveller, where in lost.items():
-            told = _tagged(traveller, (("kernel", why),))
+            told = tagged(traveller, (("kernel", why),))
             self.done.append(self._part(told, where, "DROP", None))
         return believed
 
@@ -136,11 +96,11 @@ class Trail:
             there, group = self._split(group, addresses)
             if self.flow.disbelieved_again != NOTHING:
                 back, on = self._split(there, self.diagrams.test(IN, ((number, number),)))
-                there = _merged(self._believed(back, self.flow.disbelieved_again), on, self.diagrams)
+                there = merged(self._believed(back, self.flow.disbelieved_again), on, self.diagrams)
             for traveller, where in there.items():
-                _add(routed, _shown(traveller, altered({OUT: Is(number)})), where, self.diagrams)
+                add(routed, shown(traveller, altered({OUT: Is(number)})), where, self.diagrams)
         for traveller, where in group.items():
-            lost = _tagged(
+            lost = tagged(
                 traveller,
                 (
                     (
@@ -165,9 +125,9 @@ class Trail:
         spent, alive = self._split(group, self.diagrams.test(TTL, ((0, 1),)))
         for traveller, where in spent.items():
             self.done.append(
-                self._part(_tagged(traveller, (("kernel", "its ttl is used up here"),)), where, "DROP", None)
+                self._part(tagged(traveller, (("kernel", "its ttl is used up here"),)), where, "DROP", None)
             )
-        return {_changed(traveller, altered({TTL: Grow(-1)})): where for traveller, where in alive.items()}
+        return {changed(traveller, altered({TTL: Grow(-1)})): where for traveller, where in alive.items()}
 
     def _send(self, group: Group) -> None:
         group = self._believed(group, self.flow.never_sent, "no address of this host")
@@ -180,7 +140,7 @@ class Trail:
                 traveller: where for traveller, where in group.items() if traveller.alter.get(DST) is not None
             }
             rest = {traveller: where for traveller, where in group.items() if traveller not in moved}
-            group = _merged(rest, self._sent(moved), self.diagrams)
+            group = merged(rest, self._sent(moved), self.diagrams)
         group = self._hook("POSTROUTING", group, SENDING)
         lo = self.flow.encoder.atoms.range("lo")
         looped, left = self._split(group, self.diagrams.test(OUT, (lo,)))
@@ -216,12 +176,12 @@ class Trail:
                 if not self._asks("nat", hook):
                     return self._unasked("nat", group)
                 first, others = self._split(group, self.flow.first())
-                return _merged(self._table("nat", hook, first, seen, looped=False), others, self.diagrams)
+                return merged(self._table("nat", hook, first, seen, looped=False), others, self.diagrams)
             case "track" if not looped:
                 return self._tracked(group)
             case "defrag" if self.flow.tracks and not looped and "fragment" in self.side.space.used:
                 whole = altered({FRAGMENT: Is(0)})
-                return {_shown(traveller, whole): where for traveller, where in group.items()}
+                return {shown(traveller, whole): where for traveller, where in group.items()}
         return group
 
     def _tracked(self, group: Group) -> Group:
@@ -229,8 +189,8 @@ class Trail:
         if not known:
             return group
         new, others = self._split(group, self.diagrams.test(STATE, ((NEW, NEW),)))
-        return _merged(
-            {_shown(traveller, known): where for traveller, where in new.items()}, others, self.diagrams
+        return merged(
+            {shown(traveller, known): where for traveller, where in new.items()}, others, self.diagrams
         )
 
     def _split(self, group: Group, by: int) -> tuple[Group, Group]:
@@ -239,8 +199,8 @@ class Trail:
         outside: Group = {}
         for traveller, where in group.items():
             test = self.lens.through(by, compose(traveller.context, traveller.alter))
-            _add(inside, traveller, self.diagrams.both(test, where), self.diagrams)
-            _add(outside, traveller, self.diagrams.without(where, test), self.diagrams)
+            add(inside, traveller, self.diagrams.both(test, where), self.diagrams)
+            add(outside, traveller, self.diagrams.without(where, test), self.diagrams)
         return inside, outside
 
     def _table(self, table: str, hook: str, group: Group, seen: Alter, *, looped: bool) -> Group:
@@ -250,7 +210,9 @@ class Trail:
             seen = altered(dict(seen.changes) | {STATE: Is(INVALID)})
         passed: Group = {}
         for traveller, where in group.items():
-            chain = _Chain(self, table, hook, traveller, where, seen, looped=looped)
+            chain = ChainTrail(
+                self.flow, table, hook, traveller, where, seen, looped=looped, broad=self.broad
+            )
             for then, moved, ref, inside in chain.ask(hook, {traveller: where}):
                 self._ended(then, moved, ref, inside, table, hook, passed)
         return passed
@@ -279,7 +241,7 @@ class Trail:
         left: Group = {}
         for traveller, where in group.items():
             by = tuple(pair for pair in traveller.by if pair[0] != table)
-            _add(
+            add(
                 left,
                 msgspec.structs.replace(traveller, by=by) if by != traveller.by else traveller,
                 where,
@@ -312,221 +274,4 @@ class Trail:
             by[table] = self._marked(ref, where, table, hook) if self.together else ref
         else:
             by.pop(table, None)
-        _add(passed, msgspec.structs.replace(traveller, by=tuple(by.items())), where, self.diagrams)
-
-
-class _Chain:
-    """One table asked by one kind of traveller."""
-
-    def __init__(
-        self,
-        trail: Trail,
-        table: str,
-        hook: str,
-        traveller: Traveller,
-        where: int,
-        seen: Alter,
-        *,
-        looped: bool,
-    ) -> None:
-        self.trail, self.side, self.diagrams = trail, trail.side, trail.diagrams
-        self.table, self.hook, self.looped = table, hook, looped
-        self.before = compose(compose(traveller.context, traveller.alter), seen)
-        self.came = traveller.alter
-        self.region = self.side.region(self._image(where), table)
-
-    def _image(self, where: int) -> int:
-        """The packets as they stand here, or more: what was changed may be anything, or the constant it is now."""
-        for level, new in self.before.changes:
-            where = self.diagrams.exists(where, level)
-            if isinstance(new, Is):
-                where = self.diagrams.both(self.diagrams.test(level, ((new.value, new.value),)), where)
-        return where
-
-    def ask(self, name: str, group: Group) -> Iterator[tuple[str, Traveller, RuleRef | None, int]]:
-        """Verdict, traveller, rule and set for each part; the rule is None where the base chain's end decides."""
-        for then, traveller, ref, where in self._chain(name, group):
-            yield (then, traveller, None if then in (NEXT, BACK) else ref, where)
-
-    def _chain(self, name: str, group: Group) -> Iterator[tuple[str, Traveller, RuleRef, int]]:
-        """Like `ask`, for a chain; what it does not decide comes last, with `NEXT` or `BACK`."""
-        chain = self.side.ruleset[self.table][name]
-        rules = self._met(name)
-        if self.trail.broad or len(rules) > _MANY:
-            within = self.region.where if self.region.is_product else EVERYTHING
-            group = yield from self._by_groups(
-                name, self.side.tree(self.table, name, self.hook, within), group
-            )
-            rules = []
-        for index in rules:
-            if not group:
-                return
-            group = yield from self._asked(name, index, group)
-        end = RuleRef(self.table, name, 0, chain.line)
-        for traveller, where in group.items():
-            yield NEXT, traveller, end, where
-
-    def _met(self, name: str) -> list[int]:
-        """The rules of a chain that the packets may meet, by what each of these has; a quick look."""
-        rules, shadows, asked = (
-            self.side.ruleset[self.table][name].rules,
-            self.region.shadows,
-            self.side.space.asked,
-        )
-        if not shadows:
-            return list(range(len(rules)))
-        return [index for index, rule in enumerate(rules) if not asked(rule).misses(shadows)]
-
-    def _ref(self, name: str, index: int) -> RuleRef:
-        return RuleRef(self.table, name, index + 1, self.side.ruleset[self.table][name].rules[index].line)
-
-    def _by_groups(
-        self, name: str, tree: Tree | None, group: Group, *, sure: bool = False
-    ) -> Generator[tuple[str, Traveller, RuleRef, int], None, Group]:
-        """Groups of rules asked by all: what meets none of a group's rules passes it as a whole.
-
-        ``sure``: all of the packets meet a rule of the group that decides.
-        """
-        if tree is None or not group:
-            return group
-        shut = not self.trail.outcomes.is_open(tree.part)
-        if tree.number is not None and not shut:
-            return (yield from self._asked(name, tree.number, group))
-        inside, following = (group, {}) if sure else self._parted(tree.part, group)
-        if tree.number is not None:
-            inside = yield from self._asked(name, tree.number, inside, sure=True)
-        for child in tree.children:
-            last = shut and child is tree.children[-1]
-            inside = yield from self._by_groups(name, child, inside, sure=last)
-        return _merged(following, inside, self.diagrams)
-
-    def _parted(self, part: int, group: Group) -> tuple[Group, Group]:
-        """The packets that meet a rule of a group, and those that meet none."""
-        inside: Group = {}
-        following: Group = {}
-        for traveller, where in group.items():
-            seen = self.trail.lens.through(part, self._eyes(traveller))
-            met = self.diagrams.both(self._nonzero(seen), where)
-            _add(inside, traveller, met, self.diagrams)
-            _add(following, traveller, self.diagrams.without(where, met), self.diagrams)
-        return inside, following
-
-    def _asked(
-        self, name: str, index: int, group: Group, *, sure: bool = False
-    ) -> Generator[tuple[str, Traveller, RuleRef, int], None, Group]:
-        """One rule asked by all (``sure``: that all meet); what goes on to the next rule is returned."""
-        following: Group = {}
-        target = self.side.ruleset[self.table][name].rules[index].target
-        if isinstance(target, Jump | Goto):
-            for traveller, where in group.items():
-                yield from self._jump(name, index, target, traveller, where, following)
-            return following
-        part = self.side.rule(self.table, name, index, self.hook)
-        if part == NOTHING:
-            return group
-        ref = self._ref(name, index)
-        for traveller, where in group.items():
-            seen = self.trail.lens.through(part, self._eyes(traveller))
-            if not sure and not self.diagrams.meets(seen, where):
-                _add(following, traveller, where, self.diagrams)
-                continue
-            inside = where if sure else self.diagrams.both(self._nonzero(seen), where)
-            _add(following, traveller, self.diagrams.without(where, inside), self.diagrams)
-            yield from self._rule(target, ref, traveller, inside, seen, following)
-        return following
-
-    def _eyes(self, traveller: Traveller) -> Alter:
-        """All that a condition here sees changed: what came before the table, then what the table did."""
-        if traveller.alter is self.came or traveller.alter == self.came:
-            return self.before
-        came, now = dict(self.came.changes), dict(traveller.alter.changes)
-        seen = {level: new for level, new in self.before.changes if level not in came or level in now}
-        seen |= {level: new for level, new in now.items() if came.get(level) != new}
-        return altered(seen)
-
-    def _rule(
-        self, target: object, ref: RuleRef, traveller: Traveller, inside: int, seen: int, following: Group
-    ) -> Iterator[tuple[str, Traveller, RuleRef, int]]:
-        """What becomes of packets ``inside``, which all meet a rule."""
-        rewrites = any(isinstance(change, Rewrite) for change in self._changes(target))
-        for leaf, at in self._by_outcome(seen, inside):
-            outcome = self.trail.outcomes.value(leaf)
-            change = outcome.alter
-            if self.looped and self.table == "raw":
-                change = Alter(tuple(pair for pair in change.changes if pair[0] != STATE))
-            moved = _tagged(_changed(traveller, change), outcome.tags)
-            if rewrites and outcome.alter:
-                moved = msgspec.structs.replace(moved, rewritten=(*moved.rewritten, ref))
-            if outcome.then == NEXT:
-                _add(following, moved, at, self.diagrams)
-            else:
-                yield outcome.then, moved, ref, at
-
-    def _by_outcome(self, seen: int, inside: int) -> Iterator[tuple[int, int]]:
-        """What a rule does with packets that meet it, each with the packets of that."""
-        leaves = self.diagrams.leaves(seen) - {NOTHING}
-        if len(leaves) == 1:
-            yield next(iter(leaves)), inside
-            return
-        found = self.diagrams.both(inside, seen)
-        for leaf in sorted(self.diagrams.leaves(found) - {NOTHING}):
-            yield leaf, self.diagrams.both(inside, self.trail.outcomes.indicator(found, frozenset({leaf})))
-
-    def _changes(self, target: object) -> tuple[object, ...]:
-        return () if target is None else self.side.space.effects(target).changes  # type: ignore[arg-type]
-
-    def _nonzero(self, a: int) -> int:
-        return self.diagrams.map_leaves(a, lambda leaf: int(leaf != NOTHING), "nonzero")
-
-    def _jump(
-        self, name: str, index: int, target: Jump | Goto, traveller: Traveller, where: int, following: Group
-    ) -> Iterator[tuple[str, Traveller, RuleRef, int]]:
-        met = self.trail.lens.through(self.side.where(self.table, name, index), self._eyes(traveller))
-        inside = self.diagrams.both(met, where)
-        _add(following, traveller, self.diagrams.without(where, inside), self.diagrams)
-        if inside == NOTHING:
-            return
-        if target.chain not in self.side.ruleset[self.table]:
-            _add(following, _tagged(traveller, (missing(target.chain),)), inside, self.diagrams)
-            return
-        back: dict[Traveller, list[int]] = {}
-        for then, moved, ref, at in self._chain(target.chain, {traveller: inside}):
-            if then not in (NEXT, BACK):
-                yield then, moved, ref, at
-            elif isinstance(target, Goto):
-                yield BACK, moved, ref, at
-            else:
-                back.setdefault(moved, []).append(at)
-        for moved, parts in back.items():
-            _add(following, moved, self.diagrams.union(parts), self.diagrams)
-
-
-def _add(group: Group, traveller: Traveller, where: int, diagrams: Diagrams) -> None:
-    if where != NOTHING:
-        old = group.get(traveller)
-        group[traveller] = where if old is None else diagrams.either(old, where)
-
-
-def _merged(one: Group, two: Group, diagrams: Diagrams) -> Group:
-    for traveller, where in two.items():
-        _add(one, traveller, where, diagrams)
-    return one
-
-
-def _tagged(traveller: Traveller, tags: Tags) -> Traveller:
-    fresh = tuple(tag for tag in tags if tag not in traveller.tags)
-    return msgspec.structs.replace(traveller, tags=traveller.tags + fresh) if fresh else traveller
-
-
-def _changed(traveller: Traveller, alter: Alter) -> Traveller:
-    return msgspec.structs.replace(traveller, alter=compose(traveller.alter, alter)) if alter else traveller
-
-
-def _shown(traveller: Traveller, alter: Alter) -> Traveller:
-    return msgspec.structs.replace(traveller, context=compose(traveller.context, alter))
-
-
-def _decider(traveller: Traveller) -> RuleRef | None:
-    """Of packets that passed: the rule of the filter table, or else of whichever table decided last."""
-    by = {table: ref for table, ref in traveller.by if table != "nat"}
-    return by.get("filter") or (list(by.values())[-1] if by else None)
+        add(passed, msgspec.structs.replace(traveller, by=tuple(by.items())), where, self.diagrams)
