@@ -107,21 +107,22 @@ class Backend(msgspec.Struct, frozen=True):
             os.close(handle)
 
     def canonical(self, texts: dict[int, str]) -> dict[int, Saved]:
-        """Restore files (by family) as the kernel would give them back: restored in a namespace of their own and saved again.
+        """Restore files (by family) as the kernel would give them back: restored in namespaces of their own and saved again.
 
+        One for each family: two transactions of nft in one namespace, at the same time, make each other begin anew.
         :raises RestoreRefusedError: where the kernel refuses a rule.
         """
-        scratch = Namespace()
 
         def tried(family: int) -> Saved:
-            with scratch.inside():
-                self.restore(family, texts[family])
-                return self.tables(family)
+            scratch = Namespace()
+            try:
+                with scratch.inside():
+                    self.restore(family, texts[family])
+                    return self.tables(family)
+            finally:
+                scratch.close()
 
-        try:
-            return dict(zip(texts, at_once(tried, texts), strict=True))
-        finally:
-            scratch.close()
+        return dict(zip(texts, at_once(tried, texts), strict=True))
 
 
 def unreadable(text: str) -> tuple[str, ...]:
