@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from ruleflow.analysis.chains import Calls, calls
 from ruleflow.analysis.findings import EXACT, Code, Edit, Finding, Mark
 from ruleflow.analysis.lint.reached import Reached
 from ruleflow.netfilter.host import Host
@@ -43,6 +44,13 @@ class Case(msgspec.Struct, frozen=True, dict=True):
         known: dict[str, Reached] = self.__dict__.setdefault("_reached", {})
         if table not in known:
             known[table] = Reached(self.side, self.rules[table])
+        return known[table]
+
+    def calls(self, table: str) -> Calls:
+        """Which chains of a table call which, remembered."""
+        known: dict[str, Calls] = self.__dict__.setdefault("_calls", {})
+        if table not in known:
+            known[table] = calls(self.rules[table])
         return known[table]
 
     # -- places ---------------------------------------------------------------------------------------------

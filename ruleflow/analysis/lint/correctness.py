@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from ruleflow.analysis.findings import HINT, Code, Finding
 from ruleflow.analysis.lint.case import Case
-from ruleflow.analysis.lint.sets import ESTABLISHED, NEW, cube, from_wire, passed
+from ruleflow.analysis.lint.sets import ESTABLISHED, NEW, cube, from_wire, passed, some_verdicts
 from ruleflow.errors import visible
 from ruleflow.netfilter.chains import Program
 from ruleflow.netfilter.encode import OUT, STATE
@@ -113,6 +113,8 @@ def _replies(case: Case, hook: str, out: str) -> Iterator[Finding]:
     known = diagrams.both(wire, cube(case, state=ESTABLISHED, protocol=6))
     lo = diagrams.test(OUT, (case.side.space.encoder.atoms.range("lo"),))
     new = diagrams.without(cube(case, state=NEW, protocol=6), lo)
+    if "ACCEPT" in some_verdicts(case, "filter", hook, known):
+        return
     if passed(case, "filter", hook, known) == NOTHING and passed(case, "filter", out, new) != NOTHING:
         chain = table[hook]
         who = "this host" if hook == "INPUT" else "who is let through"

@@ -2,7 +2,6 @@
 
 import msgspec
 
-from ruleflow.analysis.chains import calls
 from ruleflow.analysis.lint.case import Case
 from ruleflow.analysis.lint.touch import Tests, numbers
 from ruleflow.analysis.lint.tree import Tree
@@ -45,7 +44,7 @@ def _at_callers(case: Case, table: Table, ref: RuleRef, where: int) -> list[Take
     """For each rule that calls the chain: what takes the packets before it, or that it sends others only."""
     reached = case.reached(table.name)
     found: dict[RuleRef, Taker] = {}
-    for site in calls(table).callers.get(ref.chain, []):
+    for site in case.calls(table.name).callers.get(ref.chain, []):
         if (site.chain, site.index - 1) not in reached.hit:
             continue
         tree = reached.tree(site.chain)

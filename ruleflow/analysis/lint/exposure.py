@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from ruleflow.analysis.findings import HINT, Code, Finding
 from ruleflow.analysis.lint.case import Case
 from ruleflow.analysis.lint.interplay import publications
-from ruleflow.analysis.lint.sets import NEW, cube, from_wire, names_port, passed, verdict
+from ruleflow.analysis.lint.sets import NEW, cube, from_wire, names_port, passed, some_verdicts, verdict
 from ruleflow.netfilter.encode import DPORT, DST, SRC, STATE
 from ruleflow.netfilter.idd import NOTHING
 from ruleflow.netfilter.intervals import Interval, common, outside
@@ -64,6 +64,8 @@ def _everything(case: Case) -> Iterator[Finding]:
         from_wire(case), cube(case, state=NEW, out_interface=0, protocol=6, fragment=0)
     )
     for some in (tcp, new):
+        if some_verdicts(case, "filter", "INPUT", some) - {"ACCEPT"}:
+            return
         if passed(case, "filter", "INPUT", some) != some:
             return
     chain = case.rules["filter"]["INPUT"]

@@ -119,7 +119,7 @@ class Needed:
         if high - low == 1 and self.reached.alters(rule):
             return self._from(tree, index + 1)
         here = self.reached.first(name, low, index)
-        touching = tree.touch.box(self.side.space.asked(rule).tests)
+        touching = tree.touch.box(tree.touch.asked[index].tests)
         parts: list[int] = []
         for first, last in tree.stretches(index + 1, len(tree), touching):
             part = tree.done(first, last)

@@ -166,7 +166,7 @@ class Reached:
         found = self._firsts.get((name, low, index))
         if found is None:
             tree = self.tree(name)
-            touching = tree.touch.box(self.side.space.asked(self.table[name].rules[index]).tests)
+            touching = tree.touch.box(tree.touch.asked[index].tests)
             found = self._firsts[name, low, index] = tree.rest(tree.asks(index), low, index, touching)
         return found
 

@@ -45,6 +45,15 @@ def passed(case: Case, table: str, hook: str, within: int = EVERYTHING) -> int:
     return side.diagrams.both(where, accepted)
 
 
+def some_verdicts(case: Case, table: str, hook: str, within: int) -> frozenset[str]:
+    """What becomes of some of the packets ``within`` in a table's chain of a hook, found quickly; none where it is not."""
+    reached = case.reached(table)
+    if hook in reached.changing_hooks or hook not in case.rules[table]:
+        return frozenset()
+    where = case.side.diagrams.both(entering(case.side, table, hook), within)
+    return frozenset(reached.tried.verdicts(hook, where))
+
+
 def verdict(rule: Rule) -> str:
     """The name of a rule's target (ACCEPT, DROP, LOG, a chain), "" where it has none."""
     return "" if rule.target is None else str(rule.target).split()[1]

@@ -14,6 +14,8 @@ Tests = Iterable[tuple[int, Sequence[Interval]]]
 
 _FEW = 12
 """Rules of an interval that are kept one by one; more are kept as bits."""
+_LONG = 32
+"""Rules of a chain from which on those that a packet may meet are looked up one by one, where one field tells most apart."""
 _ROOM = 1 << 28
 """How many bits a level may keep; beyond, every rule is said to touch."""
 
@@ -24,11 +26,13 @@ class Touch:
     Where ``rough``, answers of `at` may have rules too many.
     """
 
-    __slots__ = ("_levels", "all", "rough")
+    __slots__ = ("_levels", "_telling", "all", "asked", "rough")
 
     def __init__(self, asked: Sequence[Asked]) -> None:
         self.all = (1 << len(asked)) - 1
         """All rules."""
+        self.asked = asked
+        """What each rule asks."""
         tests: dict[int, list[tuple[int, int, int]]] = {}
         for index, one in enumerate(asked):
             for level, intervals in one.tests:
@@ -36,15 +40,40 @@ class Touch:
                 of_level.extend((low, high, index) for low, high in intervals or ((-1, -1),))
         self._levels = {level: _Level(parts, self.all) for level, parts in tests.items()}
         self.rough = any(level.rough for level in self._levels.values())
+        self._telling = self._find_telling() if len(asked) > _LONG else None
 
-    def at(self, point: Mapping[int, int]) -> int:
-        """The rules whose tests a packet meets (its numbers by level; what is not given is 0)."""
+    def _find_telling(self) -> tuple[int, list[int]] | None:
+        """The level that nearly all rules ask about, with those that do not."""
+        level, lookup = min(
+            self._levels.items(), key=lambda pair: pair[1].wild.bit_count(), default=(0, None)
+        )
+        if lookup is None or lookup.wild.bit_count() > _FEW:
+            return None
+        return level, numbers(lookup.wild)
+
+    def at(self, point: Mapping[int, int]) -> Sequence[int]:
+        """The rules whose tests a packet meets (its numbers by level; what is not given is 0), in order."""
+        if self._telling is not None:
+            level, others = self._telling
+            active = self._levels[level].active(point.get(level, 0))
+            if not isinstance(active, int):
+                return [n for n in sorted((*others, *active)) if self._meets(n, point)]
         found = self.all
         for level, lookup in self._levels.items():
             found &= lookup.at(point.get(level, 0))
             if not found:
                 break
-        return found
+        return numbers(found)
+
+    def _meets(self, index: int, point: Mapping[int, int]) -> bool:
+        for level, intervals in self.asked[index].tests:
+            value = point.get(level, 0)
+            for low, high in intervals:
+                if low <= value <= high:
+                    break
+            else:
+                return False
+        return True
 
     def box(self, tests: Tests) -> int:
         """The rules whose tests some packet meets that meets ``tests``."""
@@ -59,14 +88,14 @@ class Touch:
 class _Level:
     """One level: where intervals of rules begin and end, and which rules have each stretch between."""
 
-    __slots__ = ("_active", "_cuts", "_known", "_rules", "_starts", "_wild", "rough")
+    __slots__ = ("_active", "_cuts", "_known", "_rules", "_starts", "rough", "wild")
 
     def __init__(self, parts: list[tuple[int, int, int]], whole: int) -> None:
         begun = sorted((low, index) for low, _, index in parts if low >= 0)
         self._starts = [low for low, _ in begun]
         self._rules = [index for _, index in begun]
         self._known: dict[int, int] = {}
-        self._wild = whole & ~bits({index for _, _, index in parts})
+        self.wild = whole & ~bits({index for _, _, index in parts})
         self.rough = False
         begins: dict[int, list[int]] = {0: []}
         ends: dict[int, list[int]] = {}
@@ -95,12 +124,16 @@ class _Level:
                 continue
             if room < 0:
                 self.rough = True
-                found.append(whole & ~self._wild)
+                found.append(whole & ~self.wild)
                 continue
             mask = bits(active) if mask < 0 else (mask & ~bits(ended)) | bits(began)
             room -= whole.bit_length()
             found.append(mask)
         return found
+
+    def active(self, value: int) -> int | tuple[int, ...]:
+        """Rules that ask for the value."""
+        return self._active[bisect_right(self._cuts, value) - 1]
 
     def at(self, value: int) -> int:
         """Rules that ask nothing of the level, and those that ask for the value."""
@@ -108,14 +141,14 @@ class _Level:
         found = self._known.get(place)
         if found is None:
             active = self._active[place]
-            found = self._wild | (active if isinstance(active, int) else bits(active))
+            found = self.wild | (active if isinstance(active, int) else bits(active))
             if len(self._cuts) < 256:
                 self._known[place] = found
         return found
 
     def box(self, intervals: Sequence[Interval]) -> int:
         """Rules that ask nothing of the level, and those that ask for some of the intervals."""
-        found = self._wild
+        found = self.wild
         for low, high in intervals:
             found |= self.at(low)
             later = self._rules[bisect_right(self._starts, low) : bisect_right(self._starts, high)]

@@ -6,13 +6,14 @@ another rule takes it, it is changed so that this one does not. What no packet i
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from itertools import islice
 
 import msgspec
 
 from ruleflow.analysis.chains import callee
-from ruleflow.analysis.lint.touch import Touch, bits
+from ruleflow.analysis.lint.touch import Touch
 from ruleflow.netfilter.action import Actions
 from ruleflow.netfilter.encode import FREE_BASE
 from ruleflow.netfilter.idd import EVERYTHING, LEAF_LEVEL, NOTHING
@@ -72,14 +73,14 @@ class Tried:
         self._chance = 1
         self._hook = ""
         self._point: Point = {}
-        self._asked_bits: dict[str, int] = {}
+        self._asked: dict[str, Sequence[int]] = {}
         self._trace: list[Key] = []
         self._decider: Key | None = None
         self._skip: Key | None = None
         self._done: list[int] = []
         self._lost = False
         self._actions: dict[tuple[str, int, str], int] = {}
-        self._alive: dict[str, int] = {}
+        self._alive: AbstractSet[Key] = frozenset()
 
     # -- chains made ready ----------------------------------------------------------------------------------
 
@@ -140,7 +141,7 @@ class Tried:
         -1 where it is not known.
         """
         if point is not self._point or hook != self._hook:
-            self._asked_bits = {}
+            self._asked = {}
         self._hook, self._point, self._skip = hook, point, skip
         self._trace, self._decider, self._done, self._lost = [], None, [], False
         leaf = self._through(hook)
@@ -150,21 +151,15 @@ class Tried:
 
     def _through(self, name: str) -> int:
         plan = self._plans.get(name) or self.plan(name)
-        mask = self._asked_bits.get(name)
-        if mask is None:
-            mask = plan.touch.at(self._point)
-            for index in plan.others:
-                if mask >> index & 1 and not self.at(plan.others[index]):
-                    mask ^= 1 << index
-            self._asked_bits[name] = mask
-        if self._skip is not None:
-            mask &= self._alive[name]
-            if self._skip[0] == name and mask >> self._skip[1] & 1:
-                mask ^= 1 << self._skip[1]
-        while mask:
-            low = mask & -mask
-            mask ^= low
-            index = low.bit_length() - 1
+        found = self._asked.get(name)
+        if found is None:
+            found = plan.touch.at(self._point)
+            if plan.others:
+                found = [n for n in found if n not in plan.others or self.at(plan.others[n])]
+            self._asked[name] = found
+        for index in found:
+            if self._skip is not None and (self._skip == (name, index) or (name, index) not in self._alive):
+                continue
             self._trace.append((name, index))
             kind = plan.kinds[index]
             if kind == _STOP:
@@ -176,9 +171,9 @@ class Tried:
                 if plan.leaves[index] != NOTHING:
                     self._done.append(self._outcome(plan, name, index))
                 continue
-            found = self._through(plan.calls[index])
-            if found != NOTHING or kind == _GOTO:
-                return found
+            leaf = self._through(plan.calls[index])
+            if leaf != NOTHING or kind == _GOTO:
+                return leaf
         return NOTHING
 
     def _verdict(self, plan: Plan, name: str, index: int) -> int:
@@ -249,7 +244,7 @@ class Tried:
         """What a rule asks, as one box or a few."""
         where = self.plan(name).others.get(index)
         if where is None:
-            yield self.space.asked(self.table[name].rules[index]).tests
+            yield self.plan(name).touch.asked[index].tests
         else:
             yield from islice(self.diagrams.boxes(where), 2)
 
@@ -288,7 +283,7 @@ class Tried:
         """The packet changed within ``box`` so that a rule does not ask for it; None where it asks for all of ``box``."""
         name, index = taker
         options: list[tuple[int, Sequence[Interval]]] = []
-        for level, intervals in self.space.asked(self.table[name].rules[index]).tests:
+        for level, intervals in self.plan(name).touch.asked[index].tests:
             top = self.diagrams.tops[level]
             left = common(box.get(level, ((0, top),)), outside(intervals, top))
             if left:
@@ -323,12 +318,9 @@ class Tried:
 
     # -- which rules are needed -----------------------------------------------------------------------------
 
-    def only(self, alive: Iterable[Key]) -> None:
+    def only(self, alive: AbstractSet[Key]) -> None:
         """From now on, rules that no packet meets count as taken out where another one is."""
-        marks: dict[str, list[int]] = {chain.name: [] for chain in self.table}
-        for name, index in alive:
-            marks[name].append(index)
-        self._alive = {name: bits(indexes) for name, indexes in marks.items()}
+        self._alive = alive
 
     def needs(self, hook: str, key: Key) -> bool:
         """Whether a packet was found that fares differently without a rule."""
@@ -364,7 +356,7 @@ class Tried:
         if called in self.table:
             deciding = [n for n, kind in enumerate(self.plan(called).kinds) if kind == _STOP]
             for number in deciding[:2]:
-                both = _narrowed(dict(asked), self.space.asked(self.table[called].rules[number]).tests)
+                both = _narrowed(dict(asked), self.plan(called).touch.asked[number].tests)
                 if both is not None:
                     yield tuple(both.items())
 

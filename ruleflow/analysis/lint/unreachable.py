@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from ruleflow.analysis.chains import calls
 from ruleflow.analysis.findings import Code, Finding, Mark
 from ruleflow.analysis.lint.case import Case
 from ruleflow.analysis.lint.correctness import misses_nat
@@ -147,7 +146,7 @@ def _advice(case: Case, rule: Rule, ref: RuleRef, found: list[Taker]) -> str:
 def _chains(case: Case, table: Table) -> Iterator[Finding]:
     reached = case.reached(table.name)
     entered = {chain for _, chain in reached.entered}
-    callers = calls(table).callers
+    callers = case.calls(table.name).callers
     for chain in table:
         if chain.policy is not None or chain.name in entered:
             continue
