@@ -48,7 +48,10 @@ FINE, FOUND = 0, 1
 @click.option("--write-baseline", type=click.Path(dir_okay=False), help="Write what is found as such a file.")
 @click.option("--config", type=click.Path(), help="Ignores (default: ruleflow.yaml beside the dump).")
 @click.option(
-    "--fix", "fixing", is_flag=True, help="Show which lines can go without changing any packet's way."
+    "--fix",
+    "fixing",
+    is_flag=True,
+    help="Show which lines can go or be put together without changing any packet's way.",
 )
 @click.option("--write", is_flag=True, help="With --fix: change the file.")
 @click.option("--exit-zero", is_flag=True, help="Exit 0 whatever is found.")
@@ -70,7 +73,7 @@ def lint(dump: str | None, form: str, **how: Any) -> None:
         Path(how["write_baseline"]).write_text(silence.baseline(reports), "utf-8")
         sys.exit(FINE)
     if how["fixing"]:
-        _fix(dump, cases, reports, write=how["write"])
+        _fix(dump, cases, reports, write=how["write"], merging=not how["select"])
         return
     colour = cli.paper_for(how["color"])[1]
     cli.write(_shown(reports, form, colour=colour, **how))
@@ -106,7 +109,9 @@ def _config(dump: str | None, given: str | None) -> Path:
     return (path if path.is_dir() else path.parent) / "ruleflow.yaml"
 
 
-def _fix(dump: str | None, cases: "list[Case]", reports: "tuple[Report, ...]", *, write: bool) -> None:
+def _fix(
+    dump: str | None, cases: "list[Case]", reports: "tuple[Report, ...]", *, write: bool, merging: bool
+) -> None:
     """Show the edits as a diff, and make them where asked for."""
     import difflib
 
@@ -116,15 +121,20 @@ def _fix(dump: str | None, cases: "list[Case]", reports: "tuple[Report, ...]", *
     if len({case.source for case in cases}) != 1 or cases[0].document is None:
         raise RuleflowError("--fix works on one file", help="give one of the host's files")
     text = cases[0].document.text
-    fixed = fix(cases, (one for report in reports for one in report.findings), text)
+    findings = (one for report in reports for one in report.findings)
+    fixed = fix(cases, findings, text, merging=merging)
     name = cases[0].source
     shown = difflib.unified_diff(
         text.splitlines(keepends=True), fixed.text.splitlines(keepends=True), name, name
     )
     cli.write("".join(shown))
     also = f"; {len(fixed.kept)} more are needed once these are gone" if fixed.kept else ""
-    click.echo(f"{len(fixed.taken)} lines can go: no packet fares differently (proved){also}", err=True)
-    if write and fixed.taken:
+    old, new = (sum(len(getattr(one, side)) for one in fixed.merged) for side in ("lines", "new"))
+    together = f", {old} neighbours can be written as {new}" if old else ""
+    click.echo(
+        f"{len(fixed.taken)} lines can go{together}: no packet fares differently (proved){also}", err=True
+    )
+    if write and (fixed.taken or fixed.merged):
         if dump is None or not Path(dump).is_file():
             raise RuleflowError("there is no file to write to", help="give a file, or leave out --write")
         Path(dump).write_bytes(fixed.text.encode("utf-8", "surrogateescape"))

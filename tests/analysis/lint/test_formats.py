@@ -132,7 +132,7 @@ def test_a_fix_takes_out_what_can_go_together() -> None:
     dump = DUMP.replace("COMMIT", pair + "-A INPUT -p udp -m udp --dport 55 -j ACCEPT\nCOMMIT")
     cases = list(gather.of_document(parse(dump)))
     findings = [one for report in reported(cases) for one in report.findings]
-    fixed = fix(cases, findings, dump)
+    fixed = fix(cases, findings, dump, merging=False)
     again = parse(fixed.text).rulesets[0]
     left = [one.code for report in reported(gather.of_document(parse(fixed.text))) for one in report.findings]
     assert not {"RF201", "RF202"} & set(left)
