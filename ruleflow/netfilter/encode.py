@@ -6,14 +6,16 @@ for the whole "any other". What cannot be decided from a packet is a free variab
 behind all fields, named by its text; where it remembers (limit, recent) also by its place.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 
+from ruleflow.netfilter.asked import Asked, remembers
 from ruleflow.netfilter.atoms import NONE, Atoms
+from ruleflow.netfilter.bits import by_bits
 from ruleflow.netfilter.idd import EVERYTHING, NOTHING, Diagrams
-from ruleflow.netfilter.intervals import Interval, common, joined, outside
+from ruleflow.netfilter.intervals import Interval, common, joined, masked_intervals, outside
 from ruleflow.ruleset import fields
 from ruleflow.ruleset.condition import (
     AllOf,
@@ -53,9 +55,6 @@ OUT, DST, PROTO, DPORT = (LEVELS[f.name] for f in _FIRST[:4])
 STATE, IN, SRC, SPORT = (LEVELS[_FIRST[i].name] for i in (4, 6, 7, 9))
 SOCKET = LEVELS["socket_exists"]
 
-_ENUMERATE = 4096
-"""How many intervals a mask with gaps may fall into before it becomes a free variable."""
-
 _HEADER_OF: dict[str, frozenset[int]] = {
     "source_port": PORTED, "destination_port": PORTED, "tcp_flags": frozenset({6}), "tcp_options": frozenset({6}),
     "mss": frozenset({6}), "icmp_type": frozenset({1, 58}), "icmp_code": frozenset({1, 58}),
@@ -85,50 +84,6 @@ class Free(msgspec.Struct, frozen=True):
     place: Hashable = None
     after: tuple[tuple[int, object], ...] = ()
     reads: frozenset[int] = frozenset()
-
-
-class Asked(msgspec.Struct, frozen=True):
-    """Conditions ready to be built: intervals by level, the last level first; then the others."""
-
-    tests: tuple[tuple[int, Sequence[Interval]], ...]
-    others: tuple[Condition, ...] = ()
-    remembers: bool = False
-
-    def misses(self, shadows: Mapping[int, Sequence[Interval]]) -> bool:
-        """Whether no packet whose numbers are in ``shadows`` can meet them: a quick look, not the last word."""
-        for level, intervals in self.tests:
-            shadow = shadows.get(level)
-            if shadow is not None and not _touch(intervals, shadow):
-                return True
-        return False
-
-    def within(self, shadows: Mapping[int, Sequence[Interval]]) -> "Asked | None":
-        """What is left to ask of packets whose numbers are in ``shadows``; None where none can meet it."""
-        left = []
-        for test in self.tests:
-            shadow = shadows.get(test[0])
-            if shadow is None:
-                left.append(test)
-                continue
-            both = common(test[1], shadow)
-            if not both:
-                return None
-            if both != tuple(shadow):
-                left.append(test)
-        return self if len(left) == len(self.tests) else Asked(tuple(left), self.others, self.remembers)
-
-
-def _touch(one: Sequence[Interval], two: Sequence[Interval]) -> bool:
-    if len(one) == 1 and len(two) == 1:
-        return one[0][0] <= two[0][1] and two[0][0] <= one[0][1]
-    return bool(common(one, two))
-
-
-def remembers(condition: Condition) -> bool:
-    """Whether the answer may differ for two packets that are the same."""
-    if isinstance(condition, AllOf | AnyOf):
-        return any(map(remembers, condition.conditions))
-    return isinstance(condition, Undecided) and condition.memory
 
 
 class Encoder:
@@ -223,7 +178,7 @@ class Encoder:
 
     # -- conditions -----------------------------------------------------------------------------------------
 
-    def asked(self, conditions: Iterable[Condition]) -> "Asked":
+    def asked(self, conditions: Iterable[Condition]) -> Asked:
         """Conditions taken apart: one set of intervals for each level, and what is left to ask."""
         tests: dict[int, Sequence[Interval]] = {}
         others: list[Condition] = []
@@ -247,7 +202,7 @@ class Encoder:
             known = self._plain[id(condition)] = found, condition
         return known[0]
 
-    def build(self, asked: "Asked", place: Hashable = None, inside: int = EVERYTHING) -> int:
+    def build(self, asked: Asked, place: Hashable = None, inside: int = EVERYTHING) -> int:
         """``inside`` for the packets that meet what is asked; ``place`` names the rule to what remembers."""
         test = self.diagrams.test
         for level, intervals in asked.tests:
@@ -392,7 +347,12 @@ class Encoder:
             self._require_header(condition.field, tests)
             return self.diagrams.cube(tests.items())
         if condition.field.name in BITWISE:
-            found = self._negate_if(condition.negated, self._bits(condition))
+            found = by_bits(
+                self.diagrams,
+                [self.bit(condition.field, n) for n in range(condition.field.bits or 0)],
+                condition.values,
+            )
+            found = self._negate_if(condition.negated, found)
             return self.diagrams.both(self._has_header(condition.field), found)
         bare = In(condition.field, condition.values)
         free = Free(f"{condition.field.words} in {condition.values}", bare, None, (), frozenset({level}))
@@ -434,83 +394,9 @@ class Encoder:
                 return None if none is None else outside(none, top)
         raise TypeError(f"{values!r} is no set of values")
 
-    def _bits(self, condition: In) -> int:
-        """A set of values of a field that has a level for each bit."""
-        field, values = condition.field, condition.values
-        width = field.bits or 0
-        match values:
-            case Masked(value=value, mask=mask):
-                chosen = [n for n in range(width) if mask >> n & 1]
-                if value & ~mask:
-                    return NOTHING
-                return self.diagrams.cube((self.bit(field, n), (((value >> n & 1,) * 2),)) for n in chosen)
-            case AnyBit(mask=mask):
-                chosen = [n for n in range(width) if mask >> n & 1]
-                none = self.diagrams.cube((self.bit(field, n), ((0, 0),)) for n in chosen)
-                return self.diagrams.complement(none)
-            case Intervals(pairs=pairs):
-                found = NOTHING
-                for low, high in pairs:
-                    found = self.diagrams.either(found, self._between(field, low, high))
-                return found
-        return NOTHING
-
-    def _between(self, field: Field, low: int, high: int) -> int:
-        """``low <= field <= high`` over the field's bits."""
-        return self.diagrams.both(self._bound(field, low, 1), self._bound(field, high, 0))
-
-    def _bound(self, field: Field, bound: int, above: int) -> int:
-        """The field is at least (``above`` 1) or at most (0) ``bound``; level order is from bit 0 upwards."""
-        found = EVERYTHING
-        for number in range(field.bits or 0):
-            level = self.bit(field, number)
-            is_set = self.diagrams.test(level, ((1, 1),))
-            if bound >> number & 1:
-                found = (
-                    self.diagrams.both(is_set, found)
-                    if above
-                    else self.diagrams.either(_not(self, is_set), found)
-                )
-            else:
-                found = (
-                    self.diagrams.either(is_set, found)
-                    if above
-                    else self.diagrams.both(_not(self, is_set), found)
-                )
-        return found
-
-
-def _not(encoder: Encoder, a: int) -> int:
-    return encoder.diagrams.complement(a)
-
 
 def _states(mask: int) -> tuple[Interval, ...]:
     return joined((n, n) for n, bit in enumerate(STATE_ORDER) if bit & mask)
-
-
-def masked_intervals(value: int, mask: int, top: int) -> tuple[Interval, ...] | None:
-    """The numbers up to ``top`` (all ones) that have ``value`` under ``mask``; None where they are too scattered."""
-    mask &= top
-    if value & ~mask:
-        return ()
-    rest = top & ~mask
-    if rest & (rest + 1) == 0:  # a prefix
-        return ((value, value | rest),)
-    low_bits = (mask & -mask) - 1 if mask else top
-    gaps = [bit for bit in _bits_of(top & ~mask) if bit > low_bits]
-    if 1 << len(gaps) > _ENUMERATE:
-        return None
-    starts = [value]
-    for bit in gaps:
-        starts += [start | bit for start in starts]
-    return joined((start, start | low_bits) for start in starts)
-
-
-def _bits_of(mask: int) -> Iterator[int]:
-    while mask:
-        bit = mask & -mask
-        yield bit
-        mask ^= bit
 
 
 def derived_text(condition: Derived) -> str:

@@ -1,8 +1,11 @@
 """Sets of whole numbers as disjoint closed intervals in rising order."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 Interval = tuple[int, int]
+
+_ENUMERATE = 4096
+"""How many intervals a mask with gaps may fall into before it becomes a free variable."""
 
 
 def joined(intervals: Iterable[Interval]) -> tuple[Interval, ...]:
@@ -40,3 +43,28 @@ def common(one: Sequence[Interval], two: Sequence[Interval]) -> tuple[Interval, 
         else:
             j += 1
     return tuple(out)
+
+
+def masked_intervals(value: int, mask: int, top: int) -> tuple[Interval, ...] | None:
+    """The numbers up to ``top`` (all ones) that have ``value`` under ``mask``; None where they are too scattered."""
+    mask &= top
+    if value & ~mask:
+        return ()
+    rest = top & ~mask
+    if rest & (rest + 1) == 0:  # a prefix
+        return ((value, value | rest),)
+    low_bits = (mask & -mask) - 1 if mask else top
+    gaps = [bit for bit in _bits_of(top & ~mask) if bit > low_bits]
+    if 1 << len(gaps) > _ENUMERATE:
+        return None
+    starts = [value]
+    for bit in gaps:
+        starts += [start | bit for start in starts]
+    return joined((start, start | low_bits) for start in starts)
+
+
+def _bits_of(mask: int) -> Iterator[int]:
+    while mask:
+        bit = mask & -mask
+        yield bit
+        mask ^= bit

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from ruleflow.errors import RuleflowError, visible
 from ruleflow.netfilter.action import Actions
-from ruleflow.netfilter.encode import BITWISE, DPORT, DST, IN, LEVELS, OUT, PROTO, SPORT, SRC, STATE, Asked
+from ruleflow.netfilter.asked import Asked
+from ruleflow.netfilter.encode import BITWISE, DPORT, DST, IN, LEVELS, OUT, PROTO, SPORT, SRC, STATE
 from ruleflow.netfilter.idd import EVERYTHING, LEAF_LEVEL, NOTHING, Diagrams
 from ruleflow.netfilter.outcome import BACK, NEXT, Outcome, Tree
 from ruleflow.netfilter.space import Space

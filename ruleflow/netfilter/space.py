@@ -7,7 +7,8 @@ be decided is a free variable. It must agree with `walk` on every packet: the te
 
 from collections.abc import Iterable, Sequence
 
-from ruleflow.netfilter.encode import Asked, Encoder
+from ruleflow.netfilter.asked import Asked
+from ruleflow.netfilter.encode import Encoder
 from ruleflow.netfilter.idd import Diagrams
 from ruleflow.netfilter.outcome import Outcomes
 from ruleflow.ruleset.condition import AllOf, AnyOf, Condition, In, Names

@@ -7,10 +7,11 @@ from random_rules import Rules, packet
 
 import ruleflow
 from ruleflow.netfilter.atoms import Atoms
-from ruleflow.netfilter.encode import DPORT, PROTO, SRC, STATE, masked_intervals
+from ruleflow.netfilter.encode import DPORT, PROTO, SRC, STATE
 from ruleflow.netfilter.flow import Flow
 from ruleflow.netfilter.host import Host
 from ruleflow.netfilter.idd import EVERYTHING, NOTHING, Diagrams
+from ruleflow.netfilter.intervals import masked_intervals
 from ruleflow.netfilter.machine import Machine
 from ruleflow.netfilter.packet import Packet
 from ruleflow.netfilter.point import Point, endings, fields_after

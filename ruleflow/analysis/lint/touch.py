@@ -7,7 +7,7 @@ must ask. As in `netfilter.rule_index`, but over the levels of diagrams, and for
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 
-from ruleflow.netfilter.encode import Asked
+from ruleflow.netfilter.asked import Asked
 from ruleflow.netfilter.intervals import Interval
 
 Tests = Iterable[tuple[int, Sequence[Interval]]]
