@@ -421,6 +421,7 @@ def diff(before: str, after: str, git: tuple[str, ...], form: str, **how: Any) -
     """
     from ruleflow.analysis.diff import diff as compare
     from ruleflow.analysis.diff_input import Readers, sides
+    from ruleflow.views.diff_text import SHOWN
 
     options = {key: how[key] for key in ("family", "strict", "lenient")}
     readers = Readers(
@@ -429,9 +430,8 @@ def diff(before: str, after: str, git: tuple[str, ...], form: str, **how: Any) -
         lambda name, earlier: read_declared(name, how["layout"], earlier=earlier),
     )
     one, two = sides(before, after, git, readers, how["family"])
-    only = (
-        {"told": False} if form == "json" else {"limit": 0}
-    )  # people read few wide boxes, programs all exact ones
+    people = {"limit": 0, "most": SHOWN if form == "text" and not how["whole"] else None}
+    only: dict[str, Any] = {"told": False} if form == "json" else people  # they read few wide boxes
     changes = compare(one, two, intend=how["intend"], ignored=how["ignored"], **only)
     if form == "json":
         import msgspec

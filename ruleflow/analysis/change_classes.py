@@ -107,7 +107,9 @@ class ChangeClasses:
             for number in numbers:
                 where = self.diagrams.either(where, self.where[number])
             words = self.say(where, classes, numbers)
-        walk = self._witness(numbers[0]).walk(self.source, first.way) if said and not self.shown else first.walk
+        walk = (
+            self._witness(numbers[0]).walk(self.source, first.way) if said and not self.shown else first.walk
+        )
         return Told(
             first.kind, first.way, words, tuple(dict.fromkeys(classes[n].before for n in numbers)),
             tuple(dict.fromkeys(classes[n].after for n in numbers)), tuple(numbers), walk,

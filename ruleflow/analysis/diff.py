@@ -35,18 +35,21 @@ def diff(
     ignored: str | None = None,
     told: bool = True,
     limit: int = ALL_BOXES,
+    most: int | None = None,
     read_back: bool = True,
 ) -> Changes:
     """The differences between two rule sets, or between all rule sets of two texts or hosts, family by family.
 
     ``intend`` says packets that alone should fare differently (``tcp to 8443 from 10.0.0.0/8``), ``ignored``
     names programs whose rules are left out (``docker,kube``). ``told`` False leaves out what is for people only;
-    ``limit`` bounds the boxes of a class; ``read_back`` False leaves out what the rules declare. Raises `RuleflowError` where chains call each other in a circle.
+    ``limit`` bounds the boxes of a class; with ``most`` only that many changes of a family are put into words, each with a
+    packet that shows it, and the rest is there to be counted (none, where it is published ports that changed).
+    ``read_back`` False leaves out what the rules declare. Raises `RuleflowError` where chains call each other in a circle.
     """
     one, two = _version(before, "before"), _version(after, "after")
     old, new = _by_family(one, ignored), _by_family(two, ignored)
     hosts = (one.host, two.host) if one.host is not None and two.host is not None else None
-    how = _How((one.name, two.name), limit, intend, told)
+    how = _How((one.name, two.name), limit, intend, told, most if intend is None else None)
     families = tuple(
         _family(old.get(family, Ruleset(family)), new.get(family, Ruleset(family)), how, hosts)
         for family in sorted(old.keys() | new.keys())
@@ -82,6 +85,7 @@ class _How(msgspec.Struct, frozen=True):
     limit: int
     intend: str | None
     told: bool
+    most: int | None
 
 
 def _version(given: Ruleset | Sequence[Ruleset] | Version, name: str) -> Version:
@@ -108,14 +112,14 @@ def _family(before: Ruleset, after: Ruleset, how: _How, hosts: tuple[Host, Host]
     edits = RuleDiff(before, after, comparison.sides).edits()
     if before == after and how.intend is None and (hosts is None or hosts[0].routes == hosts[1].routes):
         return FamilyChanges(before.family, edits=edits)
-    classes = ChangeClasses(comparison, how.names[1], limit=how.limit)
+    classes = ChangeClasses(comparison, how.names[1], limit=how.limit, shown=how.most is None)
     found = classes.all(comparison.differences())
-    told = classes.told(found) if how.told else ()
     ports: tuple[Published, ...] = ()
     if how.told and found and "nat" in {edit.table for edit in edits}:
         from ruleflow.analysis.published import published
 
         ports = published((before, after), edits, classes, found)
+    told = classes.told(found, 0 if ports and how.most is not None else how.most) if how.told else ()
     return FamilyChanges(
         before.family, found, told, edits, ports, _undecided(comparison, classes.where, classes),
         _intent(how, classes, found), tuple(around.assumed),

@@ -30,7 +30,7 @@ WAYS = {
 }
 _HOST_SHOWN = 5
 _DECLARED_SHOWN = 6
-_SHOWN = 3
+SHOWN = 3
 """Changes, and edits, that are shown before the rest is counted."""
 _PLURAL = {
     "opens": "opened", "closes": "closed", "rewrites": "rewritten otherwise", "refuses": "refused otherwise",
@@ -131,9 +131,9 @@ class DiffText:
         yield from self._edits(family)
 
     def _some(self, items: tuple[str, ...]) -> tuple[str, ...]:
-        if self.whole or len(items) <= _SHOWN:
+        if self.whole or len(items) <= SHOWN:
             return items
-        return (*items[:_SHOWN], f"+ {len(items) - _SHOWN} more")
+        return (*items[:SHOWN], f"+ {len(items) - SHOWN} more")
 
     def _told(self, change: Told, shown: int) -> Iterator[str]:
         sign, colour = _SIGNS[change.kind]
@@ -248,7 +248,7 @@ def _edits(edits: tuple[Edit, ...]) -> str:
 
 
 def _first(family: FamilyChanges) -> tuple[Told, ...]:
-    return family.told[:_SHOWN]
+    return family.told[:SHOWN]
 
 
 def _headline(family: FamilyChanges) -> str:
