@@ -10,20 +10,16 @@ from bench_lint import SHARED, geo, measure
 def main() -> None:
     for name in ("university-firewall-2015", "university-firewall-2016.v6"):
         if (SHARED / name).is_file():
-            measure(
-                f"{name}, ports 22 and 80", (SHARED / name).read_bytes(), "reach", "--service-matrix", "22,80"
-            )
-            measure(f"{name}, all ports", (SHARED / name).read_bytes(), "reach", "--service-matrix", "all")
-    for rules in (1_000, 12_000, 60_000):
+            text = (SHARED / name).read_bytes()
+            measure(f"{name}, ports 22 and 80", text, "reach", "--service-matrix", "22,80")
+            measure(f"{name}, all ports", text, "reach", "--service-matrix", "all")
+            measure(f"{name}, everything", text, "reach")
+    for rules in (1_000, 3_000, 12_000, 30_000, 60_000):
+        text = "\n".join((*geo(rules), ""))
         measure(
-            f"geo-blocking, {rules:,} rules",
-            "\n".join((*geo(rules), "")),
-            "reach",
-            "--chain",
-            "INPUT",
-            "--service-matrix",
-            "22,80",
+            f"geo-blocking, {rules:,} rules", text, "reach", "--chain", "INPUT", "--service-matrix", "22,80"
         )
+    measure("geo-blocking, 12,000 rules, everything", "\n".join((*geo(12_000), "")), "reach")
 
 
 if __name__ == "__main__":

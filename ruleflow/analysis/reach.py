@@ -257,19 +257,13 @@ class Reach:
         )  # fmt: skip
 
     def _in_order(self, refs: Iterable[RuleRef]) -> tuple[RuleRef, ...]:
-        """Rules as the rule set has them, each once; a policy behind its chain's rules."""
+        """Rules as the rule set has them, each once, then policies."""
         chains = {
             (table.name, chain.name): n
-            for n, (table, chain) in enumerate((t, c) for t in self.rules for c in t)
+            for n, (table, chain) in enumerate((table, chain) for table in self.rules for chain in table)
         }
         return tuple(
-            sorted(
-                set(refs),
-                key=lambda ref: (
-                    chains[ref.table, ref.chain],
-                    ref.index or len(self.rules[ref.table][ref.chain].rules) + 1,
-                ),
-            )
+            sorted(set(refs), key=lambda ref: (not ref.index, chains[ref.table, ref.chain], ref.index))
         )
 
     def _known(self, way: str, moved: str) -> frozenset[int]:
