@@ -234,11 +234,25 @@ class _Talk:
         seen = there.outcome.packet
         host = there.host
         if kind == "tcp-reset":
-            back = self._send_message(host, _turned(seen, RST | ACK), None, there)
+            reset = _turned(seen, RST | ACK)
+            back = self._reset_by_port(there, reset) or self._send_message(host, reset, None, there)
             return back.arrived and _answers(there.legs[0].walk.packet, back.outcome.packet)
         message = icmp_message(kind, seen, self.world.host(host))
         back = self._send_message(host, message, seen, there)
         return back.arrived
+
+    def _reset_by_port(self, there: Journey, reset: Packet) -> Journey | None:
+        """A reset for a frame that a bridge's port brought to iptables goes back out by that port, past all rules.
+
+        So nobody translates it back: nf_send_reset (net/ipv4/netfilter/nf_reject_ipv4.c), nf_send_reset6; tried.
+        """
+        came = there.legs[-1].walk.packet
+        port = self.world.host(there.host).port(came.physdev_in or "")
+        if port is None or not self.world.host(there.host).bridge_nf(reset.family, port.bridge):
+            return None
+        back = self.travel.return_frame(there.host, port.interface, came.mac, reset)
+        self.legs += back.legs if back is not None else ()
+        return back
 
     def _send_message(self, host: str, message: Packet, seen: Packet | None, there: Journey) -> Journey:
         """It belongs to the connection of the packet it is about (nf_ct_attach); a reset's source need not be the host's own."""
@@ -336,7 +350,7 @@ class _Talk:
         if not back.arrived:
             return f"the answer does not come back: {_why(back)}", remedy.for_journey(back)
         got = back.outcome.packet
-        if back.host == host.name and _answers(first, got):
+        if back.host == host.name and (_answers(first, got) or self._is_echo(first, got)):
             return None
         elsewhere = remedy.for_answer_from_elsewhere(self.world, got.family)
         if back.host != host.name:
@@ -344,6 +358,10 @@ class _Talk:
         from_ = address_text(got.source or 0, got.family)
         why = f"the answer comes from {from_}, not from the address that was asked: {host.name} does not take it for the answer"
         return why, elsewhere
+
+    def _is_echo(self, first: Packet, got: Packet) -> bool:
+        """Ping knows its answers by their identifier, from whatever address they come (tried: it says so, and counts them)."""
+        return self.protocol == "icmp" and got.destination == first.source
 
     # -- a proxy takes it ---------------------------------------------------------------------------------------
 

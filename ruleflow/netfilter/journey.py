@@ -94,9 +94,28 @@ class Travel:
         ``end`` is whom a packet to many is followed to, where its destination does not say it. ``entering``: the
         packet is a stranger's, and comes in at ``host`` by this interface.
         """
-        legs: list[Leg] = []
         packet = packet.with_(in_interface=entering) if entering is not None else packet
-        at, bridged, target = host, None, end
+        return self._follow(host, packet, None, end, quoted, attached)
+
+    def return_frame(self, host: str, port: str, mac: int | None, packet: Packet) -> Journey | None:
+        """Follow a packet that ``host`` puts on the wire of ``port`` by itself, for whom the link-layer address is.
+
+        None where nobody is known to have it.
+        """
+        for end in self.world.segment(host, port):
+            link = self.world.host(end[0]).interface(end[1])
+            over = self._frame((host, port), end, packet)
+            if link is not None and mac is not None and link.mac == mac and over is not None:
+                arrived, bridged = self._arriving(*over, packet, mac, None)
+                return self._follow(over[0], arrived, bridged, end, None, None)
+        return None
+
+    def _follow(
+        self, host: str, packet: Packet, bridged: Bridged | None, end: End | None, quoted: Packet | None,
+        attached: tuple[Connection | None, int, int] | None,
+    ) -> Journey:  # fmt: skip
+        legs: list[Leg] = []
+        at, target = host, end
         for _ in range(HOPS):
             around = Around(
                 connections=self.connections.get(at, ()), quoted=quoted, bridged=bridged, attached=attached

@@ -140,6 +140,39 @@ def test_a_reset_comes_from_the_address_that_was_asked(from_: str, to: str, chai
     assert connect(world, from_, to, 80).result == "refused"
 
 
+def test_a_reset_for_a_frame_is_not_translated_back() -> None:
+    """It leaves by the frame's port past all rules (nf_send_reset), so after a REDIRECT its port is a wrong one (tried)."""
+    edits = (
+        ("-A PREROUTING -m addrtype", "-A PREROUTING -p tcp -m tcp --dport 81 -j REDIRECT --to-ports 99\n-A PREROUTING -m addrtype"),
+        (":DOCKER-USER - [0:0]\n", ":DOCKER-USER - [0:0]\n-A INPUT -p tcp -m tcp --dport 99 -j REJECT --reject-with tcp-reset\n"),
+    )  # fmt: skip
+    world = with_rules(edits[0])
+    dumps = tuple(RulesText(d.family, d.backend, d.text.replace(*edits[1])) for d in world.main.dumps)
+    host = msgspec.structs.replace(world.main, dumps=dumps)
+    world = msgspec.structs.replace(world, hosts=(host, *world.hosts[1:]))
+    assert connect(world, "outside", "192.0.2.10", 81).result == "refused"
+    assert connect(world, "test", "172.17.0.1", 81).result == "no-answer"
+    settings = dict(host.sysctls.values if host.sysctls else ()) | {"net.bridge.bridge-nf-call-iptables": "0"}
+    host = msgspec.structs.replace(host, sysctls=Sysctls.of(settings))
+    world = msgspec.structs.replace(world, hosts=(host, *world.hosts[1:]))
+    assert connect(world, "test", "172.17.0.1", 81).result == "refused"
+
+
+def test_a_ping_takes_an_answer_from_whatever_address() -> None:
+    """Where tcp does not: bridged, so that nobody translates the answer back (tried)."""
+    rule = (
+        "-A PREROUTING -m addrtype",
+        "-A PREROUTING -d 203.0.113.5/32 -j DNAT --to-destination 172.17.0.4\n-A PREROUTING -m addrtype",
+    )
+    world = with_rules(rule)
+    settings = dict(world.main.sysctls.values if world.main.sysctls else ())
+    quiet = Sysctls.of(settings | {"net.bridge.bridge-nf-call-iptables": "0"})
+    host = msgspec.structs.replace(world.main, sysctls=quiet)
+    world = msgspec.structs.replace(world, hosts=(host, *world.hosts[1:]))
+    assert connect(world, "test", "203.0.113.5", 80).result == "no-answer"
+    assert connect(world, "test", "203.0.113.5", protocol="icmp").result == "reached"
+
+
 RESET = "-p tcp -m tcp --dport 80 -j REJECT --reject-with tcp-reset"
 
 
