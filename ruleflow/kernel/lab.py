@@ -255,7 +255,7 @@ class Lab:
             sender = socket.socket(family, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.IPPROTO_RAW)
         with sender:
             if packet.mark is not None:
-                sender.setsockopt(socket.SOL_SOCKET, SO_MARK, packet.mark)
+                sender.setsockopt(socket.SOL_SOCKET, SO_MARK, struct.pack("=I", packet.mark))
             if packet.out_interface:
                 sender.setsockopt(
                     socket.SOL_SOCKET, socket.SO_BINDTODEVICE, packet.out_interface.encode() + b"\0"

@@ -512,3 +512,9 @@ COMMIT
         ("dropped", None, ["eth1"]),
     ]
     assert way(seen[1]) == ["filter FORWARD rule 1 CONTINUE", "filter FORWARD rule 2 DROP"]
+
+
+def test_a_mark_of_all_32_bits_is_sent() -> None:
+    with Lab(ROUTER) as lab:
+        (seen,) = lab.send([Packet.parse("udp 192.0.2.1:9 10.0.0.7:9 mark 0xdeadbeef")])
+    assert seen.left[0].mark == 0xDEADBEEF
