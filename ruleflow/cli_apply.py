@@ -105,7 +105,9 @@ def apply(
     help="Put it back unless `ruleflow confirm` comes within this time.",
 )
 @click.option("--dry-run", "--check", "dry", is_flag=True, help="Only show the plan.")
-@click.option("--scan", is_flag=True, help="Without a journal: take away what carries our mark.")
+@click.option(
+    "--scan", is_flag=True, help="Without a journal, or with a damaged one: take away what carries our mark."
+)
 @placed
 def destroy(declaration: str, yes: bool, seconds: str | None, dry: bool, scan: bool, **how: Any) -> None:
     """Take DECLARATION (a file, or just its name) away: the host is as it was before it was applied."""
@@ -113,6 +115,8 @@ def destroy(declaration: str, yes: bool, seconds: str | None, dry: bool, scan: b
     if dry:
         _finish_dry(session.plan_destroy(scan=scan), how["form"])
     with session.store.locked():
+        if scan:
+            session.store.set_damaged_aside()
         prepared = session.plan_destroy(scan=scan)
         _ask(prepared, how["form"], yes=yes)
         _carry_out(session, prepared, how["form"], _deadline(seconds, None), None)

@@ -30,6 +30,10 @@ class JournalError(RuleflowError):
     """A journal cannot be read or written, or holds something that must be settled first."""
 
 
+class DamagedJournalError(JournalError):
+    """A journal is there, and nobody can say what it held."""
+
+
 class Deadline(msgspec.Struct, frozen=True):
     """Until when a change must be confirmed: ``seconds`` since this boot, and the same as time of day for people."""
 
@@ -104,7 +108,10 @@ class Store:
         self.path = self.directory / "journal.json"
 
     def read(self) -> Journal:
-        """The journal; an empty one where there is none. Raises `JournalError` where it is damaged."""
+        """The journal; an empty one where there is none.
+
+        :raises DamagedJournalError: where it cannot be understood.
+        """
         try:
             data = self.path.read_bytes()
         except FileNotFoundError:
@@ -114,8 +121,10 @@ class Store:
         try:
             return msgspec.json.decode(data, type=Journal)
         except msgspec.DecodeError as error:
-            advice = "look at it; what it named is found by `ruleflow destroy --scan`"
-            raise JournalError(f"{self.path} is damaged: {error}", help=advice) from error
+            advice = (
+                f"look at it; what carries our mark is taken away by: ruleflow destroy {self.name} --scan"
+            )
+            raise DamagedJournalError(f"{self.path} is damaged: {error}", help=advice) from error
 
     def write(self, journal: Journal) -> None:
         """Put the journal on disk for good before anything else happens. Raises `JournalError`."""
@@ -132,6 +141,14 @@ class Store:
             raise JournalError(
                 f"cannot write {self.path}: {error.strerror}", help="--state DIR names another place"
             ) from error
+
+    def set_damaged_aside(self) -> None:
+        """Begin anew where the journal cannot be understood; it stays beside, as ``journal.damaged``."""
+        try:
+            self.read()
+        except DamagedJournalError:
+            self.path.replace(self.path.with_suffix(".damaged"))
+            _sync_directory(self.directory)
 
     def remove(self) -> None:
         """Nothing of ours is left: neither is the journal."""

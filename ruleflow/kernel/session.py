@@ -18,7 +18,7 @@ from ruleflow.kernel.backend import Backend, find_backend
 from ruleflow.kernel.given import as_declaration, given_out
 from ruleflow.kernel.heard import Heard, hear
 from ruleflow.kernel.heirs import bequeath, neighbours
-from ruleflow.kernel.journal import DEFAULT_STATE, Journal, Store
+from ruleflow.kernel.journal import DEFAULT_STATE, DamagedJournalError, Journal, Store
 from ruleflow.kernel.marked import marked
 from ruleflow.kernel.misprints import refuse_misprints
 from ruleflow.kernel.notes import listener_notes, need_notes
@@ -98,12 +98,20 @@ class Session:
             gifts=gifts,
         )
 
+    def _journal_or_none(self) -> Journal:
+        """The journal, an empty one also where it is damaged."""
+        try:
+            return self.journal()
+        except DamagedJournalError:
+            return Journal(self.store.name, self.store.namespace)
+
     def plan_destroy(self, *, scan: bool = False) -> Prepared:
         """What taking it away would do; with ``scan`` everything that carries our mark. Nothing is changed.
 
         :raises JournalError: where an earlier change is not settled.
         """
-        journal, backend = self.journal(), self.backend()
+        journal = self._journal_or_none() if scan else self.journal()
+        backend = find_backend(self.asked, journal.backend or None)
         refuse_unsettled(journal)
         own, gifts = bequeath(self.store, journal.own, NOTHING)
         present = both(own, marked(backend)) if scan else own

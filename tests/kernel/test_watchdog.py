@@ -252,6 +252,23 @@ def test_the_whole_process_group_is_killed_with_its_terminal(tmp_path: Path, del
         assert host.state() == before
 
 
+def test_a_damaged_journal_is_set_aside_by_a_scan(tmp_path: Path) -> None:
+    with host_and_file("nft", tmp_path) as (host, file):
+        foreign = host.tables("-S")
+        assert call(host, "apply", file, "--yes", "--no-probe").returncode == 0
+        path = host.session().store.path
+        path.write_text("not one word of JSON")
+        for verb, *more in (("status",), ("apply", "--yes"), ("destroy", "--yes")):
+            done = call(host, verb, file, *more)
+            assert (done.returncode, "destroy app --scan" in done.stderr) == (2, True)
+        assert call(host, "destroy", file, "--scan", "--dry-run").returncode == 1
+        assert path.exists()
+        assert call(host, "destroy", file, "--scan", "--yes").returncode == 0
+        assert host.tables("-S") == foreign
+        assert path.with_suffix(".damaged").read_text() == "not one word of JSON"
+        assert call(host, "status", file).returncode == 0
+
+
 @pytest.mark.parametrize("how", ["pid", "name"])
 def test_in_a_namespace_by_process_or_name(tmp_path: Path, how: str) -> None:
     with host_and_file("nft", tmp_path) as (host, file), sleeping(host.name) as process:
