@@ -18,6 +18,7 @@ from ruleflow.netfilter.steps import Outcome, Walk
 from ruleflow.netfilter.walk import Around, walk
 from ruleflow.netfilter.world import World
 
+
 DEAF = "the two do not hear each other"
 
 ANY_SOURCE = (None, 0, 0)
@@ -107,15 +108,16 @@ class Travel:
             over = self._frame((host, port), end, packet)
             if link is not None and mac is not None and link.mac == mac and over is not None:
                 arrived, bridged = self._arriving(*over, packet, mac, None)
-                return self._follow(over[0], arrived, bridged, end, None, None)
+                return self._follow(over[0], arrived, bridged, None, None, None, target=end)
         return None
 
     def _follow(
         self, host: str, packet: Packet, bridged: Bridged | None, end: End | None, quoted: Packet | None,
-        attached: tuple[Connection | None, int, int] | None,
+        attached: tuple[Connection | None, int, int] | None, target: End | None = None,
     ) -> Journey:  # fmt: skip
+        """``target`` is whom the frame is for that comes in at ``host``, where it is one."""
         legs: list[Leg] = []
-        at, target = host, end
+        at, target = host, target or end
         for _ in range(HOPS):
             around = Around(
                 connections=self.connections.get(at, ()), quoted=quoted, bridged=bridged, attached=attached
@@ -164,9 +166,12 @@ class Travel:
             return "whom it is sent to is not known"
         family = outcome.packet.family
         found = end or self._owner(host, leaves_by, outcome.to, family)
-        if found is not None:
-            return found
         who = address_text(outcome.to, family)
+        if found is not None:
+            wall = self._wall((host, leaves_by), found) if family == 4 else None
+            if wall is None or is_known(self.world.host(host), outcome.to, leaves_by, 4):
+                return found
+            return f"nobody answers for {who} on {leaves_by}: {wall}"
         own = self.world.below((host, leaves_by))
         if own is not None and self.world.host(own.below[0]).owns(outcome.to, family):
             return f"{who} is {own.below[0]}'s, on whose {own.below[1]} {leaves_by} stands: {DEAF}"
@@ -175,6 +180,17 @@ class Travel:
         if self._is_end_of_world(host, leaves_by):
             return f"it leaves by {leaves_by} for {who}, and what is there is not known"
         return f"nobody answers for {who} on {leaves_by}"
+
+    def _wall(self, out: End, target: End) -> str | None:
+        """What keeps ARP's question from the target: both are behind isolated ports of one bridge. IPv6 asks by packets."""
+        over = self.world.across(*out)
+        plug = self.world.host(over[0]).port(over[1]) if over is not None else None
+        if over is None or plug is None or not plug.isolated:
+            return None
+        other = self.world.host(over[0]).port(self._port(over[0], plug.bridge, target))
+        if other is None or not other.isolated:
+            return None
+        return f"the ports {plug.interface} and {other.interface} of {plug.bridge} at {over[0]} are isolated from each other"
 
     def _onward(
         self, host: str, outcome: Outcome, target: End, *, sent: bool
@@ -218,16 +234,12 @@ class Travel:
         return None
 
     def _owner(self, host: str, out: str, address: int, family: int) -> End | None:
-        """Who answers for an address on the segment: a host that has it, best on that very interface."""
-        ends = self.world.segment(host, out)
+        """Who answers first for an address on the segment: of IPv4 any host that has it (arp_ignore 0), by whatever interface."""
+        ends = self.world.heard(host, out)
         for end in ends:
-            link = self.world.host(end[0]).interface(end[1])
-            if link and any(one.address == address and one.family == family for one in link.addresses):
+            if self._has(end, address, family) or (family == 4 and self.world.host(end[0]).owns(address, 4)):
                 return end
-        answers = (
-            end for end in ends if family == 4 and self.world.host(end[0]).owns(address, 4)
-        )  # arp_ignore 0
-        return next(answers, None) or self._remembered(host, out, address, family, ends)
+        return self._remembered(host, out, address, family, ends)
 
     def _remembered(
         self, host: str, out: str, address: int, family: int, ends: tuple[End, ...]

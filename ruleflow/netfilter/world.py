@@ -80,6 +80,10 @@ class World(msgspec.Struct, frozen=True):
         It follows veth pairs, bridges (a bridge's own interface, and what is plugged into its ports), and what
         stands on another interface.
         """
+        return tuple(sorted(self.heard(host, interface)))
+
+    def heard(self, host: str, interface: str) -> tuple[End, ...]:
+        """The same, in the order in which they hear it: a bridge takes a frame up before what is behind its ports."""
         seen: dict[tuple[End, bool], None] = {}
         waiting = [((host, interface), True)]
         while waiting:
@@ -87,8 +91,8 @@ class World(msgspec.Struct, frozen=True):
             if at not in seen:
                 seen[at] = None
                 waiting += self._sent(at[0]) if at[1] else self._arrived(at[0])
-        heard = {end for end, sent in seen if not sent and self._is_end(*end)}
-        return tuple(sorted(heard - {(host, interface)}))
+        ends = dict.fromkeys(end for end, sent in seen if not sent and self._is_end(*end))
+        return tuple(end for end in ends if end != (host, interface))
 
     def owners(self, address: int, family: int) -> tuple[tuple[Host, Interface], ...]:
         """Every host and interface that has ``address``."""

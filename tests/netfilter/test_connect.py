@@ -114,6 +114,22 @@ def test_isolated_ports_do_not_talk() -> None:
     assert connect(changed(ports=ports), "host", "172.17.0.3", 80).result == "reached"
 
 
+def test_isolated_ports_do_not_even_find_each_other() -> None:
+    """So a rule that would redirect the packet never sees it: ARP's question is not passed on (tried)."""
+    rule = (
+        "-A PREROUTING -m addrtype",
+        "-A PREROUTING -p tcp -m tcp --dport 81 -j REDIRECT --to-ports 80\n-A PREROUTING -m addrtype",
+    )
+    world = with_rules(rule)
+    assert "isolated" not in connect(world, "test", "172.17.0.4", 81).because
+    ports = tuple(msgspec.structs.replace(port, isolated=True) for port in world.main.ports)
+    host = msgspec.structs.replace(world.main, ports=ports)
+    guests = tuple(msgspec.structs.replace(guest, neighbours=()) for guest in world.hosts[1:])
+    found = connect(msgspec.structs.replace(world, hosts=(host, *guests)), "test", "172.17.0.4", 81)
+    assert found.result == "no-answer"
+    assert "isolated from each other" in found.because
+
+
 def test_a_refusing_rule_is_heard_by_tcp_and_by_udp_in_their_ways() -> None:
     world = with_rules(
         (
