@@ -9,6 +9,7 @@ import msgspec
 
 from ruleflow.errors import ReadError
 from ruleflow.netfilter import remedy
+from ruleflow.netfilter.answers import answers, same_ends, turned
 from ruleflow.netfilter.conntrack import RELATED
 from ruleflow.netfilter.endpoints import check_family, destination_of, source_of
 from ruleflow.netfilter.host import Host, Listener, Relay
@@ -234,9 +235,9 @@ class _Talk:
         seen = there.outcome.packet
         host = there.host
         if kind == "tcp-reset":
-            reset = _turned(seen, RST | ACK)
+            reset = turned(seen, RST | ACK)
             back = self._reset_by_port(there, reset) or self._send_message(host, reset, None, there)
-            return back.arrived and _answers(there.legs[0].walk.packet, back.outcome.packet)
+            return back.arrived and answers(there.legs[0].walk.packet, back.outcome.packet)
         message = icmp_message(kind, seen, self.world.host(host))
         back = self._send_message(host, message, seen, there)
         return back.arrived
@@ -312,8 +313,8 @@ class _Talk:
         seen, who = there.outcome.packet, there.host
         because = f"at {who} no socket waits for {self.protocol} port {seen.destination_port}"
         if kind == "tcp-reset":
-            back = self._send(who, _turned(seen, RST | ACK))
-            fits = back.arrived and back.host == host.name and _answers(first, back.outcome.packet)
+            back = self._send(who, turned(seen, RST | ACK))
+            fits = back.arrived and back.host == host.name and answers(first, back.outcome.packet)
         else:
             message = icmp_message(kind, seen, self.world.host(who))
             back = self._send_message(who, message, seen, there)
@@ -321,7 +322,7 @@ class _Talk:
                 back.arrived
                 and back.host == host.name
                 and back.quoted is not None
-                and _same_ends(first, back.quoted)
+                and same_ends(first, back.quoted)
             )
         if not fits:
             return self._told("no-answer", f"{because}; and the refusal does not come back: {_why(back)}")
@@ -330,8 +331,8 @@ class _Talk:
 
     def _reply(self, seen: Packet) -> Packet:
         if self.protocol == "icmp":
-            return _turned(seen, None).with_(icmp_type=0 if seen.family == 4 else 129, icmp_code=0)
-        return _turned(seen, SYN | ACK if self.protocol == "tcp" else None)
+            return turned(seen, None).with_(icmp_type=0 if seen.family == 4 else 129, icmp_code=0)
+        return turned(seen, SYN | ACK if self.protocol == "tcp" else None)
 
     def _exchange(self, host: Host, first: Packet, there: Journey, reply: Packet) -> "Fault | None":
         """The answer, and with tcp the packets after it; None where all goes well."""
@@ -343,14 +344,14 @@ class _Talk:
         third = self._send(host.name, first.with_(tcp_flags=ACK))
         if not third.arrived or third.host != there.host:
             return f"the handshake's last packet does not arrive: {_why(third)}", remedy.for_journey(third)
-        data = self._send(there.host, _turned(seen, ACK))
+        data = self._send(there.host, turned(seen, ACK))
         return self._fault(host, first, data)
 
     def _fault(self, host: Host, first: Packet, back: Journey) -> "Fault | None":
         if not back.arrived:
             return f"the answer does not come back: {_why(back)}", remedy.for_journey(back)
         got = back.outcome.packet
-        if back.host == host.name and (_answers(first, got) or self._is_echo(first, got)):
+        if back.host == host.name and (answers(first, got) or self._is_echo(first, got)):
             return None
         elsewhere = remedy.for_answer_from_elsewhere(self.world, got.family)
         if back.host != host.name:
@@ -417,26 +418,6 @@ _DOCKERS = frozenset({"docker-proxy", "dockerd"})
 
 PLACEHOLDER = "dockerd"
 """Without the userland proxy dockerd binds a published port so that nobody else can, and never accepts."""
-
-
-def _turned(packet: Packet, flags: int | None) -> Packet:
-    return Packet(
-        family=packet.family, protocol=packet.protocol, source=packet.destination, destination=packet.source,
-        source_port=packet.destination_port, destination_port=packet.source_port, tcp_flags=flags, ttl=64,
-    )  # fmt: skip
-
-
-def _answers(first: Packet, back: Packet) -> bool:
-    """Whether a packet is what the socket that sent ``first`` waits for."""
-    return (back.source, back.destination, back.source_port, back.destination_port) == (
-        first.destination, first.source, first.destination_port, first.source_port,
-    )  # fmt: skip
-
-
-def _same_ends(one: Packet, other: Packet) -> bool:
-    return (one.source, one.destination, one.source_port, one.destination_port) == (
-        other.source, other.destination, other.source_port, other.destination_port,
-    )  # fmt: skip
 
 
 def _from_proxy(proxy: Host, reply: Packet, relay: Relay) -> Packet:
