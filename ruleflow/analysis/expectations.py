@@ -25,7 +25,7 @@ from ruleflow.netfilter.machine import Machine
 from ruleflow.netfilter.packet import Packet
 from ruleflow.netfilter.side import Side
 from ruleflow.netfilter.space import Space
-from ruleflow.netfilter.steps import Walk
+from ruleflow.netfilter.steps import Outcome, Walk
 from ruleflow.netfilter.trail import Trail
 from ruleflow.netfilter.traveller import Part
 from ruleflow.netfilter.walk import Around, walk
@@ -83,6 +83,10 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     found: str
     why: str = ""
     witness: str = ""
+    live: str = ""
+    """Of a try in the real kernel: how much was sent."""
+    skipped: str = ""
+    """Why it was not tried; it is neither met nor not."""
 
 
 # -- reading ----------------------------------------------------------------------------------------------------
@@ -194,6 +198,23 @@ class Subject:
             )
         return self._machines[family]
 
+    @property
+    def knows_addresses(self) -> bool:
+        """Whether the host's own addresses are known: from its directory, or said in the file."""
+        return self.is_directory or bool(self.known["local"])
+
+    def machine_with(
+        self, family: int, local: tuple[str, ...], routes: tuple[tuple[str, str], ...]
+    ) -> Machine:
+        """The machine with further addresses of its own and routes (network and interface); the same one without any."""
+        if not local and not routes:
+            return self.machine(family)
+        more = {
+            "local": (*self.known["local"], *local),
+            "routes": (*self.known["routes"], *(f"{net}={name}" for net, name in routes)),
+        }
+        return subject_of(self.name, lambda: _document(self.name, family), family, {**self.known, **more})
+
     def flow(self, family: int) -> Flow:
         """The machine's rules as sets. Raises `ReadError` where it has more than one rule set."""
         if family not in self._flows:
@@ -258,16 +279,17 @@ def _packet(one: Expectation, subject: Subject) -> Result:
     return judged(one, found)
 
 
-def judged(one: Expectation, found: Walk) -> Result:
-    """How a walk meets an expectation about its packet."""
-    end = found.end
+def judged(one: Expectation, found: Walk, seen: Outcome | None = None) -> Result:
+    """How a walk meets an expectation about its packet; ``seen`` is the one of its outcomes that the kernel showed."""
+    end = seen or found.end
+    verdict = seen.verdict if seen else found.verdict
     target = _place(end.packet)
-    ok = found.verdict.lower() == one.verdict and one.rewrites_to in (
+    ok = verdict.lower() == one.verdict and one.rewrites_to in (
         "",
         target,
         target.rpartition(":")[0].strip("[]"),
     )
-    said = found.verdict if not one.rewrites_to else f"{found.verdict}, to {target}"
+    said = verdict if not one.rewrites_to else f"{verdict}, to {target}"
     return Result(expectation=one, ok=ok, found=said, why=end.sentence)
 
 
@@ -285,8 +307,8 @@ def _connection(one: Expectation, subject: Subject) -> Result:
     return Result(expectation=one, ok=ok, found=said, why=found.because)
 
 
-def _space(one: Expectation, subject: Subject) -> Result:
-    """Every packet of the space: parted by the rules that decide, until one part differs."""
+def space_of(one: Expectation, subject: Subject) -> tuple[Flow, int, str]:
+    """The packets that an expectation with ``every`` is about, as a set of the subject's diagrams, and where they enter."""
     words = one.what.removeprefix("every ").removeprefix("packet ")
     family = (
         6
@@ -305,6 +327,12 @@ def _space(one: Expectation, subject: Subject) -> Result:
         tests[FRAGMENT] = ((0, 0),)  # a later fragment has no ports: nobody means it who names one
     entry = {"in": "in", "through": "through", "out": "send"}[wanted.way or "in"]
     where = flow.diagrams.without(flow.diagrams.cube(tests.items()), flow.lost(entry))
+    return flow, where, entry
+
+
+def _space(one: Expectation, subject: Subject) -> Result:
+    """Every packet of the space: parted by the rules that decide, until one part differs."""
+    flow, where, entry = space_of(one, subject)
     bad = [part for part in Trail(flow).entry(entry, where) if not _as_wanted(part, one)]
     if not bad:
         return Result(expectation=one, ok=True, found=f"{one.verdict}, all of them")

@@ -43,7 +43,7 @@ def verify(machine: Machine, packet: Packet, around: Around = NOTHING) -> Verifi
             "only a packet that begins a connection can be verified", help="leave out --ct and `state`"
         )
     asked = packet.with_(state=None)
-    spec = _with_interfaces(describe(machine.host), asked)
+    spec = with_interfaces(describe(machine.host), asked)
     with Lab(spec, "legacy" if machine.legacy else "nft", trace=not machine.legacy) as lab:
         for ruleset in machine.rulesets:
             lab.load(ruleset, machine.family)
@@ -53,7 +53,7 @@ def verify(machine: Machine, packet: Packet, around: Around = NOTHING) -> Verifi
     return Verified(_matched(found), said.differs)
 
 
-def _with_interfaces(spec: Spec, packet: Packet) -> Spec:
+def with_interfaces(spec: Spec, packet: Packet) -> Spec:
     """The interfaces that the packet names are there, even where nobody described them."""
     known = {each.name for each in spec.interfaces}
     named = [name for name in (packet.in_interface, packet.out_interface) if name and name not in known]

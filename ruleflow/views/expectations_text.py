@@ -10,11 +10,20 @@ from ruleflow.errors import visible
 def text(results: Sequence[Result], source: str) -> Iterator[str]:
     """A line for each, what is wrong below it, and the sum."""
     for one in results:
-        yield f"{'ok' if one.ok else 'FAIL':<5}{visible(one.expectation.title)}"
+        word = "skip" if one.skipped else "ok" if one.ok else "FAIL"
+        yield f"{word:<5}{_title(one)}"
+        if one.skipped:
+            yield f"       {visible(one.skipped)}"
         if not one.ok:
             yield from (f"       {line}" for line in _details(one, source))
-    bad = sum(not one.ok for one in results)
-    yield f"{len(results)} expectations, {bad} not met" if bad else f"{len(results)} expectations, all met"
+    bad, skipped = sum(not one.ok for one in results), sum(bool(one.skipped) for one in results)
+    left = f", {skipped} not tried" if skipped else ""
+    yield f"{len(results)} expectations, {f'{bad} not met' if bad else 'all met'}{left}"
+
+
+def _title(one: Result) -> str:
+    """The expectation's, and what of it was sent through the kernel."""
+    return visible(one.expectation.title) + (f" [{one.live}]" if one.live else "")
 
 
 def _details(one: Result, source: str) -> Iterator[str]:
@@ -36,8 +45,9 @@ def tap(results: Sequence[Result], source: str) -> Iterator[str]:
     yield "TAP version 13"
     yield f"1..{len(results)}"
     for number, one in enumerate(results, 1):
-        title = visible(one.expectation.title).replace("\\", "\\\\").replace("#", "\\#")
-        yield f"{'ok' if one.ok else 'not ok'} {number} - {title}"
+        title = _title(one).replace("\\", "\\\\").replace("#", "\\#")
+        skipped = f" # SKIP {visible(one.skipped)}" if one.skipped else ""
+        yield f"{'ok' if one.ok else 'not ok'} {number} - {title}{skipped}"
         if not one.ok:
             yield "  ---"
             for line in _details(one, source):
@@ -52,14 +62,16 @@ def _quoted(value: str) -> str:
 
 def junit(results: Sequence[Result], source: str) -> str:
     """A test suite, a test for each expectation."""
-    bad = sum(not one.ok for one in results)
+    bad, skipped = sum(not one.ok for one in results), sum(bool(one.skipped) for one in results)
     cases = "".join(_case(one, source) for one in results)
-    head = f'<testsuite name={quoteattr(visible(source))} tests="{len(results)}" failures="{bad}" errors="0" skipped="0">'
+    head = f'<testsuite name={quoteattr(visible(source))} tests="{len(results)}" failures="{bad}" errors="0" skipped="{skipped}">'
     return f'<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name="ruleflow test">\n  {head}\n{cases}  </testsuite>\n</testsuites>\n'
 
 
 def _case(one: Result, source: str) -> str:
-    head = f"    <testcase name={quoteattr(visible(one.expectation.title))} classname={quoteattr(visible(source))}"
+    head = f"    <testcase name={quoteattr(_title(one))} classname={quoteattr(visible(source))}"
+    if one.skipped:
+        return f"{head}><skipped message={quoteattr(visible(one.skipped))}/></testcase>\n"
     if one.ok:
         return f"{head}/>\n"
     details = "\n".join(_details(one, source))
