@@ -4,7 +4,8 @@ Diagrams of whole paths find the packets quickly; then both sides' paths are gon
 (`trail.Trail`), which is what is answered. So a path that only one side takes (a new DNAT) needs no diagram.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -34,6 +35,14 @@ class Difference(msgspec.Struct, frozen=True):
     where: int
     before: Part
     after: Part
+
+
+class _Half(NamedTuple):
+    """Some parts, and all packets of theirs; the two halves of it where they are several."""
+
+    where: int
+    parts: Sequence[Part]
+    halves: "tuple[_Half, ...]" = ()
 
 
 class Comparison:
@@ -74,36 +83,33 @@ class Comparison:
             where = self.diagrams.both(self.wires, where)
         if where == NOTHING:
             return []
-        before, after = (Trail(flow).entry(entry, where) for flow in self.flows)
+        before, after = (self._halved(Trail(flow).entry(entry, where)) for flow in self.flows)
         return [
             difference
             for one, two in self._meeting(before, after)
             if (difference := self._difference(entry, one, two)) is not None
         ]
 
-    def _meeting(self, before: list[Part], after: list[Part]) -> Iterator[tuple[Part, Part]]:
+    def _meeting(self, before: "_Half", after: "_Half") -> Iterator[tuple[Part, Part]]:
         """The pairs of parts that have packets in common; halves of many are looked at first."""
-        if not before or not after or not self.diagrams.meets(self._union(before), self._union(after)):
+        if not self.diagrams.meets(before.where, after.where):
             return
-        if len(before) == len(after) == 1:
-            yield before[0], after[0]
-        elif len(before) >= len(after):
-            middle = len(before) // 2
-            yield from self._meeting(before[:middle], after)
-            yield from self._meeting(before[middle:], after)
+        if len(before.parts) == len(after.parts) == 1:
+            yield before.parts[0], after.parts[0]
+        elif len(before.parts) >= len(after.parts):
+            for half in before.halves:
+                yield from self._meeting(half, after)
         else:
-            middle = len(after) // 2
-            yield from self._meeting(before, after[:middle])
-            yield from self._meeting(before, after[middle:])
+            for half in after.halves:
+                yield from self._meeting(before, half)
 
-    def _union(self, parts: list[Part]) -> int:
-        sets = [part.where for part in parts]
-        while len(sets) > 1:
-            sets = [
-                self.diagrams.either(*sets[n : n + 2]) if n + 1 < len(sets) else sets[n]
-                for n in range(0, len(sets), 2)
-            ]
-        return sets[0]
+    def _halved(self, parts: Sequence[Part]) -> "_Half":
+        """Parts and the packets of all of them, and so on for each half."""
+        if len(parts) < 2:
+            return _Half(parts[0].where if parts else NOTHING, parts)
+        middle = len(parts) // 2
+        halves = self._halved(parts[:middle]), self._halved(parts[middle:])
+        return _Half(self.diagrams.either(halves[0].where, halves[1].where), parts, halves)
 
     def candidates(self, entry: str) -> int:
         """Packets that may fare differently; every one that does is among them.
