@@ -63,10 +63,13 @@ _ROUTING_SIX = {
 
 
 def unroutable(way: Decision, state: State, host: Host) -> Answer | None:
-    """What is told when no route takes the packet; martians, blackholes and closed hosts are silent."""
+    """What is told when no route takes the packet; martians and blackholes are silent.
+
+    So is a host that forwards nothing, where it has no way: of IPv4 (ip_error), not of IPv6 (ip6_pkt_drop; tried).
+    """
     table = _ROUTING if state.family == 4 else _ROUTING_SIX
     kind = table.get(way.error or "")
-    forwards = host.forwards(state.family, state.arrived)
-    if kind is None or way.kind in ("not-forwarding", "blackhole") or forwards is False:
+    closed = state.family == 4 and host.forwards(4, state.arrived) is False
+    if kind is None or way.kind in ("not-forwarding", "blackhole") or closed:
         return None
     return None if way.kind.startswith("martian") else refusal(kind, state, "PREROUTING")
