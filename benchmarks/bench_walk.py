@@ -62,7 +62,7 @@ def single(file: Path) -> tuple[float, float]:
     command = [
         sys.executable,
         "-m",
-        "ruleflow.cli",
+        "ruleflow",
         "walk",
         str(file),
         "tcp",

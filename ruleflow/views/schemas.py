@@ -32,7 +32,7 @@ _OR: dict[str, tuple[Any, ...]] = {"connect": (walk_json.MatrixSaid,)}
 
 
 def schema_of(name: str) -> dict[str, Any]:
-    """One schema. Raises KeyError for a name that is none of `cli.SCHEMAS`."""
+    """One schema. Raises KeyError for a name that is none of `cli.shipped.SCHEMAS`."""
     if name == "declaration":
         return declaration_schema()
     kinds = [_TYPES[name], *_OR.get(name, ())]

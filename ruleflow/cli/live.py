@@ -1,4 +1,4 @@
-"""The commands that look at this machine: snapshot and trace; and what shells ask for. Added to `ruleflow.cli`."""
+"""The commands that look at this machine: snapshot and trace; and what shells ask for."""
 
 import sys
 from pathlib import Path
@@ -52,7 +52,7 @@ def trace(recorded: str | None, rules: str | None, seconds: float | None, color:
     input); without it the kernel is listened to. Mark packets with, say,
     iptables -t raw -I PREROUTING -p tcp --dport 80 -j TRACE.
     """
-    from ruleflow.cli import paper_for
+    from ruleflow.cli.outputs import paper_for
     from ruleflow.views.text import Paper
     from ruleflow.views.trace_text import trace_lines
 
@@ -68,7 +68,7 @@ def trace(recorded: str | None, rules: str | None, seconds: float | None, color:
 
 def _listing(family: int, rules: str | None, live: bool) -> "tuple[Ruleset, Listing] | None":
     """The rules of a family and where they stand; None where there are none."""
-    from ruleflow.cli import read_dump
+    from ruleflow.cli.inputs import read_dump
     from ruleflow.kernel.live import live_listing
     from ruleflow.kernel.run import installed, run
     from ruleflow.kernel.trace import Listing
@@ -90,7 +90,7 @@ def _listing(family: int, rules: str | None, live: bool) -> "tuple[Ruleset, List
 def _events(
     recorded: str | None, listings: "dict[int, Listing]", seconds: float | None
 ) -> "Iterator[TraceEvent]":
-    from ruleflow.cli import read_bytes
+    from ruleflow.cli.inputs import read_bytes
     from ruleflow.kernel.live import live_trace
     from ruleflow.kernel.trace import completed, parse_trace
 
@@ -111,6 +111,3 @@ def completion(shell: str) -> None:
     cls = get_completion_class(shell)
     assert cls is not None
     click.echo(cls(cli, {}, "ruleflow", "_RULEFLOW_COMPLETE").source())
-
-
-COMMANDS = (snapshot, trace, completion)

@@ -1,4 +1,4 @@
-"""The commands that put a declaration on a host: plan, apply, confirm, rollback, status, destroy. Added to `ruleflow.cli`."""
+"""The commands that put a declaration on a host: plan, apply, confirm, rollback, status, destroy."""
 
 import contextlib
 import gc
@@ -178,9 +178,6 @@ def status(declaration: str, **how: Any) -> None:
     sys.exit(FINE if found.fine else FOUND)
 
 
-COMMANDS = (plan, apply, confirm, rollback, status, destroy)
-
-
 def _state(how: dict[str, Any]) -> Path:
     from ruleflow.kernel.journal import DEFAULT_STATE
 
@@ -203,7 +200,7 @@ def _session(declaration: str, how: dict[str, Any]) -> "Session":
 
 def _declared(session: "Session", declaration: str, layout: str | None) -> Any:
     from ruleflow.bridge.generate import known_layout
-    from ruleflow.cli import read_bytes
+    from ruleflow.cli.inputs import read_bytes
     from ruleflow.ruleset.parse import decode
 
     source, data = read_bytes(declaration)
@@ -221,7 +218,7 @@ def _finish_dry(prepared: "Prepared", form: str) -> None:
 
 def _show_plan(prepared: "Prepared", form: str) -> None:
     """The plan, and what it opens and closes."""
-    from ruleflow.cli import paper_for
+    from ruleflow.cli.outputs import paper_for
     from ruleflow.kernel.behaviour import behaviour
     from ruleflow.views.plan_json import plan_value
     from ruleflow.views.plan_text import plan_lines
@@ -343,7 +340,7 @@ def _proof(prepared: "Prepared", declaration: Any, deadline: "Deadline | None", 
 
 
 def _tell(outcome: str, session: "Session", form: str) -> None:
-    from ruleflow.cli import write
+    from ruleflow.cli.outputs import write
     from ruleflow.views.plan_json import Result
 
     if form == "json":
@@ -353,13 +350,13 @@ def _tell(outcome: str, session: "Session", form: str) -> None:
 
 
 def _write_lines(lines: Any) -> None:
-    from ruleflow.cli import write
+    from ruleflow.cli.outputs import write
 
     write("".join(f"{line}\n" for line in lines))
 
 
 def _write_json(value: Any) -> None:
-    from ruleflow.cli import write
+    from ruleflow.cli.outputs import write
     from ruleflow.views.plan_json import as_json
 
     write(as_json(value))
