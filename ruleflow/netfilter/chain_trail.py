@@ -10,7 +10,7 @@ from ruleflow.netfilter.flow import Flow
 from ruleflow.netfilter.idd import EVERYTHING, NOTHING
 from ruleflow.netfilter.outcome import BACK, NEXT, Tree
 from ruleflow.netfilter.side import missing
-from ruleflow.netfilter.traveller import Group, Traveller, add, changed, merged, tagged
+from ruleflow.netfilter.traveller import Crowd, Group, Traveller, add, changed, merged, tagged
 from ruleflow.ruleset.effect import Rewrite
 from ruleflow.ruleset.ir import Goto, Jump, RuleRef
 
@@ -19,7 +19,11 @@ _MANY = 100
 
 
 class ChainTrail:
-    """One table asked by one kind of traveller."""
+    """One table asked by one kind of traveller.
+
+    Given ``crowds``, rules that only decide are not told apart: what they decide together bears a mark (a reference
+    with an index below 0) under which the rules are entered there.
+    """
 
     def __init__(
         self,
@@ -32,9 +36,10 @@ class ChainTrail:
         *,
         looped: bool,
         broad: bool,
+        crowds: dict[RuleRef, Crowd] | None = None,
     ) -> None:
         self.side, self.diagrams, self.outcomes = flow.side, flow.diagrams, flow.outcomes
-        self.broad = broad
+        self.broad, self.crowds = broad, crowds
         self.table, self.hook, self.looped = table, hook, looped
         self.before = compose(compose(traveller.context, traveller.alter), seen)
         self.came = traveller.alter
@@ -98,12 +103,54 @@ class ChainTrail:
         if tree.number is not None and not shut:
             return (yield from self._asked(name, tree.number, group))
         inside, following = (group, {}) if sure else self._parted(tree.part, group)
+        alone = self._alone(name, tree) if self.crowds is not None and tree.children else None
+        if alone is not None:
+            yield from self._by_crowd(alone, tree.part, inside)
+            return following
         if tree.number is not None:
             inside = yield from self._asked(name, tree.number, inside, sure=True)
         for child in tree.children:
             last = shut and child is tree.children[-1]
             inside = yield from self._by_groups(name, child, inside, sure=last)
         return merged(following, inside, self.diagrams)
+
+    def _by_crowd(
+        self, rules: tuple[tuple[RuleRef, int], ...], part: int, group: Group
+    ) -> Iterator[tuple[str, Traveller, RuleRef, int]]:
+        """What rules that only decide do with packets that all meet one of them."""
+        assert self.crowds is not None
+        for traveller, where in group.items():
+            eyes = self._eyes(traveller)
+            mark = RuleRef(self.table, self.hook, -2 - len(self.crowds))
+            self.crowds[mark] = Crowd(rules, eyes)
+            for leaf, at in self._by_outcome(self.outcomes.lens.through(part, eyes), where):
+                outcome = self.outcomes.value(leaf)
+                yield outcome.then, tagged(traveller, outcome.tags), mark, at
+
+    def _alone(self, name: str, tree: Tree) -> tuple[tuple[RuleRef, int], ...] | None:
+        """The rules of a group with what each decides behind those before it; None where some do more than decide."""
+        known = self.side.alone
+        if id(tree) not in known:
+            rules = self.side.ruleset[self.table][name].rules
+            plain = all(not self.outcomes.value(leaf).alter for leaf in self.diagrams.leaves(tree.part))
+            calls = any(isinstance(rules[index].target, Jump | Goto) for index in tree.numbers())
+            shut = not self.outcomes.is_open(tree.part)
+            known[id(tree)] = (
+                tuple(self._effective(name, tree, NOTHING)) if plain and shut and not calls else None
+            )
+        return known[id(tree)]
+
+    def _effective(self, name: str, tree: Tree, covered: int) -> Iterator[tuple[RuleRef, int]]:
+        own = self._nonzero(tree.part)
+        if tree.number is not None:
+            left = self.diagrams.without(own, covered)
+            if left != NOTHING:
+                yield self._ref(name, tree.number), left
+            return
+        covered = self.diagrams.both(covered, own)
+        for child in tree.children:
+            yield from self._effective(name, child, covered)
+            covered = self.diagrams.either(covered, self._nonzero(child.part))
 
     def _parted(self, part: int, group: Group) -> tuple[Group, Group]:
         """The packets that meet a rule of a group, and those that meet none."""

@@ -7,6 +7,7 @@ where their numbers are. A set of packets is a diagram with the leaves `NOTHING`
 Which order the levels have matters more than anything else for size and speed (`encode.LEVELS`).
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Hashable, Sequence
 from itertools import accumulate
 
@@ -242,11 +243,19 @@ class Diagrams(Store):
         ) -> bool:
             i = j = 0
             while i < len(x_ends) and j < len(y_ends):
-                if x_kids[i] and y_kids[j] and walk(x_kids[i], y_kids[j]):
+                one, two = x_kids[i], y_kids[j]
+                if one == NOTHING:
+                    j = bisect_right(y_ends, x_ends[i], j)
+                    i += 1
+                elif two == NOTHING:
+                    i = bisect_right(x_ends, y_ends[j], i)
+                    j += 1
+                elif walk(one, two):
                     return True
-                x, y = x_ends[i], y_ends[j]
-                i += x <= y
-                j += y <= x
+                else:
+                    x, y = x_ends[i], y_ends[j]
+                    i += x <= y
+                    j += y <= x
             return False
 
         return walk(a, b)

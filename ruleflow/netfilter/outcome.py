@@ -5,7 +5,7 @@ decide, and sees the packet as the first left it. It is associative, so chains a
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -52,6 +52,13 @@ class Tree(msgspec.Struct, frozen=True):
     part: int
     number: int | None = None
     children: tuple["Tree", ...] = ()
+
+    def numbers(self) -> Iterator[int]:
+        """The rules in it, in order."""
+        if self.number is not None:
+            yield self.number
+        for child in self.children:
+            yield from child.numbers()
 
 
 class Outcomes:

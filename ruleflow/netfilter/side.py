@@ -13,7 +13,7 @@ from ruleflow.netfilter.idd import EVERYTHING, LEAF_LEVEL, NOTHING, Diagrams
 from ruleflow.netfilter.outcome import BACK, NEXT, Outcome, Tree
 from ruleflow.netfilter.space import Space
 from ruleflow.ruleset.effect import Rewrite, Untrack
-from ruleflow.ruleset.ir import Chain, Goto, Jump, Rule, Ruleset
+from ruleflow.ruleset.ir import Chain, Goto, Jump, Rule, RuleRef, Ruleset
 
 _LOOKED_AT = (DST, SRC, DPORT, OUT, IN, PROTO, SPORT, LEVELS["mac"])
 """The levels that tell most rules apart."""
@@ -51,6 +51,8 @@ class Side:
         self._regions: dict[tuple[int, str], Region] = {}
         self._changes: dict[str, frozenset[int]] = {}
         self._callers: dict[str, Counter[str]] = {}
+        self.alone: dict[int, tuple[tuple[RuleRef, int], ...] | None] = {}
+        """Of groups of rules (by the identity of a `tree`'s part) what each rule decides, where they only decide."""
 
     def region(self, where: int, table: str = "") -> Region:
         """A set of packets as a region, remembered; what rules of ``table`` change does not limit it."""

@@ -4,6 +4,8 @@ Slower than the diagrams of `flow` for all packets, quick for few: a rule that m
 test that stops early. It keeps what diagrams forget: the deciding rule, and the rules that rewrote.
 """
 
+from collections.abc import Iterator
+
 import msgspec
 
 from ruleflow.netfilter.alter import UNCHANGED, Alter, Grow, Is, altered, compose
@@ -13,7 +15,18 @@ from ruleflow.netfilter.flow import ARRIVING, FRAGMENT, INVALID, NEW, SENDING, T
 from ruleflow.netfilter.idd import NOTHING
 from ruleflow.netfilter.path import HOOKS, Stage
 from ruleflow.netfilter.side import deep
-from ruleflow.netfilter.traveller import Group, Part, Traveller, add, changed, decider, merged, shown, tagged
+from ruleflow.netfilter.traveller import (
+    Crowd,
+    Group,
+    Part,
+    Traveller,
+    add,
+    changed,
+    decider,
+    merged,
+    shown,
+    tagged,
+)
 from ruleflow.ruleset.ir import RuleRef
 
 _BROAD = 500
@@ -36,6 +49,7 @@ class Trail:
         self.together = together
         self.passers: dict[RuleRef, dict[RuleRef, int]] = {}
         """What let packets pass, by the mark that stands for all rules of a hook that did."""
+        self.crowds: dict[RuleRef, Crowd] = {}
         self.broad = False
         """Whether the packets are so many kinds that rules are asked in groups."""
 
@@ -211,7 +225,15 @@ class Trail:
         passed: Group = {}
         for traveller, where in group.items():
             chain = ChainTrail(
-                self.flow, table, hook, traveller, where, seen, looped=looped, broad=self.broad
+                self.flow,
+                table,
+                hook,
+                traveller,
+                where,
+                seen,
+                looped=looped,
+                broad=self.broad,
+                crowds=self.crowds if self.together else None,
             )
             for then, moved, ref, inside in chain.ask(hook, {traveller: where}):
                 self._ended(then, moved, ref, inside, table, hook, passed)
@@ -225,10 +247,21 @@ class Trail:
 
     def deciders(self, part: Part) -> tuple[RuleRef, ...]:
         """The rules or the policy that decide for packets of a part."""
-        if part.by is None or part.by.index >= 0:
-            return () if part.by is None else (part.by,)
-        passers = self.passers[part.by].items()
-        return tuple(ref for ref, where in passers if self.diagrams.meets(where, part.where))
+        return () if part.by is None else tuple(dict.fromkeys(self._named(part.by, part.where)))
+
+    def _named(self, ref: RuleRef, where: int) -> Iterator[RuleRef]:
+        """The rules that a reference or mark stands for, as far as they decide for packets ``where``."""
+        crowd = self.crowds.get(ref)
+        if crowd is not None:
+            for one, decides in crowd.rules:
+                if self.diagrams.meets(self.lens.through(decides, crowd.eyes), where):
+                    yield one
+        elif ref.index < 0:
+            for one, let_pass in self.passers[ref].items():
+                if self.diagrams.meets(let_pass, where):
+                    yield from self._named(one, self.diagrams.both(let_pass, where))
+        else:
+            yield ref
 
     def _asks(self, table: str, hook: str) -> bool:
         """Whether a table's chain of a hook may do anything but let packets pass."""

@@ -39,6 +39,16 @@ class Part(msgspec.Struct, frozen=True):
     """The last hook it came to."""
 
 
+class Crowd(msgspec.Struct, frozen=True):
+    """Rules of which each packet of a set meets one that decides: which it is, is looked up when somebody asks.
+
+    ``rules`` are their references with the packets that each decides for, as seen through ``eyes``.
+    """
+
+    rules: tuple[tuple[RuleRef, int], ...]
+    eyes: Alter
+
+
 Group = dict[Traveller, int]
 """Sets of packets by what they have in common."""
 

@@ -6,6 +6,7 @@ import pytest
 from random_rules import Rules, packet
 
 import ruleflow
+from ruleflow.netfilter import chain_trail
 from ruleflow.netfilter.atoms import Atoms
 from ruleflow.netfilter.encode import DPORT, PROTO, SRC, STATE
 from ruleflow.netfilter.flow import Flow
@@ -83,8 +84,13 @@ def test_a_trail_parts_everything_and_agrees_with_the_diagrams(seed: int) -> Non
         assert union == EVERYTHING, "a packet has no part"
 
 
+@pytest.mark.parametrize("many", [1, 100])
 @pytest.mark.parametrize("seed", range(20))
-def test_packets_kept_together_have_the_same_fates_and_deciders(seed: int) -> None:
+def test_packets_kept_together_have_the_same_fates_and_deciders(
+    seed: int, many: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However few rules it takes to ask them in groups."""
+    monkeypatch.setattr(chain_trail, "_MANY", many)
     flow = flow_of(Rules(seed).text())
     for entry in ("in", "through", "send"):
         found: list[dict[tuple[object, ...], tuple[int, set[RuleRef]]]] = []
