@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from ruleflow.analysis.lint import redundant
+from ruleflow.analysis.lint.case import Case
 from ruleflow.analysis.lint.needed import Needed
 from ruleflow.analysis.lint.reached import Reached
 from ruleflow.netfilter.side import Side
@@ -38,6 +40,15 @@ def agree(dump: str) -> None:
         )
     }
     assert set(Needed(reached).useless) == useless, dump
+    plain = [small_rules.run(chains, policy, packet, NONE, set()) for packet in packets]
+    for one in redundant.check(Case(rules)):
+        assert one.primary.ref is not None
+        key = one.primary.ref.chain, one.primary.ref.index - 1
+        alone = all(
+            small_rules.run(chains, policy, packet, frozenset({key}), set()) == verdict
+            for packet, verdict in zip(packets, plain, strict=True)
+        )
+        assert ("never match" not in one.help) == alone, f"{key}\n{dump}"
 
 
 @pytest.mark.parametrize("seed", range(60))
