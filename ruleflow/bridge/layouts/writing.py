@@ -20,7 +20,8 @@ class Writing:
 
     def table(self, name: str) -> None:
         """The table is there, with the chains that hooks call."""
-        self._tables.setdefault(name, {chain: [] for chain in BUILTIN_CHAINS[name]})
+        if name not in self._tables:
+            self._tables[name] = {chain: [] for chain in BUILTIN_CHAINS[name]}
 
     def chain(self, table: str, name: str) -> None:
         """A chain of our own."""
