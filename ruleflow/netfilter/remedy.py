@@ -50,6 +50,10 @@ def for_journey(journey: Journey) -> Fix | None:
     """A packet that was stopped, or got to nobody; None where no single change is known to help."""
     if journey.lost is not None and journey.lost.endswith("isolated from each other"):
         return Fix("no isolation of one of the two ports: bridge link set dev PORT isolated off")
+    if journey.lost is not None and journey.lost.endswith("do not hear each other"):
+        return Fix(
+            "a macvlan of mode bridge on the same parent at its host, with an address and a route to the other by it"
+        )
     if journey.lost is not None:
         return Fix("a host that has the address there") if journey.lost.startswith("nobody answers") else None
     outcome = journey.outcome
