@@ -16,20 +16,24 @@ from ruleflow.analysis.idioms.shape import Shape, Shapes
 from ruleflow.netfilter.encode import DPORT, DST, IN, SRC, STATE
 from ruleflow.netfilter.idd import NOTHING
 from ruleflow.ruleset.addresses import Prefix, address_text, full_mask
+from ruleflow.ruleset.effect import Rewrite
 from ruleflow.ruleset.ir import RuleRef, Ruleset
 from ruleflow.ruleset.protocols import protocol_name
 from ruleflow.ruleset.values import Not, Range
 
 
 class PortMap(msgspec.Struct, frozen=True):
-    """``port``/``protocol`` on ``on`` (None: every address of the host) is sent to ``to``:``to_port``."""
+    """``port``/``protocol`` on ``on`` (None: every address of the host) is sent to ``to``:``to_port``.
+
+    A range of ports goes to one port, or to a range of the same length, each to its place in it.
+    """
 
     family: int
     protocol: int
     port: Range
     on: Prefix | None
     to: int
-    to_port: int
+    to_port: Range
     bridge: str | None = None
     """The interface the container is behind, where a rule says so."""
 
@@ -38,9 +42,14 @@ class PortMap(msgspec.Struct, frozen=True):
         port = (
             str(self.port.low) if self.port.low == self.port.high else f"{self.port.low} to {self.port.high}"
         )
-        address = address_text(self.to, self.family)
-        target = f"[{address}]:{self.to_port}" if self.family == 6 else f"{address}:{self.to_port}"
-        return f"{port}/{protocol_name(self.protocol)} on {where} to {target}"
+        return f"{port}/{protocol_name(self.protocol)} on {where} to {self.target}"
+
+    @property
+    def target(self) -> str:
+        """The container's address and port."""
+        address, (low, high) = address_text(self.to, self.family), (self.to_port.low, self.to_port.high)
+        ports = f"{low}" if low == high else f"{low}-{high}"
+        return f"[{address}]:{ports}" if self.family == 6 else f"{address}:{ports}"
 
     def _on(self) -> str:
         assert self.on is not None
@@ -90,7 +99,9 @@ def _port_map(one: Shape, family: int) -> PortMap | None:
     if change.low is None or change.low != change.high or not isinstance(protocol, int):
         return None
     on = one.get("destination")
-    to_port = change.port_low if change.port_low is not None else port.low
+    to_port = _target_port(change, port)
+    if to_port is None:
+        return None
     if isinstance(on, Not) or not set(one.facts) <= {
         "protocol",
         "dport",
@@ -104,6 +115,15 @@ def _port_map(one: Shape, family: int) -> PortMap | None:
     return PortMap(family, protocol, port, on if isinstance(on, Prefix) else None, change.low, to_port)
 
 
+def _target_port(change: Rewrite, port: Range) -> Range | None:
+    """Where the ports of a range go; None where it is one that nobody can foretell."""
+    if change.port_low is None or change.port_high is None:
+        return port
+    to = Range(change.port_low, change.port_high)
+    each_to_its_own = change.port_base == port.low and to.high - to.low == port.high - port.low
+    return to if to.low == to.high or each_to_its_own else None
+
+
 def _belongs(one: Shape, port: PortMap) -> bool:
     """Whether a rule is about the container's address and port, or its address alone (raw: no direct access)."""
     ends = [one.get("destination"), one.get("source")]
@@ -113,7 +133,7 @@ def _belongs(one: Shape, port: PortMap) -> bool:
     if one.ref.table == "raw":
         return one.verdict == "DROP"
     ports = [value for value in (one.get("dport"), one.get("sport")) if value is not None]
-    return one.get("protocol") == port.protocol and ports == [Range(port.to_port, port.to_port)]
+    return one.get("protocol") == port.protocol and ports == [port.to_port]
 
 
 def _reasons(rules: Ruleset) -> dict[RuleRef, str]:
@@ -147,7 +167,7 @@ class _Reader:
         for way, who in (("through", "others"), ("out", "this host itself")):
             where = self._sent(port, way)
             if where != NOTHING:
-                yield f"{_port_of(port)} to {who}{self._but(where, way)}: sent on to {address}:{port.to_port}"
+                yield f"{_port_of(port)} to {who}{self._but(where, way)}: sent on to {port.target}"
         if self._touches(self._behind(port), SRC, port.to):
             yield f"the same to the container itself: {address} reaches its own published port"
         direct = self._direct(port)
@@ -164,7 +184,7 @@ class _Reader:
         if port.on is None and not self._touches(self._sent(port, "out"), DST, loopback):
             yield f"{address_text(loopback, port.family)}:{port.port.low} of this host: such packets are not rewritten; only a proxy could take them"
         if self._direct(port) == NOTHING:
-            yield f"{address}:{port.to_port} directly, past the published port"
+            yield f"{port.target} directly, past the published port"
         yield "other ports and other containers"
 
     def _behind(self, port: PortMap) -> int:
@@ -180,7 +200,11 @@ class _Reader:
         for number, one in enumerate(self.found):
             if one.kind in ("opens", "closes") and one.way == "through":
                 where = self.diagrams.either(where, self.classes.where[number])
-        tests = ((DST, ((port.to, port.to),)), (DPORT, ((port.to_port, port.to_port),)), (STATE, ((1, 1),)))
+        tests = (
+            (DST, ((port.to, port.to),)),
+            (DPORT, ((port.to_port.low, port.to_port.high),)),
+            (STATE, ((1, 1),)),
+        )
         return self.diagrams.both(self.diagrams.cube(tests), where)
 
     def _touches(self, where: int, level: int, value: int) -> bool:

@@ -162,7 +162,8 @@ class DiffText:
 
     def _fate(self, fates: tuple[Fate, ...], source: str) -> str:
         first = fates[0]
-        more = f" and {len(fates) - 1} other ways" if len(fates) > 1 else ""
+        others = len(fates) - 1
+        more = f" and {others} other way{'s' if others > 1 else ''}" if others else ""
         return f"{fate_words(first)} ({_by(first, source)}{more})"
 
     def _published(self, one: Published) -> Iterator[str]:
@@ -273,7 +274,10 @@ def fate_words(fate: Fate) -> str:
     parts = []
     for side, word in (("destination", "to"), ("source", "from")):
         where, port = address.get(side), address.get(f"{side}_port")
-        if where or port:
+        if port and port[0] in "+-":  # a range that is shifted: the port keeps its place in it
+            port = f"{port[2:]} {'higher' if port[0] == '+' else 'lower'}"
+            parts.append(f"{word} {f'{where}, ' if where else ''}a port {port}")
+        elif where or port:
             parts.append(
                 f"{word} {where or ''}{f':{port}' if where and port else f'port {port}' if port else ''}"
             )
