@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ruleflow.cli.inputs import cases_of
-from ruleflow.cli.outputs import FINE, FOUND, paper_for, write
+from ruleflow.cli.outputs import FINE, FOUND, paper_for, put, write
 from ruleflow.errors import RuleflowError
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def lint(dump: str | None, form: str, **how: Any) -> None:
     known = silence.read_baseline(Path(how["baseline"])) if how["baseline"] else Counter()
     reports = silence.silenced(reports, silence.read_ignores(_config(dump, how["config"])), known)
     if how["write_baseline"]:
-        Path(how["write_baseline"]).write_text(silence.baseline(reports), "utf-8")
+        put(how["write_baseline"], silence.baseline(reports))
         sys.exit(FINE)
     if how["fixing"]:
         _fix(dump, cases, reports, saving=how["write"], merging=not how["select"])

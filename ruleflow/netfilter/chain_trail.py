@@ -9,7 +9,7 @@ from ruleflow.netfilter.encode import STATE
 from ruleflow.netfilter.flow import Flow
 from ruleflow.netfilter.idd import EVERYTHING, NOTHING
 from ruleflow.netfilter.outcome import BACK, NEXT, Tree
-from ruleflow.netfilter.side import missing
+from ruleflow.netfilter.side import calls_itself, missing
 from ruleflow.netfilter.traveller import Crowd, Group, Traveller, add, changed, merged, tagged
 from ruleflow.ruleset.effect import Rewrite
 from ruleflow.ruleset.ir import Goto, Jump, RuleRef
@@ -41,6 +41,7 @@ class ChainTrail:
         self.side, self.diagrams, self.outcomes = flow.side, flow.diagrams, flow.outcomes
         self.broad, self.crowds = broad, crowds
         self.table, self.hook, self.looped = table, hook, looped
+        self.entered: list[str] = []
         self.before = compose(compose(traveller.context, traveller.alter), seen)
         self.came = traveller.alter
         self.region = self.side.region(self._image(where), table)
@@ -60,6 +61,13 @@ class ChainTrail:
 
     def _chain(self, name: str, group: Group) -> Iterator[tuple[str, Traveller, RuleRef, int]]:
         """Like `ask`, for a chain; what it does not decide comes last, with `NEXT` or `BACK`."""
+        if name in self.entered:
+            raise calls_itself(self.table, name)
+        self.entered.append(name)
+        yield from self._entered(name, group)
+        self.entered.pop()
+
+    def _entered(self, name: str, group: Group) -> Iterator[tuple[str, Traveller, RuleRef, int]]:
         chain = self.side.ruleset[self.table][name]
         rules = self._met(name)
         if self.broad or len(rules) > _MANY:

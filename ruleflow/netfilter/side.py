@@ -120,10 +120,7 @@ class Side:
     @contextlib.contextmanager
     def _inside(self, table: str, name: str) -> Iterator[None]:
         if (table, name) in self._entered:
-            raise RuleflowError(
-                f"the chain {visible(name)} of the table {table} calls itself",
-                help="iptables-restore refuses a loop of chains: take one of its jumps out",
-            )
+            raise calls_itself(table, name)
         self._entered.append((table, name))
         try:
             yield
@@ -238,6 +235,14 @@ class Side:
         if isinstance(target, Goto):
             return self.outcomes.renamed(body, NEXT, BACK)
         return self.outcomes.renamed(body, BACK, NEXT)
+
+
+def calls_itself(table: str, name: str) -> RuleflowError:
+    """The error for a chain that is met within itself."""
+    return RuleflowError(
+        f"the chain {visible(name)} of the table {table} calls itself",
+        help="iptables-restore refuses a loop of chains: take one of its jumps out",
+    )
 
 
 DEPENDS = -1

@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -9,7 +10,7 @@ from click.testing import CliRunner
 from ruleflow.analysis.reach import Question, Reach
 from ruleflow.cli import cli
 from ruleflow.data import samples
-from ruleflow.errors import ReadError
+from ruleflow.errors import ReadError, RuleflowError
 from ruleflow.netfilter.idd import NOTHING
 from ruleflow.netfilter.machine import Machine
 from ruleflow.netfilter.packet import Packet
@@ -149,3 +150,18 @@ def test_what_is_redirected_is_for_this_host_and_what_is_rewritten_to_a_place_is
         "to another address",
         "to 172.17.0.2 port 80",
     }
+
+
+@pytest.mark.parametrize(
+    "rules_of_it",
+    ["-A INPUT -j A\n-A A -j A\n", "-A INPUT -j A\n-A A -p tcp -j B\n-A B -j A\n", "-A INPUT -j INPUT\n"],
+)
+@pytest.mark.parametrize(
+    "options", [[], ["--partition"], ["--service-matrix", "22", "--chain", "INPUT"], ["--spoofing"]]
+)
+def test_a_circle_of_chains_is_named(tmp_path: Path, rules_of_it: str, options: list[str]) -> None:
+    dump = tmp_path / "dump"
+    dump.write_text(f"*filter\n:INPUT DROP [0:0]\n:A - [0:0]\n:B - [0:0]\n{rules_of_it}COMMIT\n")
+    found = CliRunner().invoke(cli, ["reach", str(dump), *options])
+    assert isinstance(found.exception, RuleflowError)
+    assert "calls itself" in str(found.exception)
