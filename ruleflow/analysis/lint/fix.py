@@ -4,7 +4,7 @@ Each is tried on the rule set as the edits before it left it; what is then neede
 can stand for are put together.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -62,17 +62,26 @@ def _table(case: Case, table: str, wanted: list[Finding], taken: list[int], kept
         and ref.table == table
         and case.rules[table][ref.chain].rules[ref.index - 1].line == one.primary.line
     }
-    reached = case.reached(table) if keys else None
-    dead = [key for key in keys if reached is not None and key not in reached.hit]
-    gone: set[Key] = set(dead)
-    if dead and not Without(case.side, case.rules[table]).same(dead):
-        gone.clear()
-        kept.extend(keys[key] for key in dead)
+    if not keys:
+        return set()
+    hit = case.reached(table).hit
+    gone: set[Key] = set()
+    trial = Without(case.side, case.rules[table])
+    for some in ([key for key in keys if key not in hit], sorted(keys.keys() & hit, reverse=True)):
+        kept.extend(keys[key] for key in _take(trial, gone, some))
     taken.extend(keys[key] for key in gone)
-    for key in sorted(keys.keys() - set(dead), reverse=True):
-        if Without(case.side, case.rules[table], gone).same([key]):
-            gone.add(key)
-            taken.append(keys[key])
-        else:
-            kept.append(keys[key])
     return gone
+
+
+def _take(trial: Without, gone: set[Key], some: Sequence[Key]) -> Iterator[Key]:
+    """Put into ``gone`` those that can go beside it: all at once, else each half for itself; the rest is given back."""
+    if not some:
+        return
+    if trial.same(gone.union(some)):
+        gone.update(some)
+    elif len(some) == 1:
+        yield some[0]
+    else:
+        middle = len(some) // 2
+        yield from _take(trial, gone, some[:middle])
+        yield from _take(trial, gone, some[middle:])

@@ -6,6 +6,7 @@ stays as it is.
 """
 
 import ipaddress
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
@@ -42,11 +43,11 @@ def merges(case: Case, table: str, gone: frozenset[Key]) -> Iterator[Merge]:
         places = [numbers[id(rule)] for rule in rules]
         at = 0
         while at < len(rules):
-            found = (_from(case, table, rules, places, at, option) for option in (*_ADDRESSES, *_PORTS))
-            count, merge = max(found, key=lambda one: one[0])
-            if merge is not None:
-                yield merge
-            at += count
+            runs = [(_run(rules, places, at, option), option) for option in (*_ADDRESSES, *_PORTS)]
+            end, option = max(runs, key=lambda one: one[0])
+            if end - at > 1:
+                yield from _of_run(case, table, rules[at:end], option)
+            at = end
 
 
 def _may(case: Case, rule: Rule) -> bool:
@@ -61,12 +62,9 @@ def _may(case: Case, rule: Rule) -> bool:
     return not case.side.space.asked(rule).remembers
 
 
-def _from(
-    case: Case, table: str, rules: Sequence[Rule], places: Sequence[int], start: int, option: str
-) -> tuple[int, Merge | None]:
-    """How many of the rules, from ``start``, one merge by ``option`` takes (1: none), and the merge."""
+def _run(rules: Sequence[Rule], places: Sequence[int], start: int, option: str) -> int:
+    """Up to which rule, from ``start``, neighbours differ in the value of ``option`` only."""
     mask, value = _masked(rules[start], option)
-    values: list[str] = []
     at, other = start, mask
     while (
         value
@@ -74,23 +72,26 @@ def _from(
         and rules[at].target == rules[start].target
         and places[at] - places[start] == at - start
     ):
-        values.append(value)
         at += 1
         if at == len(rules):
             break
         other, value = _masked(rules[at], option)
-    if len(values) < 2:
-        return 1, None
-    taken = rules[start:at]
-    asked = list(_written(mask, option, values))
-    if len(asked) >= len(taken) or not _same(case, table, taken, asked):
-        return 1, None
-    new = [f"-A {_chain(taken[0])} {words} {taken[0].target}" for words in asked]
-    counted = _counters(taken)
-    lines = tuple(rule.line for rule in taken if rule.line is not None)
-    return len(taken), Merge(
-        lines, (f"{counted}{new[0]}", *(f"{'[0:0] ' if counted else ''}{one}" for one in new[1:]))
-    )
+    return max(at, start + 1)
+
+
+def _of_run(case: Case, table: str, rules: Sequence[Rule], option: str) -> Iterator[Merge]:
+    """The merges in a run of neighbours; their order among themselves decides nothing, since all do the same."""
+    mask, _ = _masked(rules[0], option)
+    values = [_masked(rule, option)[1] for rule in rules]
+    for numbers, asked in (_addresses if option in _ADDRESSES else _ports)(mask, option, values):
+        taken = [rules[number] for number in numbers]
+        if len(asked) < len(taken) and _same(case, table, taken, asked):
+            new = [f"-A {_chain(taken[0])} {words} {taken[0].target}" for words in asked]
+            counted = _counters(taken)
+            lines = tuple(rule.line for rule in taken if rule.line is not None)
+            yield Merge(
+                lines, (f"{counted}{new[0]}", *(f"{'[0:0] ' if counted else ''}{one}" for one in new[1:]))
+            )
 
 
 def _chain(rule: Rule) -> str:
@@ -113,46 +114,45 @@ def _masked(rule: Rule, option: str) -> tuple[tuple[str, ...], str]:
     return tuple(parts), value
 
 
-def _written(mask: tuple[str, ...], option: str, values: Sequence[str]) -> Iterator[str]:
-    """The words of the fewest rules for all ``values``."""
-    if option in _ADDRESSES:
-        yield from _addresses(mask, option, values)
-    else:
-        yield from _ports(mask, option, values)
+_Part = tuple[list[int], list[str]]
+"""Numbers of rules in a run, and the words of the rules that may stand for them."""
 
 
-def _addresses(mask: tuple[str, ...], option: str, values: Sequence[str]) -> Iterator[str]:
+def _addresses(mask: tuple[str, ...], option: str, values: Sequence[str]) -> Iterator[_Part]:
+    """For each stretch of addresses without a gap."""
     try:
         nets = [ipaddress.ip_network(value) for value in values]
     except ValueError:  # a mask with gaps
-        yield from (_filled(mask, value) for value in values)
         return
-    found = list(ipaddress.collapse_addresses(nets))  # type: ignore[type-var]
-    last, first = (
-        max(int(one.broadcast_address) for one in found),
-        min(int(one.network_address) for one in found),
-    )
-    whole = sum(one.num_addresses for one in found) == last - first + 1
-    if len(found) > 1 and whole and not any(part.startswith("-m iprange") for part in mask):
-        kind = type(found[0].network_address)
-        yield _instead(mask, option, f"-m iprange {_ADDRESSES[option]} {kind(first)}-{kind(last)}")
-    else:
-        yield from (_filled(mask, str(one)) for one in found)
+    spans = [(int(one.network_address), int(one.broadcast_address)) for one in nets]
+    stretches = joined(spans)
+    numbers: list[list[int]] = [[] for _ in stretches]
+    for number, (low, _) in enumerate(spans):
+        numbers[bisect_right(stretches, (low, 1 << 128)) - 1].append(number)
+    for (first, last), some in zip(stretches, numbers, strict=True):
+        found = list(ipaddress.collapse_addresses(nets[number] for number in some))  # type: ignore[type-var]
+        if len(found) > 1 and not any(part.startswith("-m iprange") for part in mask):
+            kind = type(nets[0].network_address)
+            yield (
+                some,
+                [_instead(mask, option, f"-m iprange {_ADDRESSES[option]} {kind(first)}-{kind(last)}")],
+            )
+        else:
+            yield some, [_filled(mask, str(one)) for one in found]
 
 
-def _ports(mask: tuple[str, ...], option: str, values: Sequence[str]) -> Iterator[str]:
+def _ports(mask: tuple[str, ...], option: str, values: Sequence[str]) -> Iterator[_Part]:
+    """All of them at once."""
     pairs = [value.split(":") for value in values]
     if not all(each.isdecimal() for pair in pairs for each in pair):
-        yield from (_filled(mask, value) for value in values)
         return
-    parts = joined(sorted((int(pair[0]), int(pair[-1])) for pair in pairs))
-    if len(parts) == 1:
-        yield _filled(mask, _port(parts[0]))
-    elif any(part.startswith("-m multiport") for part in mask):
-        yield from (_filled(mask, _port(part)) for part in parts)
+    parts = joined((int(pair[0]), int(pair[-1])) for pair in pairs)
+    if len(parts) == 1 or any(part.startswith("-m multiport") for part in mask):
+        asked = [_filled(mask, _port(part)) for part in parts]
     else:
-        for some in _filling(parts):
-            yield _instead(mask, option, f"-m multiport {_PORTS[option]} {','.join(map(_port, some))}")
+        lists = (",".join(map(_port, some)) for some in _filling(parts))
+        asked = [_instead(mask, option, f"-m multiport {_PORTS[option]} {each}") for each in lists]
+    yield list(range(len(values))), asked
 
 
 def _filling(parts: Iterable[Interval]) -> Iterator[list[Interval]]:

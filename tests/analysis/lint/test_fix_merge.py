@@ -52,6 +52,10 @@ CASES = {
         [FROM.format(f"10.0.0.{n}/32") for n in (1, 2, 3, 4)],
         ["-A INPUT -i eth0 -m iprange --src-range 10.0.0.1-10.0.0.4 -j DROP"],
     ),
+    "only those of a list that touch": (
+        [FROM.format(f"10.0.0.{n}/32") for n in (77, 8, 20, 9, 21, 22)],
+        [FROM.format("10.0.0.77/32"), FROM.format("10.0.0.8/31"), "-A INPUT -i eth0 -m iprange --src-range 10.0.0.20-10.0.0.22 -j DROP"],
+    ),
     "destinations": (
         ["-A FORWARD -d 10.0.0.2/31 -j LATER", "-A FORWARD -d 10.0.0.0/31 -g LATER", "-A FORWARD -d 10.0.0.2/31 -g LATER"],
         ["-A FORWARD -d 10.0.0.2/31 -j LATER", "-A FORWARD -d 10.0.0.0/30 -g LATER"],
