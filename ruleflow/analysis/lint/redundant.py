@@ -6,6 +6,7 @@ from ruleflow.analysis.chains import callee
 from ruleflow.analysis.findings import Code, Finding
 from ruleflow.analysis.lint.case import Case
 from ruleflow.analysis.lint.needed import Needed
+from ruleflow.analysis.lint.touch import numbers
 from ruleflow.analysis.lint.without import Without
 from ruleflow.errors import visible
 from ruleflow.netfilter.idd import NOTHING
@@ -41,7 +42,8 @@ class _Alone:
 
     def __init__(self, case: Case, table: Table) -> None:
         self.side, self.table, self.tried = case.side, table, 0
-        self.hit = case.reached(table.name).hit
+        self.reached = case.reached(table.name)
+        self.hit = self.reached.hit
         self.without = Without(case.side, table)
         self._idle: dict[str, bool] = {}
         self._idle_callers: dict[str, bool] = {}
@@ -68,10 +70,11 @@ class _Alone:
 
     def _behind(self, name: str, index: int) -> int | None:
         """The rule's packets that the rules behind it leave; None where one that never matches may get some."""
-        diagrams = self.side.diagrams
-        left = self.side.where(self.table.name, name, index)
-        for number in range(index + 1, len(self.table[name].rules)):
-            where = self.side.where(self.table.name, name, number)
+        diagrams, tree = self.side.diagrams, self.reached.tree(name)
+        left = tree.asks(index)
+        touching = tree.touch.box(tree.touch.asked[index].tests) >> (index + 1)
+        for number in (index + 1 + n for n in numbers(touching)):
+            where = tree.asks(number)
             if not diagrams.meets(where, left):
                 continue
             rule = self.table[name].rules[number]

@@ -15,12 +15,13 @@ import msgspec
 from ruleflow.analysis.chains import callee
 from ruleflow.analysis.lint.touch import Touch
 from ruleflow.netfilter.action import Actions
+from ruleflow.netfilter.alter import UNCHANGED, compose
 from ruleflow.netfilter.encode import FREE_BASE
 from ruleflow.netfilter.idd import EVERYTHING, LEAF_LEVEL, NOTHING
 from ruleflow.netfilter.intervals import Interval, common, outside
 from ruleflow.netfilter.outcome import Outcome
 from ruleflow.netfilter.side import Side
-from ruleflow.ruleset.effect import Back, Fork, Stop
+from ruleflow.ruleset.effect import Back, Effects, Fork, Stop
 from ruleflow.ruleset.ir import Goto, Jump, Rule, Table
 
 Key = tuple[str, int]
@@ -53,6 +54,8 @@ class Plan(msgspec.Struct, frozen=True):
     """The leaf of a rule that only decides, `NOTHING` for one that does nothing, -1 where it must be looked up."""
     others: dict[int, int]
     """Rules that ask more than tests: the diagram of all they ask."""
+    words: list[str]
+    """The verdicts of rules that decide."""
     unsure: frozenset[int]
     """Rules of which not even the way of one packet is known."""
 
@@ -68,7 +71,7 @@ class Tried:
         self.seeds: dict[tuple[str, str], list[Seed]] = defaultdict(list)
         self._plans: dict[str, Plan] = {}
         self._pool: dict[str, list[Point]] = defaultdict(list)
-        self._pooled: dict[tuple[str, int, str], set[Key | None]] = defaultdict(set)
+        self._pooled: dict[tuple[str, str, str], set[Key | None]] = defaultdict(set)
         self._favourite: dict[tuple[str, str, int], Point] = {}
         self._chance = 1
         self._hook = ""
@@ -77,7 +80,7 @@ class Tried:
         self._trace: list[Key] = []
         self._decider: Key | None = None
         self._skip: Key | None = None
-        self._done: list[int] = []
+        self._done: list[Key] = []
         self._lost = False
         self._actions: dict[tuple[str, int, str], int] = {}
         self._alive: AbstractSet[Key] = frozenset()
@@ -99,7 +102,8 @@ class Tried:
             if touch.rough:
                 others = {n: self.side.where(self.table.name, name, n) for n in range(len(rules))}
             found = Plan(
-                touch, kinds, [callee(rule) or "" for rule in rules], [self._leaf(rule) for rule in rules], others, unsure,
+                touch, kinds, [callee(rule) or "" for rule in rules], [self._leaf(rule) for rule in rules], others,
+                [self._word(rule) for rule in rules], unsure,
             )  # fmt: skip
             self._plans[name] = found
         return found
@@ -119,37 +123,38 @@ class Tried:
         return _STOP if isinstance(then, Stop) else _BACK if isinstance(then, Back) else _ON
 
     def _is_unsure(self, rule: Rule) -> bool:
-        target = rule.target
-        if target is None or isinstance(target, Jump | Goto):
-            return False
-        return isinstance(self.space.effects(target).then, Fork)
+        effects = self._effects(rule)
+        return effects is not None and isinstance(effects.then, Fork)
 
     def _leaf(self, rule: Rule) -> int:
-        target = rule.target
-        if target is None or isinstance(target, Jump | Goto):
+        effects = self._effects(rule)
+        if effects is None:
             return NOTHING
-        effects = self.space.effects(target)
-        if effects.changes or isinstance(effects.then, Fork):
-            return -1
-        return Actions(self.side.outcomes).diagram(effects, EVERYTHING)
+        return -1 if effects.changes else Actions(self.side.outcomes).diagram(effects, EVERYTHING)
+
+    def _word(self, rule: Rule) -> str:
+        effects = self._effects(rule)
+        if effects is None or not isinstance(effects.then, Stop):
+            return ""
+        leaf = Actions(self.side.outcomes).diagram(Effects((), effects.then), EVERYTHING)
+        return self.side.outcomes.value(leaf).then
+
+    def _effects(self, rule: Rule) -> Effects | None:
+        target = rule.target
+        return None if target is None or isinstance(target, Jump | Goto) else self.space.effects(target)
 
     # -- one packet -----------------------------------------------------------------------------------------
 
-    def run(self, hook: str, point: Point, skip: Key | None = None) -> int:
-        """The leaf of the verdict for a packet, without the rule ``skip``; which rules it met is in `trace`.
-
-        -1 where it is not known.
-        """
+    def run(self, hook: str, point: Point, skip: Key | None = None) -> None:
+        """Send a packet through a hook's chain, without the rule ``skip``."""
         if point is not self._point or hook != self._hook:
             self._asked = {}
         self._hook, self._point, self._skip = hook, point, skip
         self._trace, self._decider, self._done, self._lost = [], None, [], False
-        leaf = self._through(hook)
-        if leaf == NOTHING:
-            leaf = self.side.outcomes.leaf(Outcome(self.table[hook].policy or "ACCEPT"))
-        return -1 if self._lost else leaf
+        self._through(hook)
 
-    def _through(self, name: str) -> int:
+    def _through(self, name: str) -> bool:
+        """Whether the packet was decided in a chain."""
         plan = self._plans.get(name) or self.plan(name)
         found = self._asked.get(name)
         if found is None:
@@ -162,34 +167,35 @@ class Tried:
                 continue
             self._trace.append((name, index))
             kind = plan.kinds[index]
+            if kind == _BACK:
+                return False
+            if kind in (_JUMP, _GOTO):
+                decided = self._through(plan.calls[index])
+                if decided or kind == _GOTO:
+                    return decided
+                continue
+            self._lost = self._lost or index in plan.unsure
+            if plan.leaves[index] != NOTHING:
+                self._done.append((name, index))
             if kind == _STOP:
                 self._decider = name, index
-                return self._verdict(plan, name, index)
-            if kind == _BACK:
-                return NOTHING
-            if kind == _ON:
-                if plan.leaves[index] != NOTHING:
-                    self._done.append(self._outcome(plan, name, index))
-                continue
-            leaf = self._through(plan.calls[index])
-            if leaf != NOTHING or kind == _GOTO:
-                return leaf
-        return NOTHING
+                return True
+        return False
 
-    def _verdict(self, plan: Plan, name: str, index: int) -> int:
-        leaf = self._outcome(plan, name, index)
-        if leaf == NOTHING:
-            self._lost = True
-            return -1
-        return leaf
+    def word(self) -> str:
+        """The verdict for the packet; "" where it is not known."""
+        if self._lost:
+            return ""
+        if self._decider is None:
+            return self.table[self._hook].policy or "ACCEPT"
+        name, index = self._decider
+        return self.plan(name).words[index]
 
-    def _outcome(self, plan: Plan, name: str, index: int) -> int:
+    def _outcome(self, name: str, index: int) -> int:
         """The leaf of what a rule does with the packet."""
-        leaf = plan.leaves[index]
+        leaf = self.plan(name).leaves[index]
         if leaf >= 0:
             return leaf
-        if index in plan.unsure:
-            self._lost = True
         key = name, index, self._hook
         action = self._actions.get(key)
         if action is None:
@@ -251,12 +257,12 @@ class Tried:
     def _meet(self, hook: str, key: Key, point: Point, box: Box) -> Point | None:
         """A packet within ``box`` that meets a rule, found from ``point``; ``box`` becomes narrower with it."""
         for _ in range(_REPAIRS):
-            leaf = self.run(hook, point)
+            self.run(hook, point)
             self.met.update(self._trace)
             if key in self._trace:
-                self._keep(hook, leaf, point)
+                self._keep(hook, point)
                 return point
-            if self._decider is None and leaf >= 0:
+            if self._decider is None and not self._lost:
                 self.fell.add(hook)
             taker = self._taker(key)
             changed = None if taker is None else self._evaded(point, box, taker)
@@ -265,9 +271,9 @@ class Tried:
             point = changed
         return None
 
-    def _keep(self, hook: str, leaf: int, point: Point) -> None:
+    def _keep(self, hook: str, point: Point) -> None:
         """Keep packets of different ends, to start from again."""
-        deciders = self._pooled[hook, leaf, self._decider[0] if self._decider else ""]
+        deciders = self._pooled[hook, self.word(), self._decider[0] if self._decider else ""]
         if len(deciders) < _ALIKE and self._decider not in deciders and len(self._pool[hook]) < _POOL:
             deciders.add(self._decider)
             self._pool[hook].append(point)
@@ -362,13 +368,13 @@ class Tried:
 
     def _differs(self, hook: str, key: Key, point: Point, box: Box) -> bool:
         for _ in range(3):
-            leaf = self.run(hook, point)
-            done = self._done
+            self.run(hook, point)
             if key not in self._trace:
                 taker = self._taker(key)
             else:
-                other = self.run(hook, point, key)
-                if leaf >= 0 and other >= 0 and self._unlike([*done, leaf], [*self._done, other]):
+                word, done, lost = self.word(), self._done, self._lost
+                self.run(hook, point, key)
+                if not lost and not self._lost and self._unlike(word, done):
                     return True
                 taker = self._decider
             changed = None if taker is None or taker == key else self._evaded(point, box, taker)
@@ -377,22 +383,27 @@ class Tried:
             point = changed
         return False
 
-    def _unlike(self, one: list[int], other: list[int]) -> bool:
-        """Whether what rules did, one after the other, comes to something else in the end."""
-        return one != other and self._whole(one) != self._whole(other)
+    def _unlike(self, word: str, done: list[Key]) -> bool:
+        """Whether a verdict, and what rules did before, come to something else than those of the packet now."""
+        if word != self.word():
+            return True
+        return done != self._done and self._whole(done) != self._whole(self._done)
 
-    def _whole(self, done: list[int]) -> int:
-        *first, found = done
-        for leaf in reversed(first):
-            found = self.side.outcomes.prefixed(self.side.outcomes.value(leaf), found)
-        return found
+    def _whole(self, done: list[Key]) -> Outcome:
+        """What rules do together, one after the other; the verdict is not looked at."""
+        alter = UNCHANGED
+        tags: tuple[tuple[str, str], ...] = ()
+        for key in done:
+            one = self.side.outcomes.value(self._outcome(*key))
+            alter, tags = compose(alter, one.alter), tags + tuple(tag for tag in one.tags if tag not in tags)
+        return Outcome("", alter, tags)
 
     def verdicts(self, hook: str, where: int) -> Iterator[str]:
         """What becomes of some packets of a set."""
         for box in islice(self.diagrams.boxes(where), 3):
-            leaf = self.run(hook, {level: part[0][0] for level, part in box})
-            if leaf >= 0:
-                yield self.side.outcomes.value(leaf).then
+            self.run(hook, {level: part[0][0] for level, part in box})
+            if word := self.word():
+                yield word
 
 
 def _narrowed(box: Box, asked: Tests) -> Box | None:
