@@ -17,7 +17,7 @@ from ruleflow.netfilter.encode import DPORT, DST, FREE_BASE, IN, LEVELS, OUT, PR
 from ruleflow.netfilter.flow import Flow
 from ruleflow.netfilter.host import Host
 from ruleflow.netfilter.idd import EVERYTHING, NOTHING, Box
-from ruleflow.netfilter.intervals import Interval, common, joined, outside
+from ruleflow.netfilter.intervals import Interval, common, joined, masked_intervals, outside
 from ruleflow.netfilter.numbers import PORTS, PROTOCOLS
 from ruleflow.netfilter.packet import Packet
 from ruleflow.netfilter.side import Side
@@ -30,6 +30,7 @@ from ruleflow.ruleset.ir import RuleRef, Ruleset
 from ruleflow.ruleset.values import Unreadable
 
 WAYS = {"in": "in", "through": "through", "out": "send"}
+_SAID = {"in": "into this host", "through": "through this host", "out": "that this host sends"}
 STATES = ("invalid", "new", "established", "related", "untracked")
 _NETWORK = Network()
 _BOXES, _EXACT = 12, 200
@@ -193,6 +194,13 @@ class Reach:
             (IN, question.in_interface, question.way != "out"),
             (OUT, question.out_interface, question.way != "in"),
         ):
+            if words and not shows:
+                raise ReadError(
+                    f"packets {_SAID[question.way]} have no {'incoming' if level == IN else 'outgoing'} interface",
+                    help=f"leave out {words}, or ask for another way",
+                )
+            if words.endswith("+"):
+                raise ReadError(f"{words!r} is no interface's name", help="name one interface, like eth0")
             number = self.encoder.atoms.of(words) if words else None
             found[level] = (
                 ((number, number),)
@@ -226,8 +234,10 @@ class Reach:
                 f"{words!r} is no IPv{self.rules.family} address or network",
                 help=str(error.help or "write it like 10.0.0.0/8"),
             ) from None
-        full = (1 << (32 if self.rules.family == 4 else 128)) - 1
-        return ((prefix.address, prefix.address | (full & ~prefix.mask)),)
+        found = masked_intervals(prefix.address, prefix.mask, self.diagrams.tops[SRC])
+        if found is None:
+            raise ReadError(f"the mask of {words!r} has too many gaps", help="write it like 10.0.0.0/8")
+        return found
 
     # -- fates ----------------------------------------------------------------------------------------------
 

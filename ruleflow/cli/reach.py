@@ -76,12 +76,16 @@ def _reached(case: "Case", how: dict[str, Any]) -> dict[str, Any]:
     """The answers, matrices or entries that were asked for."""
     from ruleflow.analysis.reach import WAYS, Question, Reach
 
+    _refuse_contradictions(how)
     if how["ports"]:
         return {"matrices": _matrices(case, how)}
     asking = Reach(case.rules, case.host)
     if how["spoofing"]:
         return {"entries": asking.spoofing(_networks(case, how["nets"]))}
     ways = [{"INPUT": "in", "FORWARD": "through", "OUTPUT": "out"}[how["way"]]] if how["way"] else list(WAYS)
+    if not how["way"]:  # only ways on which packets have the interfaces that are named
+        unlike = ["out"] * bool(how["in_interface"]) + ["in"] * bool(how["out_interface"])
+        ways = [way for way in ways if way not in unlike]
     if how["partition"]:
         return {"answers": [asking.partition(way) for way in ways], "wording": asking.wording}
     keys = (
@@ -97,6 +101,31 @@ def _reached(case: "Case", how: dict[str, Any]) -> dict[str, Any]:
     asked = {key: how[key] for key in keys}
     answers = [asking.ask(Question(way=way, **asked)) for way in ways]
     return {"answers": answers, "wording": asking.wording}
+
+
+_QUESTION = {
+    "source": "--from", "destination": "--to", "port": "--port", "source_port": "--sport", "in_interface": "--in",
+    "out_interface": "--out",
+}  # fmt: skip
+
+
+def _refuse_contradictions(how: dict[str, Any]) -> None:
+    """Options that would not be looked at are not taken silently: the answer would be to another question."""
+    kinds = {"ports": "--service-matrix", "partition": "--partition", "spoofing": "--spoofing"}
+    chosen = [option for key, option in kinds.items() if how[key]]
+    unused = [option for key, option in _QUESTION.items() if how[key]] if chosen else []
+    if how["nets"] and not how["spoofing"]:
+        unused.append("--net")
+    if how["unknown"] != "may" and not how["ports"]:
+        unused.append("--unknown")
+    if how["spoofing"] and how["way"]:
+        unused.append("--chain")
+    if len(chosen) > 1 or unused:
+        told = " and ".join([*chosen, *unused][:2]) if chosen else f"{unused[0]} alone"
+        raise RuleflowError(
+            f"{told} cannot be asked together" if chosen else f"{told} says nothing",
+            help="see ruleflow reach --help",
+        )
 
 
 def _matrices(case: "Case", how: dict[str, Any]) -> "list[Matrix]":

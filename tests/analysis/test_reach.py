@@ -11,6 +11,7 @@ from ruleflow.analysis.reach import Question, Reach
 from ruleflow.cli import cli
 from ruleflow.data import samples
 from ruleflow.errors import ReadError, RuleflowError
+from ruleflow.netfilter.encode import SRC
 from ruleflow.netfilter.idd import NOTHING
 from ruleflow.netfilter.machine import Machine
 from ruleflow.netfilter.packet import Packet
@@ -165,3 +166,38 @@ def test_a_circle_of_chains_is_named(tmp_path: Path, rules_of_it: str, options: 
     found = CliRunner().invoke(cli, ["reach", str(dump), *options])
     assert isinstance(found.exception, RuleflowError)
     assert "calls itself" in str(found.exception)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--service-matrix", "22", "--partition"],
+        ["--service-matrix", "22", "--from", "10.0.0.0/8"],
+        ["--partition", "--from", "10.0.0.1"],
+        ["--partition", "--spoofing"],
+        ["--spoofing", "--chain", "INPUT"],
+        ["--net", "eth0=10.0.0.0/8"],
+        ["--unknown", "must"],
+        ["--chain", "INPUT", "--out", "eth0"],
+        ["--chain", "OUTPUT", "--in", "eth0"],
+        ["--in", "eth+"],
+        ["--from", "10.0.0.1/85.85.85.85"],
+    ],
+)
+def test_options_that_would_not_be_looked_at_are_refused(options: list[str]) -> None:
+    found = CliRunner().invoke(cli, ["reach", "sample:docker-port-80", *options])
+    assert isinstance(found.exception, RuleflowError), found.output
+
+
+def test_an_interface_leaves_the_ways_that_have_it() -> None:
+    told = json.loads(
+        CliRunner().invoke(cli, ["reach", "sample:docker-port-80", "--json", "--out", "docker0"]).output
+    )
+    assert [one["question"]["way"] for one in told["answers"]] == ["through", "out"]
+
+
+def test_a_mask_with_gaps_is_that_many_networks() -> None:
+    (fate, *_) = (
+        Reach(rules(DUMP)).ask(Question(source="10.0.0.1/255.0.255.255", port="22", protocol="tcp")).fates
+    )
+    assert (fate.then, sum(high - low + 1 for low, high in dict(fate.boxes[0])[SRC])) == ("ACCEPT", 256)
