@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
+from ruleflow.analysis.idioms import recognise
 from ruleflow.analysis.lint.case import Case
 from ruleflow.analysis.lint.tried import Key
 from ruleflow.analysis.lint.without import without
@@ -36,9 +37,14 @@ class Merge(msgspec.Struct, frozen=True):
 
 
 def merges(case: Case, table: str, gone: frozenset[Key]) -> Iterator[Merge]:
-    """What can be put together in a table once the rules ``gone`` are taken out."""
+    """What can be put together in a table once the rules ``gone`` are taken out; what a program keeps stays as it wrote it."""
+    known = recognise(case.rules)
+    theirs = {ref for claim in known.claims if claim.owner for ref in claim.about}
+    kept = {id(rule) for ref, rule in case.each() if ref in theirs}
     for chain in without(case.rules, table, gone)[table]:
-        rules = [rule for rule in chain.rules if _may(case, rule)]
+        if (table, chain.name) in known.owners:
+            continue
+        rules = [rule for rule in chain.rules if id(rule) not in kept and _may(case, rule)]
         numbers = {id(rule): number for number, rule in enumerate(chain.rules)}
         places = [numbers[id(rule)] for rule in rules]
         at = 0

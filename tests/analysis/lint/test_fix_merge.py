@@ -100,6 +100,14 @@ def test_what_stays(name: str) -> None:
     assert merged(*ALONE[name]) == ALONE[name]
 
 
+def test_what_docker_wrote_stays() -> None:
+    """It takes its rules out by their very text."""
+    from ruleflow.data import samples
+
+    text = samples()["docker-second-bridge"].read_text("utf-8")
+    assert not fix(list(gather.of_document(parse(text))), (), text).merged
+
+
 def test_ipv6() -> None:
     assert merged("-A INPUT -s 2001:db8::/64 -j DROP", "-A INPUT -s 2001:db8:0:1::/64 -j DROP", family=6) == [
         "-A INPUT -s 2001:db8::/63 -j DROP"
