@@ -34,7 +34,7 @@ from ruleflow.ruleset.fields import Field
 _SAID = 3
 """Boxes that a change is said in."""
 _ADDRESSING = (DST, DPORT, SRC, SPORT)
-_TELLING = (DST, DPORT, SRC, SPORT, PROTO)
+_TELLING = (DST, DPORT, SRC, SPORT, PROTO, LEVELS["icmp_type"], LEVELS["icmp_code"])
 _NAMES = {level: name for name, level in LEVELS.items()}
 Key = tuple[str, str, str, Fate, Fate]
 

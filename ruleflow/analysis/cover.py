@@ -10,6 +10,7 @@ from math import log2
 
 import msgspec
 
+from ruleflow.analysis.wording import effort, is_prefix
 from ruleflow.netfilter.encode import (
     BIT_BASE,
     DPORT,
@@ -106,7 +107,7 @@ def _widened(diagrams: Diagrams, box: Box, allowed: int, shadows: Mapping[int, t
             del tests[level]
             continue
         most = outside(beyond, diagrams.tops[level])
-        tests[level] = _nicer(tests[level], most, diagrams.tops[level])
+        tests[level] = _nicer(level, tests[level], most, diagrams.tops[level])
     return tuple(sorted(tests.items()))
 
 
@@ -152,13 +153,19 @@ def _met(ends: Sequence[int], kids: Sequence[int], wanted: Iterable[Interval]) -
     return found
 
 
-def _nicer(least: tuple[Interval, ...], most: tuple[Interval, ...], top: int) -> tuple[Interval, ...]:
-    """What may be in, unless that takes very long to say and what must be in does not."""
-    return (
-        most
-        if min(len(most), len(outside(most, top))) <= max(_LONG, min(len(least), len(outside(least, top))))
-        else least
-    )
+def _nicer(
+    level: int, least: tuple[Interval, ...], most: tuple[Interval, ...], top: int
+) -> tuple[Interval, ...]:
+    """What may be in, unless that takes very long to say and what must be in does not.
+
+    Of addresses, ranges that are no prefixes are hard to read: they must not make the list longer.
+    """
+    if level in (SRC, DST):
+        said = min((most, outside(most, top)), key=effort)
+        if not all(is_prefix(*one) for one in said):
+            return most if effort(said) <= min(effort(least), effort(outside(least, top))) else least
+    longest = max(_LONG, min(len(least), len(outside(least, top))))
+    return most if min(len(most), len(outside(most, top))) <= longest else least
 
 
 def _when(level: int) -> tuple[int, int]:

@@ -36,6 +36,17 @@ _STATES = ("invalid", "new", "established", "related", "untracked")
 _FLAGS = {"fin": 1, "syn": 2, "rst": 4, "psh": 8, "ack": 16, "urg": 32}
 
 
+def effort(intervals: Sequence[Interval]) -> int:
+    """How much a reader has to take in of addresses: a prefix counts once, a range that is none three times."""
+    return sum(1 if is_prefix(low, high) else 3 for low, high in intervals)
+
+
+def is_prefix(low: int, high: int) -> bool:
+    """Whether a range of addresses is one prefix."""
+    size = high - low + 1
+    return size & (size - 1) == 0 and low % size == 0
+
+
 class Wording:
     """Says boxes of one space."""
 
@@ -119,10 +130,13 @@ class Wording:
 
     def _addresses(self, intervals: tuple[Interval, ...]) -> str:
         family, top = self.encoder.family, self.tops[DST]
-        inside, others = _prefixes(intervals, family), _prefixes(outside(intervals, top), family)
-        if len(others) < len(inside) or (len(others) == len(inside) and _count(intervals) > top // 2):
-            return f"anywhere but {_listed(others, 'and')}"
-        return _listed(inside, "or")
+        others = outside(intervals, top)
+        inside_effort, outside_effort = effort(intervals), effort(others)
+        if outside_effort < inside_effort or (
+            outside_effort == inside_effort and _count(intervals) > top // 2
+        ):
+            return f"anywhere but {_listed(_prefixes(others, family), 'and')}"
+        return _listed(_prefixes(intervals, family), "or")
 
     def _ports(self, intervals: tuple[Interval, ...]) -> str:
         others = outside(intervals, 65535)
@@ -235,7 +249,7 @@ def _prefixes(intervals: Sequence[Interval], family: int) -> list[str]:
         size = high - low + 1
         if low == high:
             told.append(address_text(low, family))
-        elif size & (size - 1) == 0 and low % size == 0:
+        elif is_prefix(low, high):
             told.append(f"{address_text(low, family)}/{full - size.bit_length() + 1}")
         else:
             told.append(f"{address_text(low, family)} to {address_text(high, family)}")
