@@ -43,10 +43,14 @@ def differences(before: Reading, after: Reading) -> Iterator[DeclaredChange]:
     """What differs between two readings of one family: ports, then networks, then options."""
     pairs, gone, new = _paired(before.networks, after.networks)
     yield from port_changes(before, after)
-    for sign, mine, others, other in (("-", gone, new, after), ("+", new, gone, before)):
+    for sign, mine, others, one, other in (("-", gone, new, before, after), ("+", new, gone, after, before)):
         for network in mine:
             if _would_show(network, others, other):
                 yield _whole_network(network, sign)
+            elif "network" in one.silent & other.silent and not any(
+                run.address in network.addresses for run in one.ports
+            ):
+                yield _unseen_network(network, sign)
     for one, two in pairs:
         yield from _addresses(one, two)
     yield from _options(before, after, pairs)
@@ -107,6 +111,14 @@ def _whole_network(network: ReadNetwork, sign: str) -> DeclaredChange:
     own = [str(network.subnet)] if network.subnet is not None and str(network.subnet) != name else []
     told = ", ".join([*own, *_not_default(network)])
     return DeclaredChange(sign, "network", f"network {name}{f': {told}' if told else ''}", name)
+
+
+def _unseen_network(network: ReadNetwork, sign: str) -> DeclaredChange:
+    """A network without published ports that has rules on one side alone: its masquerade is all that a layout writes for it."""
+    name, nobody = network_name(network), "off, or nobody is on it"
+    was, now = ("on", "off") if sign == "-" else ("off", "on")
+    said = f"ip_masq was on, now {nobody}" if sign == "-" else f"ip_masq was {nobody}, now on"
+    return DeclaredChange("~", "option", f"network {name}: {said}", name, "ip_masq", was, now)
 
 
 def _not_default(network: ReadNetwork) -> Iterator[str]:
