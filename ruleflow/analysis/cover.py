@@ -5,7 +5,7 @@ and that were let in before anyway need not be cut out of "tcp to port 8443 is l
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import log2
 
 import msgspec
@@ -17,7 +17,6 @@ from ruleflow.netfilter.encode import (
     DST,
     FREE_BASE,
     IN,
-    LEVELS,
     OUT,
     PROTO,
     SPORT,
@@ -176,11 +175,3 @@ def _when(level: int) -> tuple[int, int]:
     if level in _READ_LAST:
         return 4, -_READ_LAST.index(level)
     return (3 if level == STATE else 2), level
-
-
-def fields_of(box: Box) -> Iterator[tuple[str, tuple[Interval, ...]]]:
-    """The box's plain fields by name, without bits and free variables."""
-    names = {level: name for name, level in LEVELS.items()}
-    for level, intervals in box:
-        if level < BIT_BASE:
-            yield names[level], intervals

@@ -18,7 +18,6 @@ from ruleflow.netfilter.steps import Outcome, Walk
 from ruleflow.netfilter.walk import Around, walk
 from ruleflow.netfilter.world import World
 
-
 DEAF = "the two do not hear each other"
 
 ANY_SOURCE = (None, 0, 0)

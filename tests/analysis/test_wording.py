@@ -4,7 +4,7 @@ import pytest
 
 from ruleflow.analysis.wording import Wording
 from ruleflow.netfilter.encode import LEVELS
-from ruleflow.netfilter.idd import Interval
+from ruleflow.netfilter.intervals import Interval
 from ruleflow.netfilter.space import Space
 from ruleflow.ruleset.parse import parse_one
 

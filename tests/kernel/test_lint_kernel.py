@@ -98,7 +98,9 @@ def counted(lab: Lab, family: int) -> dict[tuple[str, str, int], int]:
     """How many packets each rule has counted: table, chain, index from 1."""
     with lab.inside():
         said = run((f"{'iptables' if family == 4 else 'ip6tables'}-{lab.backend}-save", "-c"), text="").output
-    table, found, last = "", {}, {}
+    table = ""
+    found: dict[tuple[str, str, int], int] = {}
+    last: dict[tuple[str, str], int] = {}
     for line in said.split("\n"):
         if line.startswith("*"):
             table = line[1:].strip()

@@ -43,12 +43,12 @@ def differences(before: Reading, after: Reading) -> Iterator[DeclaredChange]:
     """What differs between two readings of one family: ports, then networks, then options."""
     pairs, gone, new = _paired(before.networks, after.networks)
     yield from port_changes(before, after)
-    for sign, mine, others, one, other in (("-", gone, new, before, after), ("+", new, gone, after, before)):
+    for sign, mine, others, here, other in (("-", gone, new, before, after), ("+", new, gone, after, before)):
         for network in mine:
             if _would_show(network, others, other):
                 yield _whole_network(network, sign)
-            elif "network" in one.silent & other.silent and not any(
-                run.address in network.addresses for run in one.ports
+            elif "network" in here.silent & other.silent and not any(
+                run.address in network.addresses for run in here.ports
             ):
                 yield _unseen_network(network, sign)
     for one, two in pairs:
