@@ -79,7 +79,10 @@ class _Alone:
                 continue
             rule = self.table[name].rules[number]
             called = callee(rule)
-            if (name, number) not in self.hit or (called is not None and self._has_idle(called)):
+            same = _target(rule) in _ENDS and rule.target == self.table[name].rules[index].target
+            if ((name, number) not in self.hit and not same) or (
+                called is not None and self._has_idle(called)
+            ):
                 return None
             if _target(rule) in _ENDS:
                 left = diagrams.without(left, where)
