@@ -15,9 +15,9 @@ def main() -> None:
             measure(f"{name}, all ports", text, "reach", "--service-matrix", "all")
             measure(f"{name}, everything", text, "reach")
     for rules in (1_000, 3_000, 12_000, 30_000, 60_000):
-        text = "\n".join((*geo(rules), ""))
+        made = "\n".join((*geo(rules), ""))
         measure(
-            f"geo-blocking, {rules:,} rules", text, "reach", "--chain", "INPUT", "--service-matrix", "22,80"
+            f"geo-blocking, {rules:,} rules", made, "reach", "--chain", "INPUT", "--service-matrix", "22,80"
         )
     measure("geo-blocking, 12,000 rules, everything", "\n".join((*geo(12_000), "")), "reach")
 

@@ -19,11 +19,28 @@ from ruleflow.netfilter.idd import NOTHING
 from ruleflow.netfilter.intervals import Interval, joined
 from ruleflow.netfilter.space import Space
 from ruleflow.ruleset.effect import Back, Stop
+from ruleflow.ruleset.extension import Match
 from ruleflow.ruleset.ir import Goto, Jump, Rule, Ruleset
+from ruleflow.ruleset.matches.addresses import Iprange
+from ruleflow.ruleset.matches.header import Header
+from ruleflow.ruleset.matches.ports import Multiport, Udp
 from ruleflow.ruleset.parse import parse
 
-_ADDRESSES = {"-s": "--src-range", "-d": "--dst-range"}
-_PORTS = {"--sport": "--sports", "--dport": "--dports"}
+
+def _flag(extension: type[Match], attr: str) -> str:
+    """How an option is spelled where iptables-save prints it."""
+    return next(row.flag for row in extension.rows() if row.attr == attr)
+
+
+_ADDRESSES = {
+    _flag(Header, "source"): _flag(Iprange, "source_range"),
+    _flag(Header, "destination"): _flag(Iprange, "destination_range"),
+}
+_PORTS = {
+    _flag(Udp, "source_port"): _flag(Multiport, "source_ports"),
+    _flag(Udp, "destination_port"): _flag(Multiport, "destination_ports"),
+}
+"""The option for one value, and the one for several."""
 _SLOTS = 15
 """Ports that one multiport takes, a range counting twice (XT_MULTI_PORTS)."""
 _HOLE = "\0"
