@@ -126,20 +126,54 @@ def _out_four(host: Host, flow: Flow, any_source: bool) -> Decision:
     refused = _source_refused(host, flow, any_source)
     if refused:
         return _told(flow, "invalid", refused, error="EINVAL")
+    whose = None
+    if flow.oif is None and flow.source and _is_for_many(flow.destination):
+        # "Special hack: user can direct multicasts and limited broadcast via necessary interface": the source's
+        whose = next((link.name for link, own in host.addresses(4) if own.address == flow.source), None)
+        flow = msgspec.structs.replace(flow, oif=whose)
     out = host.interface(flow.oif)
     if flow.oif is not None and (out is None or not out.is_up):
         return _told(flow, "no-route", f"{flow.oif} is not there or not up", error="ENETUNREACH")
-    if flow.oif is not None and (is_multicast(flow.destination, 4) or flow.destination == LIMITED_BROADCAST):
-        kind = "multicast" if is_multicast(flow.destination, 4) else "broadcast"
-        chosen = flow.source or select_four(host, flow.oif, 0, "link")
-        return _told(flow, kind, f"{_to(flow)} leaves by {flow.oif}", interface=flow.oif, source=chosen)
+    if flow.oif is not None and _is_for_many(flow.destination):
+        if whose is not None or _stays_on_link(flow):
+            chosen = flow.source or select_four(host, flow.oif, 0, "link")
+            told = f"{_to(flow)} leaves by {flow.oif}"
+            return _told(flow, _kind_for_many(flow), told, interface=flow.oif, source=chosen)
+        chosen = flow.source or select_four(host, flow.oif, 0, "global")
+        flow = msgspec.structs.replace(flow, source=chosen)
     found = lookup(host, flow)
     if found.error and flow.oif is not None:
         # "Apparently, routing tables are wrong. Assume, that the destination is on link."
         chosen = flow.source or select_four(host, flow.oif, 0, "link")
         what = f"no route to {_to(flow)}; taken as directly connected to {flow.oif}"
-        return _told(flow, "unicast", what, interface=flow.oif, source=chosen, assumed=found.assumed)
-    return _checked_loopback(host, flow, _from_found(host, flow, found))
+        there = _told(flow, "unicast", what, interface=flow.oif, source=chosen, assumed=found.assumed)
+        return _for_many(flow, there)
+    return _checked_loopback(host, flow, _for_many(flow, _from_found(host, flow, found)))
+
+
+def _is_for_many(destination: int) -> bool:
+    return is_multicast(destination, 4) or destination == LIMITED_BROADCAST
+
+
+def _kind_for_many(flow: Flow) -> str:
+    return "multicast" if is_multicast(flow.destination, 4) else "broadcast"
+
+
+def _stays_on_link(flow: Flow) -> bool:
+    """224.0.0.0/24, the limited broadcast and IGMP leave by the interface that is asked for, whatever the tables say."""
+    return flow.destination >> 8 == 0xE00000 or flow.destination == LIMITED_BROADCAST or flow.protocol == 2
+
+
+def _for_many(flow: Flow, decision: Decision) -> Decision:
+    """__mkoutput: what is for many has no gateway where it is broadcast, or goes by the default route."""
+    if decision.error or not _is_for_many(flow.destination) or decision.interface == "lo":
+        return decision
+    kind, length = _kind_for_many(flow), decision.route.length if decision.route is not None else 0
+    if kind == "multicast" and length >= 4:
+        return msgspec.structs.replace(decision, kind=kind)
+    hops = tuple(msgspec.structs.replace(hop, gateway=None) for hop in decision.alternatives)
+    told = f"{_to(flow)} leaves by {decision.interface}"
+    return msgspec.structs.replace(decision, kind=kind, gateway=None, alternatives=hops, sentence=told)
 
 
 def _source_refused(host: Host, flow: Flow, any_source: bool) -> str | None:

@@ -52,6 +52,8 @@ def random_address(rng: random.Random, family: int) -> str:
             "10.3.0.2",
             "10.9.0.1",
             "8.8.8.8",
+            "255.255.255.255",
+            "239.1.1.1",
         ]
         made = f"10.{rng.choice((0, 0, 1, 2, 3, 9))}.{rng.choice((0, 0, 1, 2, 3))}.{rng.choice((0, 1, 2, 5, 9, 200, 255))}"
         return made if rng.random() < 0.8 else rng.choice(pool)
@@ -120,7 +122,7 @@ def random_rule(rng: random.Random, family: int) -> str:
 def random_question(rng: random.Random, family: int) -> tuple[str, dict[str, object]]:
     """A question to ``ip route get``, and the same to ``route()``."""
     to = random_address(rng, family)
-    arriving = rng.random() < 0.35
+    arriving = rng.random() < 0.35 and to != "239.1.1.1"  # who has joined it is not known
     while arriving and to == "::1":  # ip6_rcv refuses it before it is routed; route get does not
         to = random_address(rng, family)
     text = [to]
@@ -296,6 +298,12 @@ def test_several_next_hops_are_all_named() -> None:
     decision = route(host, 0xC6336407, family=4)
     assert decision.alternatives == hops
     assert (decision.kind, decision.gateway) == ("unicast", hops[0].gateway)
+
+
+@pytest.mark.parametrize("to", ["255.255.255.255", "239.1.1.1"])
+def test_what_is_sent_to_many_leaves_by_the_interface_of_its_source(to: str) -> None:
+    decision = route(ROUTER, read_address(to)[0], family=4, source=read_address("10.0.0.1")[0])
+    assert (decision.interface, decision.error) == ("eth1", None)
 
 
 @pytest.mark.parametrize(
