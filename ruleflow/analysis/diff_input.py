@@ -15,7 +15,7 @@ from ruleflow.ruleset.ir import Ruleset
 if TYPE_CHECKING:
     from ruleflow.bridge.declaration import Declaration
 
-DECLARATIONS = (".yaml", ".yml", ".json")
+DECLARATIONS = frozenset({".yaml", ".yml", ".json"})
 """How the names of declarations end; what ends otherwise is a dump."""
 
 
@@ -35,6 +35,7 @@ class Readers(msgspec.Struct, frozen=True):
     """
 
     dump: Callable[[str], Document]
+    path: Callable[[str], Path]
     directory: Callable[[str], Path | None]
     declaration: "Callable[[str, Declaration | None], Declaration]"
 
@@ -76,7 +77,7 @@ class _Reading:
         """What a file holds, called ``name``; its ending says whether it is a declaration."""
         if file == "/dev/null":
             return Version(name, ())
-        if name.endswith(DECLARATIONS):
+        if DECLARATIONS & {Path(name).suffix, self.readers.path(file).suffix}:
             return self._declaration(name, file)
         place = self.readers.directory(file)
         if place is None:

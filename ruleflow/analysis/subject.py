@@ -77,7 +77,7 @@ def of_directory(directory: Path, family: int | None, name: str = "") -> Subject
     wanted = family or next((each for each in (4, 6) if any(world.main.rulesets(each))), 4)
     found = [rules for _, rules in world.main.rulesets(wanted)]
     if not found:
-        raise ReadError(f"the host in {directory} has no rules for IPv{wanted}", help="give -4 or -6")
+        raise ReadError(f"the host in {name or directory} has no rules for IPv{wanted}", help="give -4 or -6")
     file = directory / _FILES[wanted]
     text = next((dump.text for dump in world.main.dumps if dump.family == wanted), "")
     return Subject(

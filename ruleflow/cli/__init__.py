@@ -77,7 +77,8 @@ class Commands(click.Group):
 def cli(debug: bool) -> None:
     """What iptables rules do, why a packet does not arrive, and what a port mapping adds.
 
-    DUMP is a file from iptables-save, - for standard input, or sample:NAME (see `ruleflow samples`).
+    DUMP is a file from iptables-save, - for standard input, a directory that `ruleflow snapshot` made, live: for this
+    machine, or sample:NAME (see `ruleflow samples`).
     """
 
 

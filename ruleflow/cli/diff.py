@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ruleflow.cli.inputs import directory_of, read_declared, read_dump, reading
+from ruleflow.cli.inputs import directory_of, path_of, read_declared, read_dump, reading
 from ruleflow.cli.outputs import FINE, FOUND, paper_for, write, write_json
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def diff(before: str, after: str, git: tuple[str, ...], form: str, **how: Any) -
     options = {key: how[key] for key in ("family", "strict", "lenient")}
     readers = Readers(
         lambda name: read_dump(name, **options),
+        path_of,
         directory_of,
         lambda name, earlier: read_declared(name, how["layout"], earlier=earlier),
     )

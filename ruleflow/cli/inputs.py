@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from ruleflow.ruleset.document import Document
 
 
+LIVE = "live:"
+"""The name of this machine, wherever a dump or a host's directory can stand."""
+
+
 def reading(command: Any) -> Any:
     """The options of every command that reads a dump."""
     for add in (
@@ -41,7 +45,7 @@ def read_dump(
     """The document of a file, ``-`` or ``sample:NAME``; its warnings go to standard error, unless ``quiet``."""
     from ruleflow.ruleset.parse import parse
 
-    source, data = read_bytes(name)
+    source, data = read_bytes(name, family)
     document = parse(data, source=source, family=family, strict=strict, lenient=lenient)
     if quiet:
         return document
@@ -56,8 +60,11 @@ def read_dump(
     return document
 
 
-def read_bytes(name: str | None) -> tuple[str, bytes]:
-    """What a file, ``-``, ``sample:NAME`` or a rule as one types it holds, and what to call it."""
+def read_bytes(name: str | None, family: int | None = None) -> tuple[str, bytes]:
+    """What a file, ``-``, ``sample:NAME`` or a rule as one types it holds, and what to call it.
+
+    Of a host's directory, and of this machine (``live:``), the rules of ``family`` (IPv4, where none is given).
+    """
     if name is None or name == "-":
         if sys.stdin.isatty():
             click.echo(click.get_current_context().get_help())
@@ -65,13 +72,8 @@ def read_bytes(name: str | None) -> tuple[str, bytes]:
         return "<stdin>", sys.stdin.buffer.read()
     if " -" in name and not Path(name).exists():  # a rule as one types it
         return "<rule>", name.encode("utf-8", "surrogateescape")
-    path = Path(name)
-    if name.startswith("sample:"):
-        from ruleflow.data import sample
-
-        path = sample(name.removeprefix("sample:"))
-        if path.is_dir():
-            path = path / "iptables.save"
+    directory = directory_of(name)
+    path = path_of(name) if directory is None else _dump_in(directory, family or 4)
     try:
         return name, path.read_bytes()
     except (OSError, ValueError) as error:
@@ -80,16 +82,46 @@ def read_bytes(name: str | None) -> tuple[str, bytes]:
         raise RuleflowError(f"cannot read {name!r}: {reason}", help=help_) from None
 
 
-def directory_of(name: str | None) -> Path | None:
-    """The directory of a host's files that a name stands for, None where it stands for a dump."""
-    if name is None:
-        return None
-    path = Path(name)
+def path_of(name: str) -> Path:
+    """The file or directory that a name stands for, also ``sample:NAME``."""
     if name.startswith("sample:"):
         from ruleflow.data import sample
 
-        path = sample(name.removeprefix("sample:"))
+        return sample(name.removeprefix("sample:"))
+    return Path(name)
+
+
+def directory_of(name: str | None) -> Path | None:
+    """The directory of a host's files that a name stands for (``live:``: this machine's), None where it stands for a dump."""
+    if name is None:
+        return None
+    if name == LIVE:
+        return _this_machine()
+    path = path_of(name)
     return path if path.is_dir() else None
+
+
+def _this_machine() -> Path:
+    """A directory with the files of this machine, written once for a command and gone when it ends."""
+    from tempfile import TemporaryDirectory
+
+    from ruleflow.kernel.snapshot import snapshot
+
+    context = click.get_current_context().find_root()
+    if LIVE not in context.meta:
+        place = Path(context.with_resource(TemporaryDirectory(prefix="ruleflow-")))
+        for note in snapshot(place):
+            click.echo(f"note: {note}", err=True)
+        context.meta[LIVE] = place
+    return context.meta[LIVE]  # type: ignore[no-any-return]
+
+
+def _dump_in(directory: Path, family: int) -> Path:
+    """The rules of a family in a host's directory, of whichever backend has some."""
+    from ruleflow.netfilter.read_host import DUMPS
+
+    places = [directory / name for name, (of, _) in DUMPS.items() if of == family]
+    return next((place for place in places if place.is_file()), places[0])
 
 
 def read_declared(
@@ -112,11 +144,16 @@ def read_declared(
 
 def subject_of(name: str | None, how: dict[str, Any]) -> "Subject":
     """What to draw: the rules of a dump, or those of a host's directory."""
+    import msgspec
+
     from ruleflow.analysis.subject import of_directory, of_rulesets
 
     directory = directory_of(name)
     if directory is not None:
-        return of_directory(directory, how["family"], str(name))
+        found = of_directory(directory, how["family"], str(name))
+        return (
+            msgspec.structs.replace(found, file="") if name == LIVE else found
+        )  # no picture links to what will be gone
     document = read_dump(name, **{key: how[key] for key in ("family", "strict", "lenient")})
     found = of_rulesets(document.rulesets, document.source, how["family"], document.text)
     if found.others:
@@ -128,11 +165,7 @@ def world_of(name: str) -> "World":
     """The hosts of a directory, of a sample, or (``live:``) of this machine."""
     from ruleflow.netfilter.walk_input import world_of
 
-    if name == "live:":
-        from ruleflow.kernel.snapshot import live_world
-
-        return live_world()
-    return world_of(name)
+    return world_of(str(_this_machine()) if name == LIVE else name)
 
 
 def number(_context: click.Context, option: click.Parameter, value: str | None) -> int | None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ruleflow.cli.inputs import directory_of, reading, subject_of, world_of
+from ruleflow.cli.inputs import LIVE, directory_of, reading, subject_of, world_of
 from ruleflow.cli.outputs import link_to, out_file, put
 
 if TYPE_CHECKING:
@@ -108,7 +108,9 @@ def topology(
     path = output or out_file(directory.strip(":"), f"topology.{ENDINGS[form]}")
     file = (directory_of(directory) or Path()) / ("iptables.save" if family == 4 else "ip6tables.save")
     drawn = plan(world, family, directory, made)
-    put(path, draw(drawn, form, link=link_to(str(file) if file.is_file() else "", path)))
+    put(
+        path, draw(drawn, form, link=link_to(str(file) if file.is_file() and directory != LIVE else "", path))
+    )
 
 
 def _connected(world: "World", words: str, protocol: str) -> "Connection":
