@@ -45,7 +45,7 @@ def said(host: str, place: Path, *words: str) -> str:
         ("report live: -o -", "live:"),
         ("topology live: -o -", "live:"),
         ("diff live: live:", "no difference"),
-        ("walk live: tcp 127.0.0.1:40000 127.0.0.1:22 -q", "ACCEPT"),
+        ("walk live: tcp 127.0.0.1:40000 127.0.0.1:22", "ACCEPT"),
         ("connect live: --from host --to 127.0.0.1:80", "host to 127.0.0.1:80"),
     ],
 )

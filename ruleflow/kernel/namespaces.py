@@ -5,6 +5,7 @@ The latter live as long as their file descriptor, so nothing is left behind on a
 
 import contextlib
 import ctypes
+import errno
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +20,10 @@ NAMED = Path("/run/netns")
 """Where ``ip netns`` keeps its namespaces."""
 Result = TypeVar("Result")
 _libc = ctypes.CDLL(None, use_errno=True)
+
+
+class NoNamespaceError(RuleflowError):
+    """It is not there: it never was, it ended, or `ip netns add` is just making it (then the file is no namespace yet)."""
 
 
 class LabUnavailableError(RuleflowError):
@@ -95,7 +100,8 @@ def enter(path: Path) -> None:
         finally:
             os.close(handle)
     except OSError as error:
-        raise RuleflowError(
+        kind = NoNamespaceError if error.errno in (errno.ENOENT, errno.EINVAL) else RuleflowError
+        raise kind(
             f"the namespace {path.name if path.parent == NAMED else path} cannot be entered: {error.strerror}",
             help="ip netns list; run as root",
         ) from error

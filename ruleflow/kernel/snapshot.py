@@ -16,7 +16,7 @@ import msgspec
 from ruleflow.errors import RuleflowError
 from ruleflow.kernel import rows
 from ruleflow.kernel.containers import Running, proxies, running
-from ruleflow.kernel.namespaces import NAMED, inside
+from ruleflow.kernel.namespaces import NAMED, NoNamespaceError, inside
 from ruleflow.kernel.redact import redact_directory
 from ruleflow.kernel.run import ProcessError, installed, run
 from ruleflow.kernel.sockets import listening, processes
@@ -51,7 +51,12 @@ def snapshot(
     directory.joinpath("docker-proxy.txt").write_text(proxies(), "utf-8")
     _write_containers(directory, containers)
     for name, path in wanted:
-        inside(path, _writer(directory / "ns" / name, owners, notes, places))
+        try:
+            inside(path, _writer(directory / "ns" / name, owners, notes, places))
+        except NoNamespaceError:
+            if namespaces is not None:
+                raise
+            notes.add(f"the namespace {name} ended before it was read")
     if redact:
         redact_directory(directory)
     return tuple(notes.lines)
@@ -154,7 +159,7 @@ def _netlink(settings: dict[str, str]) -> dict[str, list[rows.Row]]:
 
 def _numbers(places: Places) -> list[rows.Row]:
     """Under which number (link-netnsid) this namespace knows the others; most it has none for."""
-    from pyroute2 import IPRoute
+    from pyroute2 import IPRoute, NetlinkError
 
     found = []
     with IPRoute() as kernel:
@@ -162,7 +167,7 @@ def _numbers(places: Places) -> list[rows.Row]:
             try:
                 with path.open("rb") as there:
                     number = kernel.get_netnsid(fd=there.fileno())["nsid"]
-            except OSError:  # it ended meanwhile
+            except (OSError, NetlinkError):  # it ended meanwhile, or is not one yet
                 continue
             if number < _NO_NUMBER:
                 found.append({"name": name, "nsid": number})

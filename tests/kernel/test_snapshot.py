@@ -1,5 +1,6 @@
 """A snapshot of namespaces made for the purpose holds what was made, and what ``ip -j`` says of them."""
 
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from namespaces import namespaces, record, shell
 
 from ruleflow.errors import RuleflowError
-from ruleflow.kernel.namespaces import inside
+from ruleflow.kernel.namespaces import NAMED, inside
 from ruleflow.kernel.redact import redact_text
 from ruleflow.kernel.snapshot import live_world, snapshot
 from ruleflow.kernel.sockets import listening, processes
@@ -180,3 +181,17 @@ def test_of_a_process_it_is_known_in_which_container_it_is() -> None:
             text = inside(Path("/run/netns") / name, lambda: listening(owners))
             server.kill()
     assert text == "tcp LISTEN 0 0 *:80 *:* python3 container=box\n"
+
+
+@pytest.mark.root
+def test_a_namespace_that_is_just_being_made_or_gone_is_passed_over(tmp_path: Path) -> None:
+    half = NAMED / f"rf-{os.getpid()}-half"  # what `ip netns add` makes before it is a namespace
+    NAMED.mkdir(exist_ok=True)
+    half.touch()
+    try:
+        notes = snapshot(tmp_path / "all")
+        assert f"the namespace {half.name} ended before it was read" in notes
+        with pytest.raises(RuleflowError, match="cannot be entered"):
+            snapshot(tmp_path / "one", (half.name,))
+    finally:
+        half.unlink()
