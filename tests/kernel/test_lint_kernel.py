@@ -1,5 +1,6 @@
 """What lint says of rules, asked of the kernel: without them every packet fares the same, and those that never match count none."""
 
+import contextlib
 import random
 import re
 import sys
@@ -13,7 +14,6 @@ from ruleflow.analysis.lint import gather, reported
 from ruleflow.analysis.lint.case import Case
 from ruleflow.analysis.lint.fix import fix
 from ruleflow.analysis.reach import Reach
-from ruleflow.errors import RuleflowError
 from ruleflow.kernel.lab import Lab, LoadRefusedError
 from ruleflow.kernel.router import FORWARDING, Interface, Spec
 from ruleflow.kernel.run import run
@@ -155,18 +155,18 @@ def test_small_rule_sets(seed: int) -> None:
 
 
 def dumps() -> Iterator[Path]:
+    """Some of the middling ones, none whose rules answer by chance or by the clock."""
     found = sorted(path for path in SHARED.glob("*/*") if 500 < path.stat().st_size < 30_000)
-    yield from found[:: max(1, len(found) // 12)]
+    steady = [path for path in found if not FORGETFUL.search(path.read_text("utf-8", "replace"))]
+    yield from steady[:: max(1, len(steady) // 12)]
 
 
 @pytest.mark.root
 @pytest.mark.shared
 @pytest.mark.parametrize("path", list(dumps()) if SHARED.is_dir() else [], ids=lambda path: path.name[-60:])
 def test_real_dumps(path: Path) -> None:
-    try:
-        rules = parse(path.read_bytes(), source=path.name).rulesets[0]
-        if FORGETFUL.search(str(rules)):
-            pytest.skip("its rules answer by chance or by the clock")
-        kernel_agrees(str(rules), rules.family, 3, 12)
-    except (LoadRefusedError, RuleflowError, IndexError):
-        pytest.skip("the real restore does not take it, either")
+    for rules in parse(path.read_bytes(), source=path.name, lenient=True).rulesets[:1]:
+        with contextlib.suppress(
+            LoadRefusedError
+        ):  # what the real restore does not take the kernel never has
+            kernel_agrees(str(rules), rules.family, 3, 12)
