@@ -83,7 +83,7 @@ class Comparison:
             where = self.diagrams.both(self.wires, where)
         if where == NOTHING:
             return []
-        before, after = (self._halved(Trail(flow).entry(entry, where)) for flow in self.flows)
+        before, after = (self._halved(Trail(flow).entry(entry, where), where) for flow in self.flows)
         return [
             difference
             for one, two in self._meeting(before, after)
@@ -103,13 +103,14 @@ class Comparison:
             for half in after.halves:
                 yield from self._meeting(before, half)
 
-    def _halved(self, parts: Sequence[Part]) -> "_Half":
-        """Parts and the packets of all of them, and so on for each half."""
+    def _halved(self, parts: Sequence[Part], whole: int | None = None) -> "_Half":
+        """Parts and the packets of all of them (``whole``, where that is known), and so on for each half."""
         if len(parts) < 2:
             return _Half(parts[0].where if parts else NOTHING, parts)
         middle = len(parts) // 2
         halves = self._halved(parts[:middle]), self._halved(parts[middle:])
-        return _Half(self.diagrams.either(halves[0].where, halves[1].where), parts, halves)
+        where = self.diagrams.either(halves[0].where, halves[1].where) if whole is None else whole
+        return _Half(where, parts, halves)
 
     def candidates(self, entry: str) -> int:
         """Packets that may fare differently; every one that does is among them.

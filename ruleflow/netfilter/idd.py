@@ -228,10 +228,17 @@ class Diagrams(Store):
             key = a << 32 | b
             if key in disjoint:
                 return False
+            found = False
             if at < bt:
-                found = any(walk(kid, b) for kid in all_kids[a])
+                for kid in all_kids[a]:
+                    if kid != NOTHING and walk(kid, b):
+                        found = True
+                        break
             elif bt < at:
-                found = any(walk(a, kid) for kid in all_kids[b])
+                for kid in all_kids[b]:
+                    if kid != NOTHING and walk(a, kid):
+                        found = True
+                        break
             else:
                 found = merged(all_ends[a], all_kids[a], all_ends[b], all_kids[b])
             if not found:
