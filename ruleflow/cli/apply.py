@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ruleflow.cli.outputs import FINE, FOUND, TROUBLE, formats
 from ruleflow.errors import RuleflowError
 
 if TYPE_CHECKING:
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
     from ruleflow.kernel.plan import Prepared
     from ruleflow.kernel.session import Session
 
-FINE, FOUND, TROUBLE, UNDONE, STUCK = 0, 1, 2, 4, 5
-"""Exit codes: nothing to do or done; changes or drift; refused before anything was touched; the old state is back; it is not."""
+UNDONE, STUCK = 4, 5
+"""Exit codes of what failed half way: the old state is back; it is not. Else 0: nothing to do, or done; 1: changes or drift; 2: refused
+before anything was touched."""
 
 
 def placed(command: Any) -> Any:
@@ -34,10 +36,7 @@ def placed(command: Any) -> Any:
         click.option(
             "--backend", type=click.Choice(["auto", "nft", "legacy"]), default="auto", help="Which iptables."
         ),
-        click.option(
-            "--format", "form", type=click.Choice(["text", "json"]), default="text", help="How to print it."
-        ),
-        click.option("--json", "form", flag_value="json", hidden=True),
+        formats("text", "json"),
     ):
         command = add(command)
     return command

@@ -3,7 +3,7 @@
 import click
 
 from ruleflow.cli.inputs import read_bytes, read_declared
-from ruleflow.cli.outputs import write
+from ruleflow.cli.outputs import formats, write
 
 
 @click.command()
@@ -17,10 +17,7 @@ from ruleflow.cli.outputs import write
 @click.option(
     "--needs", "beside", is_flag=True, help="What is needed beside rules: sysctls, port flags, proxies."
 )
-@click.option(
-    "--format", "form", type=click.Choice(["text", "json"]), default="text", help="How to print it."
-)
-@click.option("--json", "form", flag_value="json", hidden=True)
+@formats("text", "json")
 def generate(
     declaration: str, layout: str | None, family: int, proxy: bool | None, beside: bool, form: str
 ) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from ruleflow.cli.inputs import world_of
-from ruleflow.cli.outputs import paper_for, write, write_json
+from ruleflow.cli.outputs import coloured, formats, paper_for, write, write_json
 
 
 @click.command()
@@ -21,11 +21,8 @@ from ruleflow.cli.outputs import paper_for, write, write_json
 @click.option(
     "--detail", type=click.Choice(["full", "matches", "minimal"]), default="matches", help="How much to show."
 )
-@click.option(
-    "--format", "form", type=click.Choice(["text", "json"]), default="text", help="How to print it."
-)
-@click.option("--json", "form", flag_value="json", hidden=True)
-@click.option("--color", type=click.Choice(["auto", "always", "never"]), default="auto", help="Colours.")
+@formats("text", "json")
+@coloured
 def connect(directory: str, **how: Any) -> None:
     """Say whether one place of the host in DIRECTORY can talk to another, there and back, and whom it sees."""
     from ruleflow.netfilter.connect import connect as try_it

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ruleflow.cli.inputs import directory_of, path_of, read_declared, read_dump, reading
-from ruleflow.cli.outputs import FINE, FOUND, paper_for, write, write_json
+from ruleflow.cli.outputs import FINE, FOUND, coloured, formats, paper_for, write, write_json
 
 if TYPE_CHECKING:
     from ruleflow.analysis.changes import Changes
@@ -34,15 +34,8 @@ if TYPE_CHECKING:
     default="any",
     help="What exit code 1 means.",
 )
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "md", "json", "github"]),
-    default="text",
-    help="How to print it.",
-)
-@click.option("--json", "form", flag_value="json", hidden=True)
-@click.option("--color", type=click.Choice(["auto", "always", "never"]), default="auto", help="Colours.")
+@formats("text", "md", "json", "github")
+@coloured
 def diff(before: str, after: str, git: tuple[str, ...], form: str, **how: Any) -> None:
     """Say which packets fare differently with AFTER than with BEFORE, and what was edited.
 

@@ -6,16 +6,14 @@ from pathlib import Path
 
 import click
 
-from ruleflow.cli.outputs import FINE, FOUND, UNDECIDED, write
+from ruleflow.cli.outputs import FINE, FOUND, UNDECIDED, formats, write
 from ruleflow.errors import RuleflowError
 
 
 @click.command("test")
 @click.argument("file", type=click.Path())
 @click.argument("against", required=False)
-@click.option(
-    "--format", "form", type=click.Choice(["text", "tap", "junit"]), default="text", help="How to print it."
-)
+@formats("text", "tap", "junit")
 @click.option(
     "--record",
     is_flag=True,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ruleflow.cli.inputs import directory_of, read_dump, reading
-from ruleflow.cli.outputs import paper_for, write, write_json
+from ruleflow.cli.outputs import coloured, formats, paper_for, write, write_json
 
 if TYPE_CHECKING:
     from ruleflow.analysis.explanation import Explanation
@@ -15,15 +15,12 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("dump", required=False)
 @reading
-@click.option(
-    "--format", "form", type=click.Choice(["text", "md", "json"]), default="text", help="How to print it."
-)
-@click.option("--json", "form", flag_value="json", hidden=True)
+@formats("text", "md", "json")
 @click.option("--table", help="Only this table.")
 @click.option("--chain", help="Only this chain and what it calls.")
 @click.option("--depth", type=click.IntRange(0), help="Called chains down to this many calls.")
 @click.option("--spans", is_flag=True, help="Show the source below each rule, marked.")
-@click.option("--color", type=click.Choice(["auto", "always", "never"]), default="auto", help="Colours.")
+@coloured
 def explain(dump: str | None, form: str, color: str, spans: bool, **how: Any) -> None:
     """Say what DUMP does, chain by chain, and why each rule is there.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ruleflow.cli.inputs import cases_of
-from ruleflow.cli.outputs import FINE, FOUND, paper_for, put, write
+from ruleflow.cli.outputs import FINE, FOUND, coloured, formats, paper_for, put, write
 from ruleflow.errors import RuleflowError
 
 if TYPE_CHECKING:
@@ -24,11 +24,7 @@ if TYPE_CHECKING:
 @click.option("--ignore", multiple=True, metavar="RFnnn", help="Not these codes, or families.")
 @click.option("--conflicts", is_flag=True, help="Also rules that contradict earlier ones (RF206, RF207).")
 @click.option("--all", "everything", is_flag=True, help="Every remark, also where there are many of a kind.")
-@click.option(
-    "--format", "form", type=click.Choice(["full", "concise", "json", "jsonl", "sarif", "github", "gitlab", "junit"]),
-    default="full", help="How to print it.",
-)  # fmt: skip
-@click.option("--json", "form", flag_value="json", hidden=True)
+@formats("full", "concise", "json", "jsonl", "sarif", "github", "gitlab", "junit")
 @click.option(
     "--fail-on",
     type=click.Choice(["error", "warning", "info"]),
@@ -50,7 +46,7 @@ if TYPE_CHECKING:
 )
 @click.option("--write", is_flag=True, help="With --fix: change the file.")
 @click.option("--exit-zero", is_flag=True, help="Exit 0 whatever is found.")
-@click.option("--color", type=click.Choice(["auto", "always", "never"]), default="auto", help="Colours.")
+@coloured
 def lint(dump: str | None, form: str, **how: Any) -> None:
     """Find rules in DUMP that never match, do nothing, expose more than they seem to, or get in each other's way.
 

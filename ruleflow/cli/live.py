@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ruleflow.cli.outputs import coloured
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -44,7 +46,7 @@ def snapshot(directory: str, namespaces: tuple[str, ...], redact: bool) -> None:
 @click.argument("recorded", required=False)
 @click.option("--rules", metavar="DUMP", help="The rules that were traced (default: those loaded now).")
 @click.option("--seconds", type=float, help="Stop after so long.")
-@click.option("--color", type=click.Choice(["auto", "always", "never"]), default="auto", help="Colours.")
+@coloured
 def trace(recorded: str | None, rules: str | None, seconds: float | None, color: str) -> None:
     """Show what the kernel does with the packets that a TRACE rule marks, in the layout of walk.
 

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,25 @@ from ruleflow.errors import RuleflowError
 
 FINE, FOUND, TROUBLE, UNDECIDED = 0, 1, 2, 3
 """Exit codes (docs: README, "Exit codes"); 4 and 5 belong to apply, 130 to Ctrl-C."""
+
+
+def formats(*names: str, says: str = "How to print it.") -> Callable[[Any], Any]:
+    """The option ``--format`` (the first of ``names`` is the default), and ``--json`` where that is one of them."""
+
+    def add(command: Any) -> Any:
+        if "json" in names:
+            command = click.option("--json", "form", flag_value="json", hidden=True)(command)
+        return click.option("--format", "form", type=click.Choice(names), default=names[0], help=says)(
+            command
+        )
+
+    return add
+
+
+def coloured(command: Any) -> Any:
+    """The option ``--color``."""
+    choice = click.Choice(["auto", "always", "never"])
+    return click.option("--color", type=choice, default="auto", help="Colours.")(command)
 
 
 def write(text: str) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ruleflow.cli.inputs import LIVE, directory_of, reading, subject_of, world_of
-from ruleflow.cli.outputs import link_to, out_file, put
+from ruleflow.cli.outputs import formats, link_to, out_file, put
 
 if TYPE_CHECKING:
     from ruleflow.netfilter.connect import Connection
@@ -31,14 +31,7 @@ if TYPE_CHECKING:
 @click.option("--no-fold", is_flag=True, help="Draw chains that look alike one by one.")
 @click.option("--walk", "packet", metavar="PACKET", help="Draw this packet's way bold and fade the rest.")
 @click.option("--diff", "other", metavar="AFTER", help="Colour what AFTER adds to DUMP and removes from it.")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["svg", "dot", "mermaid", "html", "json"]),
-    default="svg",
-    help="What to write.",
-)
-@click.option("--json", "form", flag_value="json", hidden=True)
+@formats("svg", "dot", "mermaid", "html", "json", says="What to write.")
 @click.option(
     "--layout",
     "by",
@@ -83,14 +76,7 @@ def graph(dump: str | None, form: str, by: str, output: str | None, **how: Any) 
     default="tcp",
     help="With --connect: by which protocol.",
 )
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["svg", "dot", "mermaid", "html", "json"]),
-    default="svg",
-    help="What to write.",
-)
-@click.option("--json", "form", flag_value="json", hidden=True)
+@formats("svg", "dot", "mermaid", "html", "json", says="What to write.")
 @click.option("-o", "--output", metavar="FILE", help="Where to write it (- prints it); else a file in out/.")
 def topology(
     directory: str, connection: str | None, proto: str, form: str, output: str | None, family: int

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ruleflow.cli.inputs import cases_of
-from ruleflow.cli.outputs import paper_for, write
+from ruleflow.cli.outputs import formats, paper_for, write
 from ruleflow.errors import RuleflowError
 
 if TYPE_CHECKING:
@@ -45,10 +45,7 @@ if TYPE_CHECKING:
 @click.option("--witness", is_flag=True, help="Walk a packet of each answer.")
 @click.option("-6", "family", flag_value=6, type=int, help="The IPv6 rules.")
 @click.option("-4", "family", flag_value=4, type=int, help="The IPv4 rules.")
-@click.option(
-    "--format", "form", type=click.Choice(["text", "json"]), default="text", help="How to print it."
-)
-@click.option("--json", "form", flag_value="json", hidden=True)
+@formats("text", "json")
 def reach(dump: str | None, form: str, **how: Any) -> None:
     """Say who may reach what in DUMP: without options, new connections into this host, through it and out of it.
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ruleflow.cli.inputs import LIVE, facts_of_host, number, read_dump, reading, world_of
-from ruleflow.cli.outputs import FINE, FOUND, UNDECIDED, paper_for, write, write_json
+from ruleflow.cli.outputs import FINE, FOUND, UNDECIDED, coloured, formats, paper_for, write, write_json
 
 if TYPE_CHECKING:
     from ruleflow.netfilter.machine import Machine
@@ -39,11 +39,8 @@ if TYPE_CHECKING:
 @click.option(
     "--verify", is_flag=True, help="Send the packet through the real kernel in throw-away namespaces, too."
 )
-@click.option(
-    "--format", "form", type=click.Choice(["text", "json"]), default="text", help="How to print it."
-)
-@click.option("--json", "form", flag_value="json", hidden=True)
-@click.option("--color", type=click.Choice(["auto", "always", "never"]), default="auto", help="Colours.")
+@formats("text", "json")
+@coloured
 def walk(dump: str, words: tuple[str, ...], **how: Any) -> None:
     """Say what happens to PACKET in DUMP, rule by rule, and why.
 
