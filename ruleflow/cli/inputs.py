@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ruleflow.cli.outputs import TROUBLE
+from ruleflow.cli.outputs import GENERATED, TROUBLE
 from ruleflow.errors import RuleflowError
 
 if TYPE_CHECKING:
@@ -42,10 +42,18 @@ def read_dump(
     lenient: bool = False,
     quiet: bool = False,
 ) -> "Document":
-    """The document of a file, ``-`` or ``sample:NAME``; its warnings go to standard error, unless ``quiet``."""
+    """The document of a file, ``-`` or ``sample:NAME``; its warnings go to standard error, unless ``quiet``.
+
+    A declaration stands for the rules that its layout makes of it, those of ``family`` (IPv4, where none is given).
+    """
     from ruleflow.ruleset.parse import parse
 
-    source, data = read_bytes(name, family)
+    data: str | bytes
+    if is_declaration(name):
+        source = f"{GENERATED}{name}"
+        data, family = _generated(str(name), family)
+    else:
+        source, data = read_bytes(name, family)
     document = parse(data, source=source, family=family, strict=strict, lenient=lenient)
     if quiet:
         return document
@@ -58,6 +66,23 @@ def read_dump(
             err=True,
         )
     return document
+
+
+def is_declaration(name: str | None) -> bool:
+    """Whether a name is that of a declaration, by its ending (JSON may as well be a listing of nft)."""
+    return name is not None and path_of(name).suffix in (".yaml", ".yml")
+
+
+def _generated(name: str, family: int | None) -> tuple[str, int]:
+    """The rules of a declaration, and the family they are of."""
+    from ruleflow.bridge.generate import generate
+
+    declared = read_declared(name)
+    families = declared.families()
+    if family is None and len(families) > 1:
+        click.echo("note: there are IPv6 rules too: give -6", err=True)
+    family = family or families[0]
+    return str(generate(declared, family=family)), family
 
 
 def read_bytes(name: str | None, family: int | None = None) -> tuple[str, bytes]:

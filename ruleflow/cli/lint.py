@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ruleflow.cli.inputs import cases_of
+from ruleflow.cli.inputs import cases_of, is_declaration
 from ruleflow.cli.outputs import FINE, FOUND, coloured, formats, paper_for, put, write
 from ruleflow.errors import RuleflowError
 
@@ -87,6 +87,8 @@ def _fix(
 
     if len({case.source for case in cases}) != 1 or cases[0].document is None:
         raise RuleflowError("--fix works on one file", help="give one of the host's files")
+    if is_declaration(dump):
+        raise RuleflowError("--fix edits dumps, not declarations", help="ruleflow generate prints the rules")
     text = cases[0].document.text
     findings = (one for report in reports for one in report.findings)
     fixed = fix(cases, findings, text, merging=merging)

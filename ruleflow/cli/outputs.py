@@ -10,6 +10,8 @@ import click
 
 from ruleflow.errors import RuleflowError
 
+GENERATED = "rules of "
+"""How rules are called that stand in no file: those of a declaration."""
 FINE, FOUND, TROUBLE, UNDECIDED = 0, 1, 2, 3
 """Exit codes (docs: README, "Exit codes"); 4 and 5 belong to apply, 130 to Ctrl-C."""
 
@@ -63,7 +65,9 @@ def paper_for(color: str) -> tuple[int | None, bool]:
 
 def out_file(source: str, ending: str) -> str:
     """The file in ``out/`` for a result about ``source``."""
-    name = Path(source.removeprefix("sample:").rstrip("/")).stem.strip("<>") or "rules"
+    name = (
+        Path(source.removeprefix(GENERATED).removeprefix("sample:").rstrip("/")).stem.strip("<>") or "rules"
+    )
     return str(Path("out") / f"{name}.{ending}")
 
 

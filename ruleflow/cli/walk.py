@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ruleflow.cli.inputs import LIVE, facts_of_host, number, read_dump, reading, world_of
+from ruleflow.cli.inputs import LIVE, facts_of_host, is_declaration, number, read_dump, reading, world_of
 from ruleflow.cli.outputs import FINE, FOUND, UNDECIDED, coloured, formats, paper_for, write, write_json
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ def walk(dump: str, words: tuple[str, ...], **how: Any) -> None:
     facts = {"uid": how["uid"], "mark": how["mark"]}
     packets = packets_of(words, how["from_log"], how["pcap"], how["ct"], routes=how["routes"], facts=facts)
     family = packets[0].family
+    if is_declaration(dump):
+        reading_options["family"] = family
     if dump == LIVE:
         subject = Machine.of(world_of(dump).main, family)
     else:
