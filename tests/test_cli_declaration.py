@@ -7,6 +7,7 @@ from click.testing import CliRunner
 
 from ruleflow.cli import cli
 from ruleflow.data import sample
+from ruleflow.errors import RuleflowError
 
 
 @pytest.mark.parametrize(
@@ -35,3 +36,10 @@ def test_no_fix_is_written_over_it(tmp_path: Path) -> None:
     ran = CliRunner().invoke(cli, ["lint", str(copy), "--fix", "--write"])
     assert "edits dumps, not declarations" in str(ran.exception)
     assert copy.read_text() == sample("net-one-port").read_text()
+
+
+def test_one_without_networks_is_refused(tmp_path: Path) -> None:
+    empty = tmp_path / "net.yaml"
+    empty.write_text("networks: {}\n")
+    ran = CliRunner().invoke(cli, ["fmt", str(empty)])
+    assert isinstance(ran.exception, RuleflowError)

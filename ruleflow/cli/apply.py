@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ruleflow.cli.outputs import FINE, FOUND, TROUBLE, formats
+from ruleflow.cli.outputs import FINE, FOUND, TROUBLE, formats, write_lines
 from ruleflow.errors import RuleflowError
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ def status(declaration: str, **how: Any) -> None:
     if how["form"] == "json":
         _write_json(status_value(found))
     else:
-        _write_lines(status_lines(found))
+        write_lines(status_lines(found))
     sys.exit(FINE if found.fine else FOUND)
 
 
@@ -227,7 +227,7 @@ def _show_plan(prepared: "Prepared", form: str) -> None:
     if form == "json":
         _write_json(plan_value(prepared.plan, told))
     else:
-        _write_lines(plan_lines(prepared.plan, told, Paper(*paper_for("auto"))))
+        write_lines(plan_lines(prepared.plan, told, Paper(*paper_for("auto"))))
 
 
 def _ask(prepared: "Prepared", form: str, *, yes: bool) -> None:
@@ -346,12 +346,6 @@ def _tell(outcome: str, session: "Session", form: str) -> None:
         _write_json(Result(session.store.name, outcome))
     else:
         write(f"{session.store.name}: {outcome}\n")
-
-
-def _write_lines(lines: Any) -> None:
-    from ruleflow.cli.outputs import write
-
-    write("".join(f"{line}\n" for line in lines))
 
 
 def _write_json(value: Any) -> None:

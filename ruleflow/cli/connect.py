@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from ruleflow.cli.inputs import world_of
-from ruleflow.cli.outputs import coloured, formats, paper_for, write, write_json
+from ruleflow.cli.outputs import coloured, formats, paper_for, write_json, write_lines
 
 
 @click.command()
@@ -39,7 +39,7 @@ def connect(directory: str, **how: Any) -> None:
         if how["form"] == "json":
             write_json([walk_json.matrix_value(found)])
         else:
-            write("".join(f"{line}\n" for line in connect_text.matrix_lines(found, paper)))
+            write_lines(connect_text.matrix_lines(found, paper))
         return
     if not how["from_"] or not how["to"]:
         raise click.UsageError("--from and --to say who connects to whom (or --all: everybody)")
@@ -48,4 +48,4 @@ def connect(directory: str, **how: Any) -> None:
     if how["form"] == "json":
         write_json([walk_json.connection_value(one)])
         return
-    write("".join(f"{line}\n" for line in connect_text.connection_lines(one, paper, detail=how["detail"])))
+    write_lines(connect_text.connection_lines(one, paper, detail=how["detail"]))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ruleflow.cli.inputs import directory_of, path_of, read_declared, read_dump, reading
-from ruleflow.cli.outputs import FINE, FOUND, coloured, formats, paper_for, write, write_json
+from ruleflow.cli.outputs import FINE, FOUND, coloured, formats, paper_for, write_json, write_lines
 
 if TYPE_CHECKING:
     from ruleflow.analysis.changes import Changes
@@ -79,4 +79,4 @@ def _print_changes(changes: "Changes", form: str, how: dict[str, Any]) -> None:
         "md": lambda: diff_markdown.markdown(changes),
         "github": lambda: diff_markdown.github(changes),
     }[form]()
-    write("".join(f"{line}\n" for line in lines))
+    write_lines(lines)

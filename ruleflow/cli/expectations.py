@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ruleflow.cli.outputs import FINE, FOUND, UNDECIDED, formats, write
+from ruleflow.cli.outputs import FINE, FOUND, UNDECIDED, formats, write, write_lines
 from ruleflow.errors import RuleflowError
 
 
@@ -48,7 +48,7 @@ def expectations(file: str, against: str | None, form: str, family: int, *, reco
         write(shown.junit(results, file))
     else:
         lines = shown.tap(results, file) if form == "tap" else shown.text(results, file)
-        write("".join(f"{line}\n" for line in lines))
+        write_lines(lines)
     if not all(one.ok for one in results):
         sys.exit(FOUND)
     sys.exit(UNDECIDED if any(one.skipped for one in results) else FINE)

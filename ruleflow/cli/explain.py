@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ruleflow.cli.inputs import directory_of, read_dump, reading
-from ruleflow.cli.outputs import coloured, formats, paper_for, write, write_json
+from ruleflow.cli.outputs import coloured, formats, paper_for, write_json, write_lines
 
 if TYPE_CHECKING:
     from ruleflow.analysis.explanation import Explanation
@@ -43,7 +43,7 @@ def explain(dump: str | None, form: str, color: str, spans: bool, **how: Any) ->
         if form == "md"
         else (text.explanation(explanation, text.Paper(*paper_for(color)), sources if spans else None))
     )
-    write("".join(f"{line}\n" for line in lines))
+    write_lines(lines)
 
 
 def _told(dump: str | None, *, spans: bool, how: dict[str, Any]) -> "tuple[Explanation, dict[str, Spans]]":

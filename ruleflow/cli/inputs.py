@@ -81,7 +81,7 @@ def _generated(name: str, family: int | None) -> tuple[str, int]:
     families = declared.families()
     if family is None and len(families) > 1:
         click.echo("note: there are IPv6 rules too: give -6", err=True)
-    family = family or families[0]
+    family = family or (families[0] if families else 4)
     return str(generate(declared, family=family)), family
 
 
@@ -190,7 +190,7 @@ def world_of(name: str) -> "World":
     """The hosts of a directory, of a sample, or (``live:``) of this machine."""
     from ruleflow.netfilter.walk_input import world_of
 
-    return world_of(str(_this_machine()) if name == LIVE else name)
+    return world_of(str(directory_of(name) or name))
 
 
 def number(_context: click.Context, option: click.Parameter, value: str | None) -> int | None:

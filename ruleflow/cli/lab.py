@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ruleflow.cli.outputs import FINE, FOUND, write
+from ruleflow.cli.outputs import FINE, FOUND, write_lines
 
 
 @click.command()
@@ -40,5 +40,5 @@ def lab(directory: str, **how: Any) -> None:
     for name, text in result.disagreements:
         Path(directory).mkdir(parents=True, exist_ok=True)
         Path(directory, name).write_text(text, "utf-8", "surrogateescape")
-    write("".join(f"{line}\n" for line in differential.report(result)))
+    write_lines(differential.report(result))
     sys.exit(FOUND if result.disagreements else FINE)

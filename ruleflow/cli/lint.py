@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ruleflow.cli.inputs import cases_of, is_declaration
-from ruleflow.cli.outputs import FINE, FOUND, coloured, formats, paper_for, put, write
+from ruleflow.cli.outputs import FINE, FOUND, coloured, formats, paper_for, put, write, write_lines
 from ruleflow.errors import RuleflowError
 
 if TYPE_CHECKING:
@@ -163,9 +163,9 @@ def rule(code: str | None) -> None:
     from ruleflow.views.findings_text import code_lines, code_list
 
     if code is None:
-        write("".join(f"{line}\n" for line in code_list(CODES.values())))
+        write_lines(code_list(CODES.values()))
         return
     found = CODES.get(code.upper())
     if found is None:
         raise RuleflowError(f"there is no finding {code!r}", help="`ruleflow rule` lists all of them")
-    write("".join(f"{line}\n" for line in code_lines(found)))
+    write_lines(code_lines(found))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ruleflow.cli.inputs import cases_of
-from ruleflow.cli.outputs import formats, paper_for, write
+from ruleflow.cli.outputs import formats, paper_for, write, write_lines
 from ruleflow.errors import RuleflowError
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def reach(dump: str | None, form: str, **how: Any) -> None:
     lines = [line for one in told.get("answers", ()) for line in (*reach_text.answer_lines(one), "")]
     lines += [line for one in told.get("matrices", ()) for line in (*reach_text.matrix_lines(one), "")]
     lines += reach_text.spoofing_lines(told.get("entries", ()))
-    write("".join(f"{line}\n" for line in lines))
+    write_lines(lines)
     if how["witness"]:
         _walk_witnesses(case, [fate.packet for one in told.get("answers", ()) for fate in one.fates])
 

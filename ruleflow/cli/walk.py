@@ -5,8 +5,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ruleflow.cli.inputs import LIVE, facts_of_host, is_declaration, number, read_dump, reading, world_of
-from ruleflow.cli.outputs import FINE, FOUND, UNDECIDED, coloured, formats, paper_for, write, write_json
+from ruleflow.cli.inputs import directory_of, facts_of_host, is_declaration, number, read_dump, reading
+from ruleflow.cli.outputs import (
+    FINE,
+    FOUND,
+    UNDECIDED,
+    coloured,
+    formats,
+    paper_for,
+    write,
+    write_json,
+    write_lines,
+)
 
 if TYPE_CHECKING:
     from ruleflow.netfilter.machine import Machine
@@ -47,7 +57,6 @@ def walk(dump: str, words: tuple[str, ...], **how: Any) -> None:
     A packet is said like: tcp 203.0.113.9:40000 192.0.2.1:8080 in eth0. Without `in` this host sends it. DUMP may
     be a directory that `ruleflow snapshot` made.
     """
-    from ruleflow.netfilter.machine import Machine
     from ruleflow.netfilter.walk_input import around, packets_of, subject_of
 
     reading_options = {key: how[key] for key in ("family", "strict", "lenient")}
@@ -56,10 +65,8 @@ def walk(dump: str, words: tuple[str, ...], **how: Any) -> None:
     family = packets[0].family
     if is_declaration(dump):
         reading_options["family"] = family
-    if dump == LIVE:
-        subject = Machine.of(world_of(dump).main, family)
-    else:
-        subject = subject_of(dump, lambda: read_dump(dump, **reading_options), family, how)
+    place = str(directory_of(dump) or dump)
+    subject = subject_of(place, lambda: read_dump(dump, **reading_options), family, how)
     walks = [_one_walk(subject, packet, around(how["assume"]), how["both"]) for packet in packets]
     _print_walks(walks, subject, how)
     told = [_verified(subject, packet, around(how["assume"])) for packet in packets if how["verify"]]
@@ -106,4 +113,4 @@ def _print_walks(walks: "list[Walk]", subject: "Machine", how: dict[str, Any]) -
             write("\n")
         rules = subject.rulesets[0] if subject.rulesets else None
         lines = walk_lines(each, rules, Paper(*paper_for(how["color"])), detail=how["detail"])
-        write("".join(f"{line}\n" for line in lines))
+        write_lines(lines)

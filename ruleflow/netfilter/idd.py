@@ -177,10 +177,6 @@ class Diagrams(Store):
 
         return self.combine(a, b, short, self.memo(("graft", leaf)))
 
-    def graft(self, a: int, leaf: int, b: int) -> int:
-        """``a``, with ``b`` in the place of its leaf ``leaf``."""
-        return self._graft(a, leaf, b)
-
     def _replace_leaf(self, a: int, old: int, new: int) -> int:
         return self.map_leaves(a, lambda leaf: new if leaf == old else leaf, ("leaf", old, new))
 
