@@ -81,7 +81,7 @@ def _generated(name: str, family: int | None) -> tuple[str, int]:
     families = declared.families()
     if family is None and len(families) > 1:
         click.echo("note: there are IPv6 rules too: give -6", err=True)
-    family = family or (families[0] if families else 4)
+    family = family or families[0]
     return str(generate(declared, family=family)), family
 
 
